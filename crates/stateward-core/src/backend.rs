@@ -1,0 +1,205 @@
+//! The backend over one store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stateward_store::body::{Sealer, StoreKey};
+use stateward_store::{Expect, Key, Revision, Session, Store, StoreError, Write};
+
+use crate::audit::AuditItem;
+use crate::control::Control;
+use crate::error::{Error, Kind, Result};
+use crate::latch::{Latch, Latches};
+use crate::name::StateId;
+use crate::ports::{Clock, Entropy, Timestamp, random_id};
+use crate::settings::Settings;
+
+/// The record that holds the store's own key.
+const STORE_RECORD: &str = "meta/store";
+/// Lost races after which a request gives up. In one process the latch keeps them rare.
+const RACES_MAX: usize = 64;
+
+/// Versions, locks and history over a [`Store`]. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sealer: Sealer,
+    /// Keys the hashes in the instance indexes.
+    pub(crate) meaning_key: [u8; 32],
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) settings: Settings,
+    pub(crate) latches: Latches,
+}
+
+/// What a step on a control record decides.
+pub(crate) enum Step<T> {
+    /// Nothing to write.
+    Keep(T),
+    /// Publish the changed record, after these others.
+    Publish(T, Vec<Write>),
+}
+
+/// What a step sees besides the record.
+pub(crate) struct Moment {
+    /// Now.
+    pub(crate) now: Timestamp,
+    /// Unique to this try: names the records that the step writes.
+    pub(crate) write_id: String,
+}
+
+impl Backend {
+    /// Opens the backend over a store, and makes a new store ready at the first time.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let key = store_key(&*store, &*entropy).await?;
+        let shared = Shared {
+            sealer: Sealer::new(&key),
+            meaning_key: key.derive("stateward 2026-11 instance meaning"),
+            store,
+            clock,
+            entropy,
+            settings,
+            latches: Latches::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Now, by the backend's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn new_id(&self) -> String {
+        random_id(&*self.shared.entropy)
+    }
+
+    pub(crate) fn latch(&self, state: &StateId) -> Arc<Latch> {
+        self.shared.latches.of(state)
+    }
+
+    /// Reads a state's control record; a fresh one where there is none.
+    pub(crate) async fn control(&self, state: &StateId) -> Result<(Control, Option<Revision>)> {
+        let key = Control::key(state);
+        match self.shared.store.get(&key).await? {
+            Some(record) => Ok((Control::decode(&key, &record.value)?, Some(record.revision))),
+            None => Ok((Control::default(), None)),
+        }
+    }
+
+    /// Runs `step` on the control record and publishes what it decides, again and again until no other writer comes in between.
+    pub(crate) async fn update<T>(
+        &self,
+        state: &StateId,
+        session: Option<&mut dyn Session>,
+        mut step: impl FnMut(&mut Control, &Moment) -> Result<Step<T>>,
+    ) -> Result<T> {
+        let latch = self.latch(state);
+        let _turn = latch.turn().await;
+        self.update_in_turn(state, session, &mut step).await
+    }
+
+    async fn update_in_turn<T>(
+        &self,
+        state: &StateId,
+        mut session: Option<&mut dyn Session>,
+        step: &mut impl FnMut(&mut Control, &Moment) -> Result<Step<T>>,
+    ) -> Result<T> {
+        let key = Control::key(state);
+        let mut tried: Vec<(String, T)> = Vec::new();
+        for _ in 0..RACES_MAX {
+            let (mut control, revision) = self.control(state).await?;
+            if let Some(mine) = tried.iter().position(|(id, _)| control.has_write(id)) {
+                return Ok(tried.swap_remove(mine).1);
+            }
+            let moment = Moment { now: self.now(), write_id: self.new_id() };
+            let (answer, mut writes) = match step(&mut control, &moment)? {
+                Step::Keep(answer) => return Ok(answer),
+                Step::Publish(answer, writes) => (answer, writes),
+            };
+            let value = Some(control.encode(&moment.write_id));
+            writes.push(Write { key: key.clone(), value, expect: revision.map_or(Expect::Absent, Expect::Revision) });
+            let outcome = match &mut session {
+                Some(session) => session.commit(writes).await,
+                None => self.shared.store.commit(writes).await,
+            };
+            match outcome {
+                Ok(_) => return Ok(answer),
+                // Whether this try is the one that got through shows when the record is read again.
+                Err(StoreError::Conflict { .. } | StoreError::OutcomeUnknown { .. }) => {
+                    tried.push((moment.write_id, answer));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict { key: key.to_string(), current: None }.into())
+    }
+
+    /// Appends audit records that belong to no other write.
+    pub(crate) async fn append_audit(&self, item: &AuditItem) -> Result<()> {
+        self.shared.store.commit(vec![item.write(&self.new_id())]).await?;
+        Ok(())
+    }
+}
+
+async fn store_key(store: &dyn Store, entropy: &dyn Entropy) -> Result<StoreKey> {
+    let record = Key::new(STORE_RECORD);
+    for _ in 0..RACES_MAX {
+        if let Some(found) = store.get(&record).await? {
+            return decode_store_key(&found.value);
+        }
+        let mut key = [0; 32];
+        entropy.fill(&mut key);
+        let value = Bytes::from(format!("{{\"format\":1,\"key\":\"{}\"}}", hex::encode(key)));
+        match store.commit(vec![Write { key: record.clone(), value: Some(value), expect: Expect::Absent }]).await {
+            Ok(_) => return Ok(StoreKey::new(key)),
+            Err(StoreError::Conflict { .. } | StoreError::OutcomeUnknown { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(
+        Kind::Unavailable,
+        "the store could not be made ready",
+        "it does not confirm its first record",
+        "try again",
+    ))
+}
+
+fn decode_store_key(value: &[u8]) -> Result<StoreKey> {
+    #[derive(serde::Deserialize)]
+    struct StoreRecord {
+        format: u64,
+        key: String,
+    }
+    let corrupt =
+        || StoreError::Corrupt { what: STORE_RECORD.to_owned(), reason: "it is not a store's own record".to_owned() };
+    let record: StoreRecord = serde_json::from_slice(value).map_err(|_| corrupt())?;
+    if record.format > 1 {
+        return Err(StoreError::Unsupported {
+            what: format!("a store of format {}", record.format),
+            reason: "a newer stateward wrote it; upgrade this one".to_owned(),
+        }
+        .into());
+    }
+    let key = hex::decode(record.key).ok().and_then(|key| key.try_into().ok()).ok_or_else(corrupt)?;
+    Ok(StoreKey::new(key))
+}

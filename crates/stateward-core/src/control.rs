@@ -1,0 +1,262 @@
+//! The control record: the only thing of a state that is contended. Every lock, unlock and publication is one compare-and-set of it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use stateward_store::body::Tree;
+use stateward_store::{Key, StoreError};
+
+use crate::name::StateId;
+use crate::ports::Timestamp;
+use crate::version::Version;
+
+/// The version of the record's own form. A reader refuses a higher one.
+const FORMAT: u8 = 1;
+/// Write ids kept, so that a writer whose answer was lost still finds its own after others wrote.
+const WRITE_IDS: usize = 16;
+/// Lock IDs kept after their release, so that a repeated UNLOCK is recognised.
+const RELEASED: usize = 8;
+
+/// Everything about one state that changes in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    format: u8,
+    /// The ids of the latest writes of this record, newest last.
+    writes: VecDeque<String>,
+    /// The current version; absent before the first write and after a delete.
+    pub head: Option<Head>,
+    /// The last version ever published: where the hash chain goes on.
+    pub tail: Option<Tail>,
+    /// Set while the state is deleted.
+    pub deleted: Option<Deleted>,
+    /// The number of locks ever granted. A grant's number is its fence.
+    pub fence: u64,
+    /// The whole-state lock.
+    pub lock: Option<Held>,
+    /// Plan locks, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<Held>,
+    /// Who waits for the whole-state lock, first come first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<Ticket>,
+    /// IDs of locks released lately, newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub released: VecDeque<String>,
+}
+
+/// The current version, with all that lists and reads need of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Which version it is.
+    pub version: Version,
+    /// The key of its record.
+    pub record: String,
+    /// Terraform's serial.
+    pub serial: u64,
+    /// Terraform's lineage.
+    pub lineage: String,
+    /// Bytes of the body.
+    pub size: u64,
+    /// SHA-256 of the body, hexadecimal.
+    pub sha256: String,
+    /// MD5 of the body, hexadecimal: what Terraform's own integrity checks speak.
+    pub md5: String,
+    /// Resource instances.
+    pub resources: u64,
+    /// An OpenTofu-encrypted body.
+    pub opaque: bool,
+    /// When it was published.
+    pub created: Timestamp,
+    /// Who wrote it.
+    pub who: String,
+    /// Where its bytes are.
+    pub body: Tree,
+}
+
+/// The end of the hash chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// The last version.
+    pub version: Version,
+    /// The key of its record.
+    pub record: String,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// A deleted state: what `undelete` brings back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// The head at that time.
+    pub head: Head,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub who: String,
+}
+
+/// What a lock allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Shared; reads a snapshot, never writes.
+    Plan,
+    /// Exclusive; the whole state.
+    Whole,
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Terraform's lock ID.
+    pub id: String,
+    /// The lock information exactly as it was sent.
+    pub raw: String,
+    /// `user@host`, as the client says.
+    pub who: String,
+    /// Terraform's word for what it is doing.
+    pub operation: String,
+    /// The tool's version, as the client says.
+    pub tool: String,
+    /// The token it was taken with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// When it was granted.
+    pub since: Timestamp,
+    /// When its holder was last heard of.
+    pub last_seen: Timestamp,
+    /// The grant's number: a write under an older one is refused.
+    pub fence: u64,
+    /// The request that took it, so that only that request's end can take it back.
+    pub attempt: String,
+}
+
+/// A place in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// The lock ID that is asked for.
+    pub id: String,
+    /// The lock information exactly as it was sent.
+    pub raw: String,
+    /// `user@host`, as the client says.
+    pub who: String,
+    /// Terraform's word for what it is doing.
+    pub operation: String,
+    /// When it first asked.
+    pub since: Timestamp,
+    /// When it was last heard of.
+    pub last_seen: Timestamp,
+    /// How often it has asked.
+    pub polls: u32,
+    /// Its connection is open and waits.
+    pub waiting: bool,
+    /// The request that waits, so that only that request's end gives the place up.
+    pub attempt: String,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            writes: VecDeque::new(),
+            head: None,
+            tail: None,
+            deleted: None,
+            fence: 0,
+            lock: None,
+            plans: Vec::new(),
+            queue: Vec::new(),
+            released: VecDeque::new(),
+        }
+    }
+}
+
+impl Control {
+    /// The key of a state's control record.
+    pub fn key(state: &StateId) -> Key {
+        Key::new(format!("state/{}@{}", state.name, state.workspace))
+    }
+
+    /// The prefix of all control records.
+    pub const PREFIX: &'static str = "state/";
+
+    /// The state that a control record's key names.
+    pub fn state_of(key: &Key) -> Option<StateId> {
+        key.as_str().strip_prefix(Self::PREFIX)?.parse().ok()
+    }
+
+    /// Reads a record.
+    pub fn decode(key: &Key, value: &Bytes) -> Result<Self, StoreError> {
+        let corrupt = |reason: String| StoreError::Corrupt { what: key.to_string(), reason };
+        let control: Self = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
+        if control.format > FORMAT {
+            return Err(StoreError::Unsupported {
+                what: format!("the form {} of `{key}`", control.format),
+                reason: "a newer stateward wrote it; upgrade this one".to_owned(),
+            });
+        }
+        Ok(control)
+    }
+
+    /// Encodes the record as the write `write_id`.
+    pub fn encode(&mut self, write_id: &str) -> Bytes {
+        self.format = FORMAT;
+        self.writes.push_back(write_id.to_owned());
+        while self.writes.len() > WRITE_IDS {
+            self.writes.pop_front();
+        }
+        // Serialising plain data into memory has no way to fail.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// True where the write `write_id` is one of the latest of this record.
+    pub fn has_write(&self, write_id: &str) -> bool {
+        self.writes.iter().any(|id| id == write_id)
+    }
+
+    /// Remembers that a lock was released.
+    pub(crate) fn note_released(&mut self, id: &str) {
+        self.released.retain(|known| known != id);
+        self.released.push_back(id.to_owned());
+        while self.released.len() > RELEASED {
+            self.released.pop_front();
+        }
+    }
+
+    /// The held lock with this ID, of either mode.
+    pub fn held(&self, id: &str) -> Option<(Mode, &Held)> {
+        let whole = self.lock.iter().filter(|held| held.id == id).map(|held| (Mode::Whole, held));
+        let plans = self.plans.iter().filter(|held| held.id == id).map(|held| (Mode::Plan, held));
+        whole.chain(plans).next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_knows_its_writers() {
+        let mut control = Control::default();
+        for n in 0..20 {
+            control.encode(&format!("w{n}"));
+        }
+        let key = Control::key(&"a/b@dev".parse().unwrap());
+        let value = control.encode("mine");
+        let back = Control::decode(&key, &value).unwrap();
+        assert_eq!(back, control);
+        assert!(back.has_write("mine") && back.has_write("w5") && !back.has_write("w4"));
+        assert_eq!(Control::state_of(&key).unwrap().to_string(), "a/b@dev");
+    }
+
+    #[test]
+    fn a_newer_form_is_refused_and_damage_is_named() {
+        let key = Control::key(&"a".parse().unwrap());
+        let mut control = Control { format: FORMAT + 1, ..Control::default() };
+        let newer = serde_json::to_vec(&control).unwrap();
+        assert!(matches!(Control::decode(&key, &newer.into()), Err(StoreError::Unsupported { .. })));
+        let cut = control.encode("w").slice(..10);
+        assert!(matches!(Control::decode(&key, &cut), Err(StoreError::Corrupt { .. })));
+    }
+}

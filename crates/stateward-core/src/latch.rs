@@ -1,0 +1,45 @@
+//! One writer at a time per state within this process, and a bell for who waits. Compare-and-set makes writes safe; this keeps
+//! them from losing to each other needlessly.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, OwnedMutexGuard};
+
+use crate::name::StateId;
+
+#[derive(Debug, Default)]
+pub(crate) struct Latches(Mutex<HashMap<StateId, Arc<Latch>>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Latch {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    bell: Notify,
+}
+
+impl Latches {
+    /// The latch of a state; it lives for as long as somebody holds it.
+    pub(crate) fn of(&self, state: &StateId) -> Arc<Latch> {
+        let mut latches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if latches.len() >= 1024 {
+            latches.retain(|_, latch| Arc::strong_count(latch) > 1);
+        }
+        latches.entry(state.clone()).or_default().clone()
+    }
+}
+
+impl Latch {
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// Wakes everybody who waits for this state.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_waiters();
+    }
+
+    /// Register before looking, await after: a ring in between is not missed.
+    pub(crate) fn bell(&self) -> tokio::sync::futures::Notified<'_> {
+        self.bell.notified()
+    }
+}

@@ -1,0 +1,37 @@
+//! The backend itself, over any store: versions, locks, history, restore, audit and authorization.
+//!
+//! A request's path: [`Backend`] checks the caller's right ([`access`]), reads the state's [control record](control), lets a pure
+//! step decide ([`locks`], [`publish`]), and publishes the outcome by one compare-and-set. Everything else that it writes is
+//! immutable and written before.
+
+pub mod access;
+pub mod audit;
+pub mod backend;
+pub mod control;
+mod error;
+mod index;
+mod ingest;
+mod latch;
+pub mod lockinfo;
+pub mod locks;
+mod name;
+mod ops;
+mod ports;
+pub mod publish;
+mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod version;
+pub mod view;
+
+pub use access::{Access, Caller, Right, Tokens};
+pub use backend::Backend;
+pub use error::{Error, Kind, Result};
+pub use lockinfo::LockInfo;
+pub use name::{NameError, StateId, StateName, Workspace};
+pub use ops::{
+    BodyStream, Content, Grant, LockRequest, Post, Pruned, PushOutcome, StatesQuery, Unlocked, VerifyProgress, Written,
+};
+pub use ports::{Clock, Entropy, Timestamp};
+pub use settings::{ForceUnlock, Limits, PlanLocks, Retention, Settings};
+pub use version::Version;

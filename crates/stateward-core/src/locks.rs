@@ -1,0 +1,248 @@
+//! Locks: who may hold a state, in what order, and when a place in the queue lapses. Pure steps on a [`Control`] record.
+//!
+//! A *whole* lock excludes other whole locks. *Plan* locks are shared, never wait and never keep anybody waiting, because a reader
+//! sees the last commit anyway; they cannot write.
+//!
+//! The queue is first come, first served. A client that holds its connection open keeps its place until the connection ends. One
+//! that polls with the same lock ID keeps its place from its first try, and counts from its second: whoever asks only once does not
+//! hold up the others after it is gone.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::control::{Control, Held, Mode, Ticket};
+use crate::ports::Timestamp;
+
+/// A waiting request says so at least this often.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// A waiting request that has not been heard of for so long is gone with its server.
+const WAITING_LAPSES: SignedDuration = SignedDuration::from_secs(20);
+
+/// A LOCK request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Terraform's lock ID.
+    pub id: String,
+    /// The lock information exactly as it was sent.
+    pub raw: String,
+    /// `user@host`.
+    pub who: String,
+    /// Terraform's word for what it is doing.
+    pub operation: String,
+    /// The tool's version.
+    pub tool: String,
+    /// The caller's token.
+    pub token: Option<String>,
+    /// What it wants.
+    pub mode: Mode,
+    /// Its connection stays open and waits.
+    pub waiting: bool,
+    /// Unique to this request.
+    pub attempt: String,
+}
+
+/// What became of a LOCK request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It holds the lock.
+    Granted {
+        /// The grant's number.
+        fence: u64,
+        /// It held it before: a repeated request.
+        again: bool,
+    },
+    /// Somebody else holds it, or is before it in the queue.
+    Held {
+        /// Their lock information, as it was sent.
+        by: String,
+        /// How many are before it in the queue.
+        ahead: usize,
+        /// The first try of this lock ID.
+        first_try: bool,
+    },
+    /// The queue is full: it has no place.
+    QueueFull,
+}
+
+/// Decides a LOCK request and notes the outcome.
+pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize, now: Timestamp) -> Answer {
+    if let Some(again) = again(control, ask, now) {
+        return again;
+    }
+    if ask.mode == Mode::Plan {
+        let fence = next_fence(control);
+        control.plans.push(held(ask, fence, now));
+        let surplus = control.plans.len().saturating_sub(plans_max.max(1));
+        control.plans.drain(..surplus);
+        return Answer::Granted { fence, again: false };
+    }
+    control.queue.retain(|ticket| ticket.id == ask.id || !ticket.has_lapsed(now));
+    let place = control.queue.iter().position(|ticket| ticket.id == ask.id);
+    let before = &control.queue[..place.unwrap_or(control.queue.len())];
+    let first_in_line = before.iter().find(|ticket| ticket.counts());
+    let in_the_way = control.lock.as_ref().map(|held| &held.raw).or(first_in_line.map(|ticket| &ticket.raw)).cloned();
+    let ahead = before.iter().filter(|ticket| ticket.counts()).count();
+    let Some(by) = in_the_way else {
+        control.queue.retain(|ticket| ticket.id != ask.id);
+        let fence = next_fence(control);
+        control.lock = Some(held(ask, fence, now));
+        return Answer::Granted { fence, again: false };
+    };
+    match place {
+        Some(place) => control.queue[place].ask_again(ask, now),
+        None if control.queue.len() < queue_max => control.queue.push(Ticket::new(ask, now)),
+        None => return Answer::QueueFull,
+    }
+    Answer::Held { by, ahead, first_try: place.is_none() }
+}
+
+/// A request for a lock that its ID holds already gets it again: clients repeat what they got no answer to.
+fn again(control: &mut Control, ask: &Ask, now: Timestamp) -> Option<Answer> {
+    let whole = control.lock.iter_mut();
+    let held = whole.chain(control.plans.iter_mut()).find(|held| held.id == ask.id)?;
+    held.last_seen = now;
+    held.attempt.clone_from(&ask.attempt);
+    Some(Answer::Granted { fence: held.fence, again: true })
+}
+
+/// Ends a request whose client is gone: gives up its place, or the lock if this very request took it. True where that changed something.
+pub fn abandon(control: &mut Control, id: &str, attempt: &str) -> bool {
+    let mine = |held: &Held| held.id == id && held.attempt == attempt;
+    let before = (control.queue.len(), control.plans.len(), control.lock.is_some());
+    control.queue.retain(|ticket| !(ticket.id == id && ticket.attempt == attempt));
+    control.plans.retain(|held| !mine(held));
+    control.lock.take_if(|held| mine(held));
+    before != (control.queue.len(), control.plans.len(), control.lock.is_some())
+}
+
+/// How a lock is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release<'a> {
+    /// By whoever knows its ID.
+    Id(&'a str),
+    /// Whatever is held: Terraform's `force-unlock`, which does not say what it means.
+    Whatever,
+}
+
+/// What became of an UNLOCK request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// These locks are released.
+    Now(Vec<Held>),
+    /// There was nothing to release, or it was released before.
+    Before,
+    /// Another lock is held.
+    Other(Held),
+}
+
+/// Decides an UNLOCK request and notes the outcome.
+pub fn unlock(control: &mut Control, release: Release<'_>) -> Released {
+    let released = match release {
+        Release::Whatever => match control.lock.take() {
+            Some(held) => vec![held],
+            None => std::mem::take(&mut control.plans),
+        },
+        Release::Id(id) => {
+            control.queue.retain(|ticket| ticket.id != id);
+            let mut released: Vec<Held> = control.lock.take_if(|held| held.id == id).into_iter().collect();
+            released.extend(control.plans.extract_if(.., |held| held.id == id));
+            match &control.lock {
+                Some(other) if released.is_empty() && !control.released.iter().any(|known| known == id) => {
+                    return Released::Other(other.clone());
+                }
+                _ => released,
+            }
+        }
+    };
+    released.iter().for_each(|held| control.note_released(&held.id));
+    if released.is_empty() { Released::Before } else { Released::Now(released) }
+}
+
+/// Why a write may not happen, as far as locks go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteRefusal {
+    /// Somebody holds the state and the write names no lock.
+    Locked(Box<Held>),
+    /// The lock that the write names is not the live one; `holder` is who has it, if anybody.
+    NotTheLock {
+        /// Who holds the state.
+        holder: Option<Box<Held>>,
+    },
+    /// The lock is a plan's.
+    PlanLock,
+}
+
+/// Whether a write under lock `id` may happen; gives the lock that it happens under.
+pub fn may_write<'a>(control: &'a Control, id: Option<&str>) -> Result<Option<&'a Held>, WriteRefusal> {
+    match (id, &control.lock) {
+        (None, None) => Ok(None),
+        (None, Some(held)) => Err(WriteRefusal::Locked(Box::new(held.clone()))),
+        (Some(id), Some(held)) if held.id == id => Ok(Some(held)),
+        (Some(id), _) if control.plans.iter().any(|plan| plan.id == id) => Err(WriteRefusal::PlanLock),
+        (Some(_), holder) => Err(WriteRefusal::NotTheLock { holder: holder.clone().map(Box::new) }),
+    }
+}
+
+fn next_fence(control: &mut Control) -> u64 {
+    control.fence += 1;
+    control.fence
+}
+
+fn held(ask: &Ask, fence: u64, now: Timestamp) -> Held {
+    Held {
+        id: ask.id.clone(),
+        raw: ask.raw.clone(),
+        who: ask.who.clone(),
+        operation: ask.operation.clone(),
+        tool: ask.tool.clone(),
+        token: ask.token.clone(),
+        since: now,
+        last_seen: now,
+        fence,
+        attempt: ask.attempt.clone(),
+    }
+}
+
+impl Ticket {
+    fn new(ask: &Ask, now: Timestamp) -> Self {
+        Self {
+            id: ask.id.clone(),
+            raw: ask.raw.clone(),
+            who: ask.who.clone(),
+            operation: ask.operation.clone(),
+            since: now,
+            last_seen: now,
+            polls: 1,
+            waiting: ask.waiting,
+            attempt: ask.attempt.clone(),
+        }
+    }
+
+    fn ask_again(&mut self, ask: &Ask, now: Timestamp) {
+        if self.attempt != ask.attempt || (self.waiting && !ask.waiting) {
+            self.polls = self.polls.saturating_add(1);
+            self.attempt.clone_from(&ask.attempt);
+        }
+        self.waiting = ask.waiting;
+        self.last_seen = now;
+    }
+
+    /// Whether others wait for it: it waits on an open connection, or has come back at least once.
+    pub fn counts(&self) -> bool {
+        self.waiting || self.polls > 1
+    }
+
+    /// Whether its client is gone. Terraform polls after 1, 2, 4, 8 and then every 16 seconds, so the longer it has been coming
+    /// back, the longer its place is kept.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        let patience = match self.waiting {
+            true => WAITING_LAPSES,
+            false => SignedDuration::from_secs(1 << self.polls.min(4)) + SignedDuration::from_secs(3),
+        };
+        now.duration_since(self.last_seen) > patience
+    }
+}
+
+#[cfg(test)]
+mod tests;

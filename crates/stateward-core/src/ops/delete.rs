@@ -1,0 +1,65 @@
+//! Deleting a state, and bringing it back.
+
+use super::write::refused;
+use crate::access::{Caller, Right};
+use crate::audit::{AuditItem, Deed};
+use crate::backend::{Backend, Step};
+use crate::control::Deleted;
+use crate::error::{Error, Kind, Result};
+use crate::locks;
+use crate::name::StateId;
+use crate::version::Version;
+
+impl Backend {
+    /// Deletes a state; its history stays, and `undelete` brings it back. Refused while somebody else holds it. Deleting what is
+    /// not there is fine: the answer is `None`.
+    pub async fn delete(&self, caller: &Caller, state: &StateId, lock_id: Option<&str>) -> Result<Option<Version>> {
+        self.audited(caller, state, "DELETE", async {
+            caller.demand(&[Right::Delete], state)?;
+            self.update(state, None, |control, moment| {
+                locks::may_write(control, lock_id).map_err(refused)?;
+                let Some(head) = control.head.take() else { return Ok(Step::Keep(None)) };
+                let version = head.version;
+                let audit = AuditItem {
+                    version: Some(version.to_string()),
+                    serial: Some(head.serial),
+                    lock_id: lock_id.map(str::to_owned),
+                    ..AuditItem::by(caller, moment.now, Deed::Delete, Some(state))
+                };
+                control.deleted = Some(Deleted { head, at: moment.now, who: caller.name.clone() });
+                Ok(Step::Publish(Some(version), vec![audit.write(&moment.write_id)]))
+            })
+            .await
+        })
+        .await
+    }
+
+    /// Brings a deleted state back as it was.
+    pub async fn undelete(&self, caller: &Caller, state: &StateId) -> Result<Version> {
+        self.audited(caller, state, "undelete", async {
+            caller.demand(&[Right::Delete], state)?;
+            self.known(state).await?;
+            self.update(state, None, |control, moment| {
+                locks::may_write(control, None).map_err(refused)?;
+                let Some(deleted) = control.deleted.take() else {
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        "nothing was undeleted",
+                        format!("`{state}` is not deleted"),
+                        "to go back to an old version, use `stateward state restore`",
+                    ));
+                };
+                let version = deleted.head.version;
+                let audit = AuditItem {
+                    version: Some(version.to_string()),
+                    serial: Some(deleted.head.serial),
+                    ..AuditItem::by(caller, moment.now, Deed::Undelete, Some(state))
+                };
+                control.head = Some(deleted.head);
+                Ok(Step::Publish(version, vec![audit.write(&moment.write_id)]))
+            })
+            .await
+        })
+        .await
+    }
+}

@@ -1,0 +1,149 @@
+//! What there is: states and locks.
+
+use stateward_store::{Key, Listing};
+
+use crate::access::{Caller, Right};
+use crate::backend::Backend;
+use crate::control::{Control, Head, Held, Mode};
+use crate::error::Result;
+use crate::name::StateId;
+use crate::ports::Timestamp;
+use crate::view::{List, LockItem, StateItem};
+
+const PAGE: usize = 500;
+/// The rights of which any one lets a caller see that a state is there.
+const ANY: [Right; 6] = [Right::Read, Right::Outputs, Right::Write, Right::Lock, Right::ForceUnlock, Right::Delete];
+
+/// Which states to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatesQuery {
+    /// Only names that start with this.
+    pub prefix: String,
+    /// Only after this place: what `next` of the list before said.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Deleted ones too.
+    pub deleted: bool,
+}
+
+impl Backend {
+    /// The states that the caller may know of, in order of their names.
+    pub async fn states(&self, caller: &Caller, query: &StatesQuery) -> Result<List<StateItem>> {
+        let limit = query.limit.unwrap_or(usize::MAX).max(1);
+        let item = |state: StateId, control: Control| -> Option<StateItem> {
+            let deleted = control.deleted.filter(|_| query.deleted);
+            let at = deleted.as_ref().map(|deleted| deleted.at);
+            let head = control.head.or(deleted.map(|deleted| deleted.head))?;
+            Some(state_item(state, head, control.lock.is_some(), at))
+        };
+        self.scan(caller, &query.prefix, query.after.as_deref(), limit, |state, control| {
+            item(state, control).into_iter().collect()
+        })
+        .await
+    }
+
+    /// The locks of one state, or of all states that the caller may know of.
+    pub async fn locks(&self, caller: &Caller, state: Option<&StateId>) -> Result<List<LockItem>> {
+        let now = self.now();
+        if let Some(state) = state {
+            caller.demand(&ANY, state)?;
+            let (control, _) = self.control(state).await?;
+            return Ok(List::new(lock_items(state, &control, now)));
+        }
+        self.scan(caller, "", None, usize::MAX, |state, control| lock_items(&state, &control, now)).await
+    }
+
+    /// Goes through the control records in order, and collects what `pick` makes of them.
+    async fn scan<T>(
+        &self,
+        caller: &Caller,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        pick: impl Fn(StateId, Control) -> Vec<T>,
+    ) -> Result<List<T>> {
+        let prefix = format!("{}{prefix}", Control::PREFIX);
+        let mut after = after.map(|after| Key::new(format!("{}{after}", Control::PREFIX)));
+        let mut list = List::new(Vec::new());
+        loop {
+            let page = PAGE.min(limit.saturating_add(1));
+            let entries =
+                self.store().list(&Listing { prefix: prefix.clone(), after: after.clone(), limit: page }).await?;
+            let last_page = entries.len() < page;
+            for entry in entries {
+                if list.items.len() >= limit {
+                    list.next = after.map(|key| key.as_str()[Control::PREFIX.len()..].to_owned());
+                    return Ok(list);
+                }
+                let state = Control::state_of(&entry.key);
+                after = Some(entry.key.clone());
+                if let Some(state) = state.filter(|state| ANY.iter().any(|right| caller.may(*right, state))) {
+                    list.items.extend(pick(state, Control::decode(&entry.key, &entry.record.value)?));
+                }
+            }
+            if last_page {
+                return Ok(list);
+            }
+        }
+    }
+}
+
+fn state_item(state: StateId, head: Head, locked: bool, deleted: Option<Timestamp>) -> StateItem {
+    StateItem {
+        state: state.name,
+        workspace: state.workspace,
+        serial: head.serial,
+        lineage: head.lineage,
+        version: head.version,
+        size: head.size,
+        resources: head.resources,
+        updated: head.created,
+        updated_by: head.who,
+        locked,
+        opaque: head.opaque,
+        deleted,
+    }
+}
+
+fn lock_items(state: &StateId, control: &Control, now: Timestamp) -> Vec<LockItem> {
+    let waiting = control.queue.iter().filter(|ticket| ticket.counts() && !ticket.has_lapsed(now)).count() as u64;
+    let whole = control.lock.iter().map(|held| lock_item(state, held, Mode::Whole, waiting, now));
+    let plans = control.plans.iter().map(|held| lock_item(state, held, Mode::Plan, 0, now));
+    whole.chain(plans).collect()
+}
+
+fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestamp) -> LockItem {
+    let seconds = |since: Timestamp| u64::try_from(now.duration_since(since).as_secs()).unwrap_or(0);
+    LockItem {
+        state: state.name.clone(),
+        workspace: state.workspace.clone(),
+        mode: match mode {
+            Mode::Plan => "plan".to_owned(),
+            Mode::Whole => "whole".to_owned(),
+        },
+        id: held.id.clone(),
+        who: held.who.clone(),
+        operation: held.operation.clone(),
+        created: held.since,
+        age_s: seconds(held.since),
+        last_seen: held.last_seen,
+        fence: held.fence,
+        queue,
+        addresses: Vec::new(),
+        advice: advice(mode, seconds(held.last_seen)),
+    }
+}
+
+/// What an operator can make of a lock's silence. Plain Terraform is silent while it works, so silence alone proves nothing.
+fn advice(mode: Mode, silent_s: u64) -> String {
+    const LONG: u64 = 3600;
+    match (mode, silent_s) {
+        (Mode::Plan, _) => "keeps nobody waiting; ends by itself when the plan does".to_owned(),
+        (Mode::Whole, ..LONG) => "in use: wait for it, or ask its holder".to_owned(),
+        (Mode::Whole, _) => {
+            "nothing heard for over an hour: ask its holder; if that run is dead, `stateward lock release NAME --id ID`"
+                .to_owned()
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Taking locks, waiting for them, and giving them back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use stateward_store::Write;
+use tokio::time::{Instant, timeout_at};
+
+use crate::access::{Caller, Right};
+use crate::audit::{AuditItem, Deed};
+use crate::backend::{Backend, Moment, Step};
+use crate::control::{Control, Held, Mode};
+use crate::error::{Error, Kind, Result};
+use crate::lockinfo::{LockInfo, OPERATION_PLAN};
+use crate::locks::{self, Answer, Ask, HEARTBEAT, Release, Released};
+use crate::name::StateId;
+use crate::settings::{ForceUnlock, PlanLocks};
+
+/// A waiting request looks at the record this often, in case another server changed it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Terraform's LOCK.
+#[derive(Debug, Clone)]
+pub struct LockRequest {
+    /// The lock information as it was sent.
+    pub raw: Bytes,
+    /// How long to wait in the queue; `None` for what the settings say.
+    pub wait: Option<Duration>,
+}
+
+/// A lock that was granted.
+///
+/// Until [`Grant::delivered`] is called, dropping it takes the lock back: a client that is gone before it gets the answer would
+/// never release it.
+#[derive(Debug)]
+pub struct Grant {
+    /// The grant's number.
+    pub fence: u64,
+    /// It was held by this lock ID before: a repeated request.
+    pub again: bool,
+    /// What it allows.
+    pub mode: Mode,
+    presence: Presence,
+}
+
+impl Grant {
+    /// The client has got the answer.
+    pub fn delivered(mut self) {
+        self.presence.stay();
+    }
+}
+
+/// What an UNLOCK did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlocked {
+    /// IDs of the locks that were released; none where there was nothing to release.
+    pub released: Vec<String>,
+}
+
+/// Stands for a client on its connection: gone when dropped.
+#[derive(Debug)]
+struct Presence {
+    backend: Backend,
+    state: StateId,
+    id: String,
+    attempt: String,
+    gone_matters: bool,
+}
+
+impl Presence {
+    fn stay(&mut self) {
+        self.gone_matters = false;
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if !self.gone_matters {
+            return;
+        }
+        let (backend, state) = (self.backend.clone(), self.state.clone());
+        let (id, attempt) = (std::mem::take(&mut self.id), std::mem::take(&mut self.attempt));
+        runtime.spawn(async move {
+            if let Err(error) = backend.abandon(&state, &id, &attempt).await {
+                tracing::warn!(%error, "the place of a client that is gone could not be given up; it lapses");
+            }
+        });
+    }
+}
+
+impl Backend {
+    /// Takes a lock, waiting in the queue where asked to. Repeating a LOCK is safe.
+    ///
+    /// Drop the future, or the [`Grant`], when the client's connection ends: its place or lock is then given up.
+    pub async fn lock(&self, caller: &Caller, state: &StateId, request: LockRequest) -> Result<Grant> {
+        let ask = self.ask(caller, &request)?;
+        let rights: &[Right] = if ask.mode == Mode::Plan { &[Right::Lock, Right::Read] } else { &[Right::Lock] };
+        self.audited(caller, state, "LOCK", async { caller.demand(rights, state) }).await?;
+        let presence = Presence {
+            backend: self.clone(),
+            state: state.clone(),
+            id: ask.id.clone(),
+            attempt: ask.attempt.clone(),
+            gone_matters: true,
+        };
+        let wait = request.wait.unwrap_or(self.settings().lock_wait).min(self.settings().limits.wait);
+        self.wait_for(caller, state, ask, Instant::now() + wait, presence).await
+    }
+
+    fn ask(&self, caller: &Caller, request: &LockRequest) -> Result<Ask> {
+        let invalid = |why: String| {
+            Error::new(Kind::Invalid, "the lock was not taken", why, "send Terraform's lock information, with an `ID`")
+        };
+        let limit = self.settings().limits.lock_bytes;
+        if request.raw.len() > limit {
+            return Err(invalid(format!("the lock information is longer than {limit} bytes")));
+        }
+        let info = LockInfo::parse(&request.raw).map_err(invalid)?;
+        let raw = String::from_utf8(request.raw.to_vec()).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
+        let plan = info.operation == OPERATION_PLAN && self.settings().plan_locks == PlanLocks::Shared;
+        Ok(Ask {
+            id: info.id,
+            raw,
+            who: if info.who.is_empty() { caller.name.clone() } else { info.who },
+            operation: info.operation,
+            tool: info.version,
+            token: caller.token.clone(),
+            mode: if plan { Mode::Plan } else { Mode::Whole },
+            waiting: false,
+            attempt: self.new_id(),
+        })
+    }
+
+    async fn wait_for(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        mut ask: Ask,
+        deadline: Instant,
+        mut presence: Presence,
+    ) -> Result<Grant> {
+        loop {
+            ask.waiting = deadline > Instant::now();
+            match self.try_lock(caller, state, &ask).await? {
+                Answer::Granted { fence, again } => return Ok(Grant { fence, again, mode: ask.mode, presence }),
+                Answer::QueueFull => {
+                    presence.stay();
+                    let why = format!("{} clients wait for it already", self.settings().limits.queue);
+                    let error = Error::new(Kind::Unavailable, "the lock was not taken", why, "try again later");
+                    return Err(error.retry_after(HEARTBEAT));
+                }
+                Answer::Held { by, ahead, .. } if !ask.waiting => {
+                    presence.stay();
+                    return Err(held_by(state, &by, ahead));
+                }
+                Answer::Held { .. } => self.rest(state, &ask, deadline).await?,
+            }
+        }
+    }
+
+    /// Waits until asking again would help, the place has to be confirmed, or the time is up.
+    async fn rest(&self, state: &StateId, ask: &Ask, deadline: Instant) -> Result<()> {
+        let latch = self.latch(state);
+        let until = deadline.min(Instant::now() + HEARTBEAT);
+        while Instant::now() < until {
+            let bell = latch.bell();
+            tokio::pin!(bell);
+            bell.as_mut().enable();
+            // The bell rings for everybody who waits: look first, so that only who comes next writes.
+            let (mut control, _) = self.control(state).await?;
+            let limits = &self.settings().limits;
+            if let Answer::Granted { .. } = locks::lock(&mut control, ask, limits.queue, limits.plan_locks, self.now())
+            {
+                return Ok(());
+            }
+            // Another server's unlock rings no bell here.
+            let _rung = timeout_at(until.min(Instant::now() + LOOK), bell).await;
+        }
+        Ok(())
+    }
+
+    async fn try_lock(&self, caller: &Caller, state: &StateId, ask: &Ask) -> Result<Answer> {
+        let limits = &self.settings().limits;
+        self.update(state, None, |control, moment| {
+            let answer = locks::lock(control, ask, limits.queue, limits.plan_locks, moment.now);
+            let note = |deed, detail: String| {
+                let audit = AuditItem {
+                    who: ask.who.clone(),
+                    lock_id: Some(ask.id.clone()),
+                    detail,
+                    ..AuditItem::by(caller, moment.now, deed, Some(state))
+                };
+                vec![audit.write(&moment.write_id)]
+            };
+            let records = match &answer {
+                Answer::Granted { again: false, .. } => note(Deed::Lock, ask.operation.clone()),
+                Answer::Held { by, first_try: true, .. } => {
+                    note(Deed::Refuse, format!("LOCK: held by {}", holder_of(by)))
+                }
+                Answer::QueueFull => return Ok(Step::Keep(answer)),
+                _ => Vec::new(),
+            };
+            Ok(Step::Publish(answer, records))
+        })
+        .await
+    }
+
+    async fn abandon(&self, state: &StateId, id: &str, attempt: &str) -> Result<()> {
+        self.update(state, None, |control, moment| {
+            let was_held = control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
+            if !locks::abandon(control, id, attempt) {
+                return Ok(Step::Keep(()));
+            }
+            let mut records = Vec::new();
+            if was_held {
+                let detail = "the client was gone before it got the lock".to_owned();
+                let audit = AuditItem {
+                    lock_id: Some(id.to_owned()),
+                    detail,
+                    ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
+                };
+                records.push(audit.write(&moment.write_id));
+            }
+            Ok(Step::Publish((), records))
+        })
+        .await?;
+        self.latch(state).ring();
+        Ok(())
+    }
+
+    /// Terraform's UNLOCK. An empty body breaks whatever lock is held, an ID alone that one lock; both are `force-unlock`.
+    /// Repeating an UNLOCK is safe.
+    pub async fn unlock(&self, caller: &Caller, state: &StateId, raw: &[u8]) -> Result<Unlocked> {
+        self.audited(caller, state, "UNLOCK", async {
+            if raw.is_empty() {
+                if self.settings().force_unlock == ForceUnlock::Refused {
+                    return Err(Error::new(
+                        Kind::Denied,
+                        "the lock was not broken",
+                        "Terraform's `force-unlock` does not say which lock it means, and the setting `lock.force_unlock` refuses that",
+                        format!("use `stateward lock release {state} --id ID`"),
+                    ));
+                }
+                caller.demand(&[Right::ForceUnlock], state)?;
+                return self.release_lock(caller, state, Release::Whatever, true).await;
+            }
+            let info = LockInfo::parse(raw)
+                .map_err(|why| Error::new(Kind::Invalid, "the lock was not released", why, "send the lock information that LOCK was sent"))?;
+            let (control, _) = self.control(state).await?;
+            let held = control.held(&info.id);
+            let forced = info.is_id_only() && held.is_some_and(|(_, held)| held.raw.as_bytes() != raw);
+            let rights: &[Right] = match held {
+                _ if forced => &[Right::ForceUnlock],
+                Some((Mode::Plan, _)) => &[Right::Lock, Right::Read],
+                _ => &[Right::Lock],
+            };
+            caller.demand(rights, state)?;
+            self.release_lock(caller, state, Release::Id(&info.id), forced).await
+        })
+        .await
+    }
+
+    /// Breaks a lock: the one with this ID, or whatever is held.
+    pub async fn release(&self, caller: &Caller, state: &StateId, id: Option<&str>) -> Result<Unlocked> {
+        self.audited(caller, state, "lock release", async {
+            caller.demand(&[Right::ForceUnlock], state)?;
+            let outcome = self.release_lock(caller, state, id.map_or(Release::Whatever, Release::Id), true).await?;
+            if outcome.released.is_empty() {
+                let why =
+                    id.map_or_else(|| "it is not locked".to_owned(), |id| format!("no lock `{id}` is held on it"));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    format!("`{state}` was left as it is"),
+                    why,
+                    "`stateward lock list` shows the locks there are",
+                ));
+            }
+            Ok(outcome)
+        })
+        .await
+    }
+
+    async fn release_lock(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        release: Release<'_>,
+        forced: bool,
+    ) -> Result<Unlocked> {
+        let unlocked = self
+            .update(state, None, |control: &mut Control, moment: &Moment| {
+                let before = control.queue.len();
+                match locks::unlock(control, release) {
+                    Released::Other(held) => Err(not_the_holder(&held)),
+                    Released::Before if control.queue.len() == before => {
+                        Ok(Step::Keep(Unlocked { released: Vec::new() }))
+                    }
+                    Released::Before => Ok(Step::Publish(Unlocked { released: Vec::new() }, Vec::new())),
+                    Released::Now(released) => {
+                        let records = released
+                            .iter()
+                            .enumerate()
+                            .map(|(n, held)| release_note(caller, state, held, forced, moment, n))
+                            .collect();
+                        Ok(Step::Publish(
+                            Unlocked { released: released.into_iter().map(|held| held.id).collect() },
+                            records,
+                        ))
+                    }
+                }
+            })
+            .await?;
+        self.latch(state).ring();
+        Ok(unlocked)
+    }
+}
+
+fn release_note(caller: &Caller, state: &StateId, held: &Held, forced: bool, moment: &Moment, n: usize) -> Write {
+    let deed = if forced { Deed::ForceUnlock } else { Deed::Unlock };
+    let detail = if forced { format!("taken from {}", held.who) } else { String::new() };
+    let who = if forced { caller.name.clone() } else { held.who.clone() };
+    let audit = AuditItem {
+        who,
+        lock_id: Some(held.id.clone()),
+        detail,
+        ..AuditItem::by(caller, moment.now, deed, Some(state))
+    };
+    audit.write(&format!("{}-{n}", moment.write_id))
+}
+
+fn holder_of(raw: &str) -> String {
+    LockInfo::parse(raw.as_bytes()).map(|info| info.who).unwrap_or_default()
+}
+
+fn held_by(state: &StateId, raw: &str, ahead: usize) -> Error {
+    let info = LockInfo::parse(raw.as_bytes()).unwrap_or_default();
+    let holder = if info.who.is_empty() { "somebody".to_owned() } else { info.who };
+    let queue = if ahead > 0 { format!("; {ahead} wait before you") } else { String::new() };
+    let why = format!("{holder} holds it or is next ({}, lock {}){queue}", info.operation, info.id);
+    let next = "wait for it (`-lock-timeout=10m`, or `?wait=10m` in the lock address), or see `stateward lock list`";
+    Error::new(Kind::Locked, format!("`{state}` is locked"), why, next).held_by(Bytes::copy_from_slice(raw.as_bytes()))
+}
+
+fn not_the_holder(held: &Held) -> Error {
+    let why = format!("it is held under another lock ID, {}, by {}", held.id, held.who);
+    let next = "release it under its own ID; if its holder is dead, `stateward lock release NAME --id ID`";
+    Error::new(Kind::Conflict, "the lock was not released", why, next).held_by(Bytes::from(held.raw.clone()))
+}

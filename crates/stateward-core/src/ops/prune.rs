@@ -1,0 +1,190 @@
+//! Letting old versions go, and collecting what nobody refers to any more. Runs while serving.
+
+use std::sync::Arc;
+
+use stateward_store::body;
+use stateward_store::{Entry, Expect, Key, Listing, Live, StoreError, Write};
+
+use super::history::Chain;
+use crate::access::Caller;
+use crate::audit::{AuditItem, Deed};
+use crate::backend::Backend;
+use crate::control::Control;
+use crate::error::Result;
+use crate::name::StateId;
+use crate::ports::Timestamp;
+use crate::settings::Retention;
+use crate::version::{Version, VersionRecord};
+use crate::view::Pruned;
+
+const PAGE: usize = 200;
+const SECONDS_A_DAY: u64 = 86_400;
+
+impl Backend {
+    /// Applies the retention rule to every state and then removes blobs that nobody refers to.
+    pub async fn prune(&self, caller: &Caller) -> Result<Pruned> {
+        caller.demand_admin()?;
+        let mut pruned = Pruned::default();
+        let retention = self.settings().retention;
+        if retention != Retention::default() {
+            let mut states = States::default();
+            while let Some((state, control)) = states.next(self).await? {
+                pruned.versions += self.apply_retention(caller, &state, &control, retention).await?;
+            }
+        }
+        self.collect(&mut pruned).await?;
+        Ok(pruned)
+    }
+
+    async fn apply_retention(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        control: &Control,
+        retention: Retention,
+    ) -> Result<u64> {
+        let mut chain = Chain::new(self, state, control);
+        let mut rule = Rule::new(retention, control, self.now());
+        let mut let_go = 0;
+        while let Some((key, record)) = chain.next().await? {
+            if rule.keeps(&record) || record.body.is_none() {
+                continue;
+            }
+            // The record is read again for its revision: the chain's pages do not carry it, and few records come this far.
+            let Some(found) = self.store().get(&key).await? else { continue };
+            let write =
+                Write { key, value: Some(record.without_body().encode()), expect: Expect::Revision(found.revision) };
+            let id = self.new_id();
+            let audit = AuditItem {
+                version: Some(record.facts.version.to_string()),
+                ..AuditItem::by(caller, self.now(), Deed::Prune, Some(state))
+            };
+            match self.store().commit(vec![audit.write(&id), write]).await {
+                Ok(_) => let_go += 1,
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(let_go)
+    }
+
+    /// Mark and sweep. What is published while this runs is safe: the store keeps whatever a session put or shared since the
+    /// round before the horizon, and what was published earlier is marked here.
+    async fn collect(&self, pruned: &mut Pruned) -> Result<()> {
+        let horizon = self.store().begin_sweep().await?;
+        let mut live = Live::default();
+        let mut states = States::default();
+        while let Some((state, control)) = states.next(self).await? {
+            let heads = control.head.iter().chain(control.deleted.iter().map(|deleted| &deleted.head));
+            for head in heads {
+                self.mark(&head.body, true, &mut live).await?;
+            }
+            self.mark_versions(&state, &mut live).await?;
+        }
+        let live = Arc::new(live);
+        let mut after = None;
+        loop {
+            let page = self.store().sweep(horizon, after, live.clone()).await?;
+            pruned.blobs += page.deleted;
+            pruned.freed_bytes += page.freed_bytes;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn mark_versions(&self, state: &StateId, live: &mut Live) -> Result<()> {
+        let mut after = None;
+        loop {
+            let entries =
+                self.store().list(&Listing { prefix: VersionRecord::prefix(state), after, limit: PAGE }).await?;
+            let last_page = entries.len() < PAGE;
+            after = entries.last().map(|entry| entry.key.clone());
+            for entry in entries {
+                let record = VersionRecord::decode(&entry.key, &entry.record.value)?;
+                if let Some(tree) = &record.body {
+                    self.mark(tree, true, live).await?;
+                }
+                if let Some(tree) = &record.index {
+                    self.mark(tree, false, live).await?;
+                }
+            }
+            if last_page {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn mark(&self, tree: &body::Tree, chunks: bool, live: &mut Live) -> Result<()> {
+        // A node that was marked before needs no second look: all below it was marked with it.
+        body::refs_of(&**self.store(), &self.shared.sealer, tree, chunks, &mut |blob| live.insert(&blob.id)).await?;
+        Ok(())
+    }
+}
+
+/// Goes through all states in order of their names.
+#[derive(Default)]
+struct States {
+    page: std::vec::IntoIter<Entry>,
+    after: Option<Key>,
+    last_page: bool,
+}
+
+impl States {
+    async fn next(&mut self, backend: &Backend) -> Result<Option<(StateId, Control)>> {
+        loop {
+            for entry in self.page.by_ref() {
+                if let Some(state) = Control::state_of(&entry.key) {
+                    return Ok(Some((state, Control::decode(&entry.key, &entry.record.value)?)));
+                }
+            }
+            if self.last_page {
+                return Ok(None);
+            }
+            let listing = Listing { prefix: Control::PREFIX.to_owned(), after: self.after.take(), limit: PAGE };
+            let entries = backend.store().list(&listing).await?;
+            self.last_page = entries.len() < PAGE;
+            self.after = entries.last().map(|entry| entry.key.clone());
+            self.page = entries.into_iter();
+        }
+    }
+}
+
+/// Decides version by version, from the newest to the oldest.
+struct Rule {
+    retention: Retention,
+    head: Option<Version>,
+    oldest: Option<Timestamp>,
+    kept: u64,
+    newer_lock: Option<String>,
+}
+
+impl Rule {
+    fn new(retention: Retention, control: &Control, now: Timestamp) -> Self {
+        let head =
+            control.head.as_ref().or(control.deleted.as_ref().map(|deleted| &deleted.head)).map(|head| head.version);
+        let age = retention.keep_days.and_then(|days| i64::try_from(days.saturating_mul(SECONDS_A_DAY)).ok());
+        let oldest = age.and_then(|age| now.checked_sub(jiff::SignedDuration::from_secs(age)).ok());
+        Self { retention, head, oldest, kept: 0, newer_lock: None }
+    }
+
+    fn keeps(&mut self, record: &VersionRecord) -> bool {
+        let lock = record.facts.lock_id.clone();
+        let snapshot = lock.is_some() && lock == self.newer_lock;
+        self.newer_lock = lock;
+        if self.head == Some(record.facts.version) {
+            self.kept += 1;
+            return true;
+        }
+        if snapshot && self.retention.fold_snapshots {
+            return false;
+        }
+        let Retention { keep_versions, keep_days, .. } = self.retention;
+        let without_rules = keep_versions.is_none() && keep_days.is_none();
+        let by_number = keep_versions.is_some_and(|keep| self.kept < keep);
+        let by_age = self.oldest.is_some_and(|oldest| record.facts.created >= oldest);
+        self.kept += 1;
+        without_rules || by_number || by_age
+    }
+}

@@ -1,0 +1,237 @@
+//! Checking everything that is stored: records, chains, lists and blobs.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use stateward_store::body::{RefItem, Tree};
+use stateward_store::{BlobId, Listing, StoreError};
+
+use crate::access::{Caller, Right};
+use crate::audit::{AuditItem, PREFIX};
+use crate::backend::Backend;
+use crate::control::Control;
+use crate::error::{Error, Kind, Result};
+use crate::name::StateId;
+use crate::version::VersionRecord;
+use crate::view::{Finding, Verified};
+
+use super::history::Chain;
+
+const PAGE: usize = 500;
+
+/// How far a verification has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VerifyProgress {
+    /// States done.
+    pub states: u64,
+    /// Versions done.
+    pub versions: u64,
+}
+
+/// Spans of nodes and chunks that were found good: what versions share is read once.
+type Good = HashMap<BlobId, u64>;
+
+impl Backend {
+    /// Checks one state, or the whole store with its engine and audit log. Damage is a finding, not an error.
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        state: Option<&StateId>,
+        mut progress: impl FnMut(VerifyProgress),
+    ) -> Result<Verified> {
+        let mut verified = Verified::default();
+        let mut good = Good::new();
+        if let Some(state) = state {
+            caller.demand(&[Right::Read], state)?;
+            self.known(state).await?;
+            self.verify_state(state, &mut good, &mut verified).await?;
+            return Ok(verified);
+        }
+        caller.demand_admin()?;
+        for problem in self.store().verify().await? {
+            verified.findings.push(Finding { what: problem.what, why: problem.why });
+        }
+        for state in self.all_states(&mut verified).await? {
+            self.verify_state(&state, &mut good, &mut verified).await?;
+            progress(VerifyProgress { states: verified.states, versions: verified.versions });
+        }
+        self.verify_audit(&mut verified).await?;
+        Ok(verified)
+    }
+
+    /// The states there are, past records that cannot be read.
+    async fn all_states(&self, verified: &mut Verified) -> Result<Vec<StateId>> {
+        let (mut states, mut after) = (Vec::new(), None);
+        loop {
+            let entries =
+                self.store().list(&Listing { prefix: Control::PREFIX.to_owned(), after, limit: PAGE }).await?;
+            let last_page = entries.len() < PAGE;
+            after = entries.last().map(|entry| entry.key.clone());
+            for entry in entries {
+                match Control::state_of(&entry.key) {
+                    Some(state) => states.push(state),
+                    None => verified
+                        .findings
+                        .push(Finding { what: entry.key.to_string(), why: "its key names no state".to_owned() }),
+                }
+            }
+            if last_page {
+                return Ok(states);
+            }
+        }
+    }
+
+    async fn verify_state(&self, state: &StateId, good: &mut Good, verified: &mut Verified) -> Result<()> {
+        verified.states += 1;
+        let control = match self.control(state).await {
+            Ok((control, _)) => control,
+            Err(error) => return note(verified, state.to_string(), error),
+        };
+        if let Some(head) = &control.head
+            && let Err(error) = self.verify_head(head, verified).await
+        {
+            note(verified, format!("{state} {}", head.version), error)?;
+        }
+        let mut chain = Chain::new(self, state, &control);
+        let mut expected = control.tail.as_ref().map(|tail| tail.hash.clone());
+        loop {
+            match chain.next().await {
+                Ok(None) => return Ok(()),
+                Ok(Some((_, record))) => {
+                    verified.versions += 1;
+                    self.verify_version(state, &record, expected.as_deref(), good, verified).await?;
+                    expected = record.facts.parent.map(|parent| parent.hash);
+                }
+                Err(error) => return note(verified, format!("the history of {state}"), error),
+            }
+        }
+    }
+
+    /// Reads the head as a client would, and compares it with its SHA-256.
+    async fn verify_head(&self, head: &crate::control::Head, verified: &mut Verified) -> Result<()> {
+        let (mut hasher, mut size) = (Sha256::new(), 0u64);
+        let mut bytes = self.stream(&head.body);
+        while let Some(piece) = bytes.next().await {
+            let piece = piece?;
+            size += piece.len() as u64;
+            hasher.update(&piece);
+        }
+        verified.bytes += size;
+        if size == head.size && hex::encode(hasher.finalize()) == head.sha256 {
+            return Ok(());
+        }
+        Err(damage("its bytes do not have the SHA-256 they had when they were stored"))
+    }
+
+    async fn verify_version(
+        &self,
+        state: &StateId,
+        record: &VersionRecord,
+        expected: Option<&str>,
+        good: &mut Good,
+        verified: &mut Verified,
+    ) -> Result<()> {
+        let what = format!("{state} {}", record.facts.version);
+        if record.facts.hash() != record.hash || expected.is_some_and(|expected| expected != record.hash) {
+            note(
+                verified,
+                what.clone(),
+                damage("its record was changed after it was written: the hash chain does not hold"),
+            )?;
+        }
+        if let Some(tree) = &record.body {
+            match self.verify_tree(tree, true, good, verified).await {
+                Ok(size) if size == record.facts.size => {}
+                Ok(_) => note(verified, what.clone(), damage("its chunks do not add up to its size"))?,
+                Err(error) => note(verified, what.clone(), error)?,
+            }
+        }
+        if let Some(tree) = &record.index
+            && let Err(error) = self.verify_tree(tree, false, good, verified).await
+        {
+            note(verified, format!("{what}, index"), error)?;
+        }
+        Ok(())
+    }
+
+    async fn verify_tree(&self, tree: &Tree, chunks: bool, good: &mut Good, verified: &mut Verified) -> Result<u64> {
+        self.verify_node(tree.levels, tree.root.clone(), chunks, good, verified).await
+    }
+
+    /// Checks everything below a node; gives the bytes (or items) below it.
+    fn verify_node<'a>(
+        &'a self,
+        level: u8,
+        node: Bytes,
+        chunks: bool,
+        good: &'a mut Good,
+        verified: &'a mut Verified,
+    ) -> futures::future::BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let items = Tree::split(&node).map_err(|error| damage(&error.to_string()))?;
+            if level == 0 && !chunks {
+                return Ok(items.len() as u64);
+            }
+            let mut total = 0;
+            for item in &items {
+                let child = RefItem::decode(item).map_err(|error| damage(&error.to_string()))?;
+                let span = match good.get(&child.blob.id) {
+                    Some(span) => *span,
+                    None => {
+                        let sealed = self.store().get_blobs(std::slice::from_ref(&child.blob)).await?;
+                        let sealed = sealed
+                            .first()
+                            .ok_or_else(|| StoreError::NotFound { what: format!("blob {}", child.blob.id) })?;
+                        let plain = self.shared.sealer.open(&child.blob.id, sealed)?;
+                        verified.bytes += plain.len() as u64;
+                        let span = match level {
+                            0 => plain.len() as u64,
+                            _ => self.verify_node(level - 1, plain, chunks, good, verified).await?,
+                        };
+                        good.insert(child.blob.id, span);
+                        span
+                    }
+                };
+                if span != child.span {
+                    return Err(damage("a list says other lengths than its chunks have"));
+                }
+                total += span;
+            }
+            Ok(total)
+        })
+    }
+
+    async fn verify_audit(&self, verified: &mut Verified) -> Result<()> {
+        let mut after = None;
+        loop {
+            let entries = self.store().list(&Listing { prefix: PREFIX.to_owned(), after, limit: PAGE }).await?;
+            let last_page = entries.len() < PAGE;
+            for entry in &entries {
+                if serde_json::from_slice::<AuditItem>(&entry.record.value).is_err() {
+                    verified
+                        .findings
+                        .push(Finding { what: entry.key.to_string(), why: "it is no audit record".to_owned() });
+                }
+            }
+            after = entries.last().map(|entry| entry.key.clone());
+            if last_page {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn damage(why: &str) -> Error {
+    Error::new(Kind::Corrupt, "damaged", why, "restore a backup")
+}
+
+/// Damage becomes a finding; that the store cannot be reached at all is an error.
+fn note(verified: &mut Verified, what: String, error: Error) -> Result<()> {
+    if !matches!(error.kind(), Kind::Corrupt | Kind::Unsupported) {
+        return Err(error);
+    }
+    verified.findings.push(Finding { what, why: error.why().to_owned() });
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! Storing a new version.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use stateward_state::Entry;
+use stateward_store::{Expect, Write};
+
+use super::BodyStream;
+use crate::access::{Caller, Right};
+use crate::audit::{AuditItem, Deed};
+use crate::backend::{Backend, Moment, Step};
+use crate::control::{Control, Head, Held, Tail};
+use crate::error::{Error, Kind, Result};
+use crate::index::OUTPUT_PREFIX;
+use crate::ingest::{Ingested, Taken};
+use crate::locks::{self, WriteRefusal};
+use crate::name::StateId;
+use crate::publish::{self, Fit, Incoming};
+use crate::version::{Facts, Parent, Spans, Version, VersionRecord};
+use crate::view::Changes;
+
+/// Terraform's POST.
+pub struct Post {
+    /// The lock ID in `?ID=`.
+    pub lock_id: Option<String>,
+    /// The MD5 of the body in `Content-MD5`.
+    pub md5: Option<[u8; 16]>,
+    /// The state.
+    pub body: BodyStream,
+}
+
+/// The outcome of a POST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The version that now is the head.
+    pub version: Version,
+    /// Its serial.
+    pub serial: u64,
+    /// False where the head had these very bytes already.
+    pub changed: bool,
+}
+
+/// The outcome of a push or restore.
+pub type PushOutcome = Written;
+
+/// On what terms a body is stored.
+pub(super) struct Terms {
+    /// The lock that it is stored under. Without one, nobody may hold the state.
+    pub(super) lock_id: Option<String>,
+    /// Serial and lineage may go anywhere.
+    pub(super) force: bool,
+    /// What `operation` says without a lock.
+    pub(super) operation: &'static str,
+    pub(super) deed: Deed,
+    pub(super) detail: String,
+}
+
+/// The head that changes are counted against.
+struct Base {
+    version: Option<Version>,
+    changes: Changes,
+}
+
+impl Backend {
+    /// Stores what Terraform posts. Repeating a POST is safe.
+    pub async fn write(&self, caller: &Caller, state: &StateId, post: Post) -> Result<Written> {
+        self.audited(caller, state, "POST", self.try_write(caller, state, post)).await
+    }
+
+    async fn try_write(&self, caller: &Caller, state: &StateId, post: Post) -> Result<Written> {
+        let early = match caller.demand(&[Right::Write], state) {
+            Ok(()) => {
+                let (control, _) = self.control(state).await?;
+                locks::may_write(&control, post.lock_id.as_deref())
+                    .map(|held| held.map(|held| held.fence))
+                    .map_err(refused)
+            }
+            Err(error) => Err(error),
+        };
+        let fence = match early {
+            Ok(fence) => fence,
+            Err(error) => {
+                drain(post.body, self.settings().limits.body_bytes).await;
+                return Err(error);
+            }
+        };
+        let ingested = self.ingest(post.body).await?;
+        if post.md5.is_some_and(|md5| md5 != ingested.body.md5) {
+            return Err(Error::new(
+                Kind::Invalid,
+                "the state was not stored",
+                "its bytes do not have the MD5 that `Content-MD5` gives: they were damaged on the way",
+                "send it again",
+            ));
+        }
+        let terms = Terms {
+            lock_id: post.lock_id,
+            force: self.settings().allow_force_push,
+            operation: "write",
+            deed: Deed::Write,
+            detail: String::new(),
+        };
+        self.publish(caller, state, ingested, &terms, fence).await
+    }
+
+    /// Stores a whole file without a lock of its own; refused while somebody else holds the state.
+    ///
+    /// With `force` the lineage may change; the serial has to be higher than the head's all the same, so renumber the file first.
+    pub async fn push(&self, caller: &Caller, state: &StateId, body: BodyStream, force: bool) -> Result<PushOutcome> {
+        self.audited(caller, state, "push", async {
+            caller.demand(&[Right::Write], state)?;
+            let terms =
+                Terms { lock_id: None, force: false, operation: "push", deed: Deed::Write, detail: String::new() };
+            let ingested = self.ingest(body).await?;
+            let (control, _) = self.control(state).await?;
+            let higher = control.head.as_ref().is_none_or(|head| ingested.body.summary.serial > head.serial);
+            let detail = if force { "forced".to_owned() } else { String::new() };
+            self.publish(caller, state, ingested, &Terms { force: force && higher, detail, ..terms }, None).await
+        })
+        .await
+    }
+
+    /// Makes an ingested body the head, if the rules and locks allow it at the moment of the compare-and-set.
+    pub(super) async fn publish(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        ingested: Ingested,
+        terms: &Terms,
+        fence: Option<u64>,
+    ) -> Result<Written> {
+        let Ingested { body, mut session } = ingested;
+        loop {
+            let base = self.base(state, &body).await?;
+            let step = |control: &mut Control, moment: &Moment| {
+                let held = locks::may_write(control, terms.lock_id.as_deref()).map_err(refused)?.cloned();
+                if fence.is_some() && held.as_ref().map(|held| held.fence) != fence {
+                    return Err(stale_fence());
+                }
+                let incoming =
+                    Incoming { serial: body.summary.serial, lineage: &body.summary.lineage, sha256: &body.sha256 };
+                if let (Fit::Same, Some(head)) = (publish::fits(control, incoming, terms.force)?, &control.head) {
+                    return Ok(Step::Keep(Some(Written {
+                        version: head.version,
+                        serial: head.serial,
+                        changed: false,
+                    })));
+                }
+                if control.head.as_ref().map(|head| head.version) != base.version {
+                    return Ok(Step::Keep(None));
+                }
+                let author = Author { caller, held: held.as_ref(), terms };
+                let (version, writes) = author.new_head(state, control, &body, &base.changes, moment);
+                Ok(Step::Publish(Some(Written { version, serial: body.summary.serial, changed: true }), writes))
+            };
+            if let Some(written) = self.update(state, Some(&mut session), step).await? {
+                return Ok(written);
+            }
+        }
+    }
+
+    /// Counts the changes against the present head.
+    async fn base(&self, state: &StateId, body: &Taken) -> Result<Base> {
+        let (control, _) = self.control(state).await?;
+        let Some(head) = &control.head else {
+            return Ok(Base { version: None, changes: count(&[], &body.entries) });
+        };
+        let before = match body.summary.opaque {
+            true => None,
+            false => self.index_of(&self.record(&head.record).await?).await?,
+        };
+        Ok(Base {
+            version: Some(head.version),
+            changes: before.map_or_else(Changes::default, |before| count(&before, &body.entries)),
+        })
+    }
+}
+
+fn count(before: &[Entry], after: &[Entry]) -> Changes {
+    let instances = |entries: &'_ [Entry]| {
+        entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).cloned().collect::<Vec<_>>()
+    };
+    stateward_state::counts::changes(&instances(before), &instances(after))
+}
+
+/// Who a version is by, and why.
+struct Author<'a> {
+    caller: &'a Caller,
+    held: Option<&'a Held>,
+    terms: &'a Terms,
+}
+
+impl Author<'_> {
+    /// Makes the body the head in `control`; gives the records that have to be written before.
+    fn new_head(
+        &self,
+        state: &StateId,
+        control: &mut Control,
+        body: &Taken,
+        changes: &Changes,
+        moment: &Moment,
+    ) -> (Version, Vec<Write>) {
+        let version = Version(control.tail.as_ref().map_or(0, |tail| tail.version.0) + 1);
+        let facts = self.facts(state, version, control, body, changes, moment);
+        let key = VersionRecord::key(state, version, &moment.write_id);
+        let spans = Spans {
+            serial: body.summary.spans.serial.clone(),
+            outputs: body.summary.spans.outputs.clone(),
+            terraform_version: body.summary.terraform_version.clone(),
+        };
+        let head = Head {
+            version,
+            record: key.to_string(),
+            serial: facts.serial,
+            lineage: facts.lineage.clone(),
+            size: facts.size,
+            sha256: facts.sha256.clone(),
+            md5: facts.md5.clone(),
+            resources: facts.resources,
+            opaque: facts.opaque,
+            created: facts.created,
+            who: facts.who.clone(),
+            body: body.tree.clone(),
+        };
+        let audit = AuditItem {
+            who: facts.who.clone(),
+            lock_id: facts.lock_id.clone(),
+            version: Some(version.to_string()),
+            serial: Some(facts.serial),
+            detail: self.terms.detail.clone(),
+            ..AuditItem::by(self.caller, moment.now, self.terms.deed, Some(state))
+        };
+        let record = VersionRecord::new(facts, body.stored_size, body.tree.clone(), body.index.clone(), spans);
+        control.tail = Some(Tail { version, record: key.to_string(), hash: record.hash.clone() });
+        control.head = Some(head);
+        control.deleted = None;
+        if let Some(held) = control.lock.as_mut().filter(|_| self.held.is_some()) {
+            held.last_seen = moment.now;
+        }
+        (version, vec![Write { key, value: Some(record.encode()), expect: Expect::Any }, audit.write(&moment.write_id)])
+    }
+
+    fn facts(
+        &self,
+        state: &StateId,
+        version: Version,
+        control: &Control,
+        body: &Taken,
+        changes: &Changes,
+        moment: &Moment,
+    ) -> Facts {
+        let parent = control.tail.as_ref();
+        Facts {
+            state: state.clone(),
+            version,
+            parent: parent.map(|tail| Parent {
+                version: tail.version,
+                record: tail.record.clone(),
+                hash: tail.hash.clone(),
+            }),
+            serial: body.summary.serial,
+            lineage: body.summary.lineage.clone(),
+            size: body.summary.size,
+            sha256: body.sha256.clone(),
+            md5: hex::encode(body.md5),
+            created: moment.now,
+            who: self
+                .held
+                .map(|held| held.who.clone())
+                .filter(|who| !who.is_empty())
+                .unwrap_or_else(|| self.caller.name.clone()),
+            token: self.caller.token.clone(),
+            operation: self
+                .held
+                .map(|held| held.operation.clone())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| self.terms.operation.to_owned()),
+            lock_id: self.held.map(|held| held.id.clone()),
+            fence: self.held.map(|held| held.fence),
+            tool: tool(self.caller, body.summary.terraform_version.as_deref()),
+            resources: body.entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).count() as u64,
+            opaque: body.summary.opaque,
+            changes: *changes,
+        }
+    }
+}
+
+/// The tool as its `User-Agent` names it, where that says more than the HTTP library's own name; else the version in the body.
+fn tool(caller: &Caller, written_by: Option<&str>) -> String {
+    let agent = caller
+        .tool
+        .as_deref()
+        .and_then(|agent| agent.split_whitespace().next())
+        .filter(|agent| !agent.starts_with("Go-http-client"));
+    let written_by = written_by.map(|version| format!("terraform_version {version}"));
+    agent.map(str::to_owned).or(written_by).unwrap_or_default()
+}
+
+/// Reads a refused body to its end, so that the client gets to read the answer.
+async fn drain(mut body: BodyStream, limit: u64) {
+    let mut size = 0u64;
+    while let Some(Ok(piece)) = body.bytes.next().await {
+        size += piece.len() as u64;
+        if size > limit {
+            return;
+        }
+    }
+}
+
+pub(super) fn refused(refusal: WriteRefusal) -> Error {
+    let what = "the state was not changed";
+    match refusal {
+        WriteRefusal::Locked(held) => {
+            let why = format!("it is locked by {} (lock {}), and the request names no lock", who(&held), held.id);
+            let error =
+                Error::new(Kind::Locked, what, why, "wait until the lock is released, or take it with LOCK first");
+            error.held_by(Bytes::from(held.raw))
+        }
+        WriteRefusal::NotTheLock { holder: Some(held) } => {
+            let why = format!(
+                "the lock that the request names is not the live one: {} holds it (lock {})",
+                who(&held),
+                held.id
+            );
+            let next = "your lock was broken or has ended: keep `errored.tfstate`, and run again on the current state";
+            Error::new(Kind::Conflict, what, why, next).held_by(Bytes::from(held.raw))
+        }
+        WriteRefusal::NotTheLock { holder: None } => Error::new(
+            Kind::Conflict,
+            what,
+            "the request names a lock, and the state is not locked: that lock was broken or has ended",
+            "keep `errored.tfstate`, and run again on the current state",
+        ),
+        WriteRefusal::PlanLock => Error::new(
+            Kind::Conflict,
+            what,
+            "the lock that the request names was taken for a plan, and a plan cannot write",
+            "take a lock for the operation that writes",
+        ),
+    }
+}
+
+fn stale_fence() -> Error {
+    Error::new(
+        Kind::Conflict,
+        "the state was not changed",
+        "its lock was broken and taken anew while the state was being sent",
+        "keep `errored.tfstate`, and run again on the current state",
+    )
+}
+
+fn who(held: &Held) -> &str {
+    if held.who.is_empty() { "somebody" } else { &held.who }
+}

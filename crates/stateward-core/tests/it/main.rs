@@ -1,0 +1,10 @@
+//! The backend over the reference store: one file a topic.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod bench;
+mod faults;
+mod history;
+mod locks;
+mod upkeep;
+mod write;
