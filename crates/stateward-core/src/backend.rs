@@ -1,10 +1,11 @@
 //! The backend over one store.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use stateward_store::body::{Sealer, StoreKey};
 use stateward_store::{Expect, Key, Revision, Session, Store, StoreError, Write};
+use tokio::task::JoinSet;
 
 use crate::audit::AuditItem;
 use crate::control::Control;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
     pub(crate) latches: Latches,
+    /// What is being tidied up behind clients that are gone.
+    pub(crate) leaving: Mutex<JoinSet<()>>,
 }
 
 /// What a step on a control record decides.
@@ -70,6 +73,7 @@ impl Backend {
             entropy,
             settings,
             latches: Latches::default(),
+            leaving: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -87,6 +91,17 @@ impl Backend {
     /// Now, by the backend's clock.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// Waits until the places and locks of all clients that are gone have been given up. A server ends with this.
+    pub async fn settled(&self) {
+        loop {
+            let mut leaving = std::mem::take(&mut *self.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+            if leaving.is_empty() {
+                return;
+            }
+            while leaving.join_next().await.is_some() {}
+        }
     }
 
     pub(crate) fn new_id(&self) -> String {

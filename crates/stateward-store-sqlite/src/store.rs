@@ -14,7 +14,7 @@ use stateward_store::{
     Store, StoreError, SweepPage, Write,
 };
 use tokio::sync::Semaphore;
-use tracing::{error, info};
+use tracing::{debug, error};
 
 use crate::checkpoint::{self, Bell};
 use crate::open::{Options, open};
@@ -67,7 +67,7 @@ impl SqliteStore {
         let mut store = Self { shared, bell, helpers: reading, writer: None };
         store.start_checkpointer(checkpointer).map_err(|error| failed(error.to_string()))?;
         store.start_writer(writer).map_err(|error| failed(error.to_string()))?;
-        info!(path = %path.display(), "opened the database");
+        debug!(path = %path.display(), "opened the database");
         Ok(store)
     }
 
@@ -127,7 +127,7 @@ impl Drop for SqliteStore {
         // Last and alone: the last connection to close carries the log over and removes it, but not if two close at once.
         self.shared.queue.close();
         self.writer.take().into_iter().for_each(join);
-        info!(path = %self.shared.path.display(), "closed the database");
+        debug!(path = %self.shared.path.display(), "closed the database");
     }
 }
 

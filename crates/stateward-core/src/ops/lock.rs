@@ -1,5 +1,6 @@
 //! Taking locks, waiting for them, and giving them back.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,11 +82,14 @@ impl Drop for Presence {
         }
         let (backend, state) = (self.backend.clone(), self.state.clone());
         let (id, attempt) = (std::mem::take(&mut self.id), std::mem::take(&mut self.attempt));
-        runtime.spawn(async move {
+        let mut leaving = self.backend.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        while leaving.try_join_next().is_some() {}
+        let tidy_up = async move {
             if let Err(error) = backend.abandon(&state, &id, &attempt).await {
                 tracing::warn!(%error, "the place of a client that is gone could not be given up; it lapses");
             }
-        });
+        };
+        leaving.spawn_on(tidy_up, &runtime);
     }
 }
 

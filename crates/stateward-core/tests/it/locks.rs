@@ -128,7 +128,7 @@ async fn a_client_that_hangs_up_leaves_no_lock_and_no_place() {
 
     let grant = bench.lock_for("a", "gone", "x", Duration::ZERO).await.unwrap();
     drop(grant); // The answer never reached it.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.backend.settled().await;
     bench.lock("a", "next").await.unwrap();
 }
 

@@ -1,0 +1,333 @@
+//! The shapes of API v1, for its `OpenAPI` document. Tests hold them against the types of the core, field by field.
+
+use serde_json::{Map, Value, json};
+
+/// An object.
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) fields: &'static [Field],
+}
+
+/// A field of an object: its name, whether it may be left out, what is in it, and what it means.
+pub(crate) struct Field(pub(crate) &'static str, pub(crate) Presence, pub(crate) Holds, pub(crate) &'static str);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Always,
+    Maybe,
+}
+
+/// What is in a field.
+pub(crate) enum Holds {
+    Text,
+    /// Text that is null where there is none.
+    TextOrNull,
+    Time,
+    Count,
+    Flag,
+    OneOf(&'static [&'static str]),
+    Texts,
+    /// Any JSON.
+    Any,
+    Object(&'static str),
+    Objects(&'static str),
+}
+
+use Holds::{Any, Count, Flag, Object, Objects, OneOf, Text, TextOrNull, Texts, Time};
+use Presence::{Always, Maybe};
+
+pub(crate) static SHAPES: &[Shape] = &[
+    Shape {
+        name: "StateItem",
+        about: "A state.",
+        fields: &[
+            Field("state", Always, Text, "Its name."),
+            Field("workspace", Always, Text, "Its workspace."),
+            Field("serial", Always, Count, "Terraform's serial."),
+            Field("lineage", Always, Text, "Terraform's lineage."),
+            Field("version", Always, Text, "The current version."),
+            Field("size", Always, Count, "Bytes."),
+            Field("resources", Always, Count, "Resource instances."),
+            Field("updated", Always, Time, "When it was last written."),
+            Field("updated_by", Always, Text, "By whom."),
+            Field("locked", Always, Flag, "Held as a whole."),
+            Field("opaque", Always, Flag, "Encrypted by OpenTofu."),
+            Field("deleted", Maybe, Time, "When it was deleted."),
+        ],
+    },
+    Shape {
+        name: "VersionItem",
+        about: "A version.",
+        fields: &[
+            Field("version", Always, Text, "Its number, such as `v7`."),
+            Field("serial", Always, Count, "Terraform's serial."),
+            Field("lineage", Always, Text, "Terraform's lineage."),
+            Field("size", Always, Count, "Bytes."),
+            Field("stored_size", Always, Count, "Bytes that it added to the store."),
+            Field("sha256", Always, Text, "SHA-256 of its bytes, hexadecimal."),
+            Field("md5", Always, Text, "MD5 of its bytes, hexadecimal."),
+            Field("created", Always, Time, "When it was published."),
+            Field("who", Always, Text, "Who wrote it."),
+            Field("operation", Always, Text, "Terraform's word for the operation, or `write`, `push`, `restore`."),
+            Field("lock_id", Always, TextOrNull, "The lock that it was written under."),
+            Field("tool", Always, Text, "The tool that wrote it."),
+            Field("parent", Always, TextOrNull, "The version before."),
+            Field("hash", Always, Text, "The hash that chains it to the version before."),
+            Field("changes", Always, Object("Changes"), "Resource instances against the version before."),
+            Field("resources", Always, Count, "Resource instances in it."),
+            Field("token", Maybe, Text, "The token that it was written with."),
+            Field("opaque", Always, Flag, "Encrypted by OpenTofu."),
+            Field("head", Always, Flag, "It is the current one."),
+            Field("pruned", Always, Flag, "Its bytes are no longer kept."),
+        ],
+    },
+    Shape {
+        name: "Changes",
+        about: "How many instances differ.",
+        fields: &[
+            Field("added", Always, Count, "Only the later version has them."),
+            Field("changed", Always, Count, "They differ."),
+            Field("removed", Always, Count, "Only the earlier version has them."),
+        ],
+    },
+    Shape {
+        name: "Change",
+        about: "What happened to an instance or output between two versions.",
+        fields: &[
+            Field("address", Always, Text, "Its address, as Terraform writes it."),
+            Field("action", Always, OneOf(&["add", "change", "remove"]), "What happened."),
+            Field("attributes", Always, Objects("AttributeChange"), "The values that differ."),
+        ],
+    },
+    Shape {
+        name: "AttributeChange",
+        about: "A value that differs.",
+        fields: &[
+            Field("path", Always, Text, "Where it stands."),
+            Field("before", Maybe, Any, "The value before; left out where there was none, or it is sensitive."),
+            Field("after", Maybe, Any, "The value after, likewise."),
+            Field("sensitive", Always, Flag, "The values are hidden."),
+        ],
+    },
+    Shape {
+        name: "TimelineItem",
+        about: "A step in the history of an instance or output.",
+        fields: &[
+            Field("version", Always, Text, "The version in which it happened."),
+            Field("serial", Always, Count, "Terraform's serial."),
+            Field("created", Always, Time, "When."),
+            Field("who", Always, Text, "By whom."),
+            Field("action", Always, OneOf(&["add", "change", "remove"]), "What happened."),
+            Field("address", Always, Text, "To which instance."),
+        ],
+    },
+    Shape {
+        name: "LockItem",
+        about: "A lock that is held.",
+        fields: &[
+            Field("state", Always, Text, "The state."),
+            Field("workspace", Always, Text, "Its workspace."),
+            Field("mode", Always, OneOf(&["plan", "whole", "resources"]), "What it covers."),
+            Field("id", Always, Text, "Terraform's lock ID."),
+            Field("who", Always, Text, "Who holds it, as the client says."),
+            Field("operation", Always, Text, "Terraform's word for what it is doing."),
+            Field("created", Always, Time, "When it was granted."),
+            Field("age_s", Always, Count, "Seconds since then."),
+            Field("last_seen", Always, Time, "When its holder was last heard of."),
+            Field("fence", Always, Count, "The grant's number."),
+            Field("queue", Always, Count, "Clients waiting for it."),
+            Field("addresses", Always, Texts, "The resources it covers; none means all."),
+            Field("advice", Always, Text, "What to make of it."),
+        ],
+    },
+    Shape {
+        name: "AuditItem",
+        about: "A record of what was done or refused.",
+        fields: &[
+            Field("time", Always, Time, "When."),
+            Field(
+                "action",
+                Always,
+                OneOf(&["write", "restore", "delete", "undelete", "lock", "unlock", "force_unlock", "refuse", "prune"]),
+                "What was done.",
+            ),
+            Field("state", Maybe, Text, "The state: `name` or `name@workspace`."),
+            Field("who", Maybe, Text, "Who, as the client says."),
+            Field("token", Maybe, Text, "The token that was shown."),
+            Field("source", Maybe, Text, "Where the request came from."),
+            Field("lock_id", Maybe, Text, "The lock it was about."),
+            Field("version", Maybe, Text, "The version that it made."),
+            Field("serial", Maybe, Count, "The serial of that version."),
+            Field("detail", Maybe, Text, "What was asked for, where it was refused; else details."),
+        ],
+    },
+    Shape {
+        name: "Stored",
+        about: "The outcome of storing or restoring a state.",
+        fields: &[
+            Field("version", Always, Text, "The version that now is the current one."),
+            Field("serial", Always, Count, "Its serial."),
+            Field("changed", Always, Flag, "False where the current version had these very bytes already."),
+            Field("renumbered", Always, Flag, "The serial is another than in the bytes that were given."),
+            Field("addresses", Maybe, Texts, "Instances that were changed, for a restore of single addresses."),
+        ],
+    },
+    Shape {
+        name: "Verified",
+        about: "What was checked, and what is wrong with it.",
+        fields: &[
+            Field("states", Always, Count, "States looked at."),
+            Field("versions", Always, Count, "Versions looked at."),
+            Field("bytes", Always, Count, "Bytes read and compared with their hashes."),
+            Field("findings", Always, Objects("Finding"), "What is wrong."),
+        ],
+    },
+    Shape {
+        name: "Finding",
+        about: "Something that is wrong.",
+        fields: &[
+            Field("what", Always, Text, "The state, version, record or page."),
+            Field("why", Always, Text, "What does not hold."),
+        ],
+    },
+    Shape {
+        name: "Pruned",
+        about: "What was let go.",
+        fields: &[
+            Field("versions", Always, Count, "Versions whose bytes are no longer kept."),
+            Field("blobs", Always, Count, "Chunks removed."),
+            Field("freed_bytes", Always, Count, "Bytes of them."),
+        ],
+    },
+    Shape {
+        name: "Deleted",
+        about: "The outcome of a deletion.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field("version", Always, TextOrNull, "The version that was the current one; null where there was none."),
+        ],
+    },
+    Shape {
+        name: "Undeleted",
+        about: "The outcome of bringing a state back.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field("version", Always, Text, "The version that is the current one again."),
+        ],
+    },
+    Shape {
+        name: "Released",
+        about: "The outcome of breaking a lock.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field("released", Always, Texts, "IDs of the locks that were released."),
+        ],
+    },
+    Shape {
+        name: "RestoreRequest",
+        about: "What to go back to.",
+        fields: &[
+            Field("state", Always, Text, "The state: `name` or `name@workspace`."),
+            Field("version", Always, Text, "The version, such as `v7`."),
+            Field("only", Maybe, Texts, "Only these addresses."),
+        ],
+    },
+    Shape {
+        name: "StateRequest",
+        about: "A state.",
+        fields: &[Field("state", Always, Text, "The state: `name` or `name@workspace`.")],
+    },
+    Shape {
+        name: "ReleaseRequest",
+        about: "Which lock to break.",
+        fields: &[
+            Field("state", Always, Text, "The state: `name` or `name@workspace`."),
+            Field("id", Maybe, Text, "The lock's ID; whatever is held unless told."),
+        ],
+    },
+    Shape {
+        name: "VerifyRequest",
+        about: "What to check.",
+        fields: &[Field("state", Maybe, Text, "The state; everything unless told, which needs `admin`.")],
+    },
+    Shape { name: "PruneRequest", about: "Nothing to say.", fields: &[] },
+    Shape {
+        name: "Refusal",
+        about: "Why a request was refused.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field(
+                "kind",
+                Always,
+                OneOf(&[
+                    "invalid",
+                    "unauthenticated",
+                    "denied",
+                    "not_found",
+                    "conflict",
+                    "too_large",
+                    "unsupported",
+                    "locked",
+                    "corrupt",
+                    "unavailable",
+                    "full",
+                    "bug",
+                ]),
+                "What sort of failure it is.",
+            ),
+            Field("what", Always, Text, "What happened."),
+            Field("why", Always, Text, "Why."),
+            Field("next", Always, Text, "What to do next."),
+            Field("holder", Maybe, Any, "The lock information of who is in the way, as it was sent."),
+        ],
+    },
+];
+
+impl Shape {
+    /// Its JSON Schema.
+    pub(crate) fn schema(&self) -> Value {
+        let properties: Map<_, _> = self.fields.iter().map(|field| (field.0.to_owned(), field.schema())).collect();
+        let required: Vec<_> = self.fields.iter().filter(|field| field.1 == Always).map(|field| field.0).collect();
+        json!({ "type": "object", "description": self.about, "properties": properties, "required": required })
+    }
+}
+
+impl Field {
+    fn schema(&self) -> Value {
+        let mut schema = match self.2 {
+            Text => json!({ "type": "string" }),
+            TextOrNull => json!({ "type": ["string", "null"] }),
+            Time => json!({ "type": "string", "format": "date-time" }),
+            Count => json!({ "type": "integer", "minimum": 0 }),
+            Flag => json!({ "type": "boolean" }),
+            OneOf(values) => json!({ "type": "string", "enum": values }),
+            Texts => json!({ "type": "array", "items": { "type": "string" } }),
+            Any => json!({}),
+            Object(name) => reference(name),
+            Objects(name) => json!({ "type": "array", "items": reference(name) }),
+        };
+        schema["description"] = self.3.into();
+        schema
+    }
+}
+
+/// A list of these, page by page.
+pub(crate) fn list_of(name: &str) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "schema": { "type": "integer", "minimum": 0, "description": "The version of the shape: 1." },
+            "items": { "type": "array", "items": reference(name) },
+            "next": { "type": "string", "description": "Where to go on; left out at the end." },
+        },
+        "required": ["schema", "items"],
+    })
+}
+
+pub(crate) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Terraform's http protocol: states under `/state/NAME`, and GitLab's convention for locks under `/lock/NAME`.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use stateward_core::{Error, Kind, LockRequest, Post, Result, StateId};
+
+use crate::answer::{self, Answer, JSON, Refusal};
+use crate::call::Call;
+use crate::drain::Stage;
+use crate::grant::GrantBody;
+use crate::query::{Query, bad_value};
+use crate::target::state_of;
+
+const PARAMETERS: [&str; 4] = ["ID", "workspace", "wait", "view"];
+
+/// What the URL asks for.
+struct Asked {
+    state: StateId,
+    lock_id: Option<String>,
+    wait: Option<Duration>,
+    outputs_only: bool,
+}
+
+impl Asked {
+    fn of(call: &Call, prefix: &str) -> Result<Self> {
+        let query = Query::parse(call.uri.query(), &PARAMETERS)?;
+        let path = call.uri.path();
+        let state = state_of(path.strip_prefix(prefix).unwrap_or(path), query.get("workspace"))?;
+        let outputs_only = match query.get("view") {
+            None => false,
+            Some("outputs") => true,
+            Some(_) => return Err(bad_value("view", "the only view is `outputs`")),
+        };
+        let lock_id = query.get("ID").map(str::to_owned);
+        Ok(Self { state: call.about(state), lock_id, wait: query.duration("wait")?, outputs_only })
+    }
+
+    /// The state, for anything but reading.
+    fn for_change(self) -> Result<Self> {
+        if self.outputs_only {
+            return Err(bad_value("view", "a view can only be read"));
+        }
+        Ok(self)
+    }
+}
+
+/// `/state/NAME`.
+pub(crate) async fn state(call: Call, body: Body) -> Answer {
+    let asked = Asked::of(&call, "/state")?;
+    let done = match call.method.as_str() {
+        "GET" | "HEAD" => read(&call, &asked).await,
+        "POST" | "PUT" => write(&call, asked.for_change()?, body).await,
+        "LOCK" => take_lock(&call, asked.for_change()?, body).await,
+        "UNLOCK" => give_back_lock(&call, asked.for_change()?, body).await,
+        "DELETE" => delete(&call, &asked.for_change()?).await,
+        _ => return Err(Refusal::Method("GET, HEAD, POST, PUT, LOCK, UNLOCK, DELETE")),
+    };
+    done.map_err(Refusal::ToTerraform)
+}
+
+/// `/lock/NAME`, for clients whose `lock_method` and `unlock_method` are set to methods that every proxy lets through.
+pub(crate) async fn lock(call: Call, body: Body) -> Answer {
+    let asked = Asked::of(&call, "/lock")?.for_change()?;
+    let done = match call.method.as_str() {
+        "POST" | "PUT" | "LOCK" => take_lock(&call, asked, body).await,
+        "DELETE" | "UNLOCK" => give_back_lock(&call, asked, body).await,
+        _ => return Err(Refusal::Method("POST, PUT, DELETE, LOCK, UNLOCK")),
+    };
+    done.map_err(Refusal::ToTerraform)
+}
+
+async fn read(call: &Call, asked: &Asked) -> Result<Response> {
+    let (backend, state) = (call.backend(), &asked.state);
+    if asked.outputs_only {
+        let outputs = backend.read_outputs(&call.caller, state).await?;
+        return outputs.map(answer::bytes).ok_or_else(|| no_state(state));
+    }
+    let content = backend.read(&call.caller, state).await?.ok_or_else(|| no_state(state))?;
+    answer::content(content).await
+}
+
+/// Terraform takes 404 for a state that is yet to be written.
+pub(crate) fn no_state(state: &StateId) -> Error {
+    let next = "write it, or see `stateward state list`";
+    Error::new(Kind::NotFound, format!("there is no state `{state}`"), "nothing is stored under this name", next)
+}
+
+async fn write(call: &Call, asked: Asked, body: Body) -> Result<Response> {
+    let (body, md5) = call.state_body(body)?;
+    let written = call.backend().write(&call.caller, &asked.state, Post { lock_id: asked.lock_id, md5, body }).await?;
+    call.app.metrics().versions.inc_by(written.changed.into());
+    Ok(answer::json(
+        &json!({ "schema": 1, "version": written.version, "serial": written.serial, "changed": written.changed }),
+    ))
+}
+
+async fn take_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
+    let raw = call.lock_body(body).await?;
+    let (backend, metrics) = (call.backend(), call.app.metrics());
+    let may_wait = !asked.wait.unwrap_or(backend.settings().lock_wait).is_zero();
+    let waiting = may_wait.then(|| metrics.waiting());
+    let grant = tokio::select! {
+        biased;
+        granted = backend.lock(&call.caller, &asked.state, LockRequest { raw, wait: asked.wait }) => granted,
+        () = call.app.drain().reached(Stage::Leaving), if may_wait => Err(leaving()),
+    };
+    drop(waiting);
+    let grant = grant.inspect_err(|error| {
+        metrics.locks_refused.inc_by((error.kind() == Kind::Locked).into());
+    })?;
+    metrics.locks_granted.inc_by((!grant.again).into());
+    let text = json!({ "schema": 1, "fence": grant.fence, "mode": grant.mode, "again": grant.again }).to_string();
+    let body = GrantBody::new(text.into(), grant, call.exchange.outgoing.clone());
+    Ok(([(CONTENT_TYPE, JSON)], Body::new(body)).into_response())
+}
+
+fn leaving() -> Error {
+    let error = Error::new(
+        Kind::Unavailable,
+        "the lock was not taken",
+        "the server is shutting down",
+        "ask again: the place in the queue is not kept",
+    );
+    error.retry_after(Duration::from_secs(2))
+}
+
+async fn give_back_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
+    let raw = call.lock_body(body).await?;
+    let unlocked = call.backend().unlock(&call.caller, &asked.state, &raw).await?;
+    Ok(answer::json(&json!({ "schema": 1, "released": unlocked.released })))
+}
+
+async fn delete(call: &Call, asked: &Asked) -> Result<Response> {
+    let version = call.backend().delete(&call.caller, &asked.state, asked.lock_id.as_deref()).await?;
+    Ok(answer::json(&json!({ "schema": 1, "version": version })))
+}
