@@ -21,6 +21,5 @@ mod peers;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
-mod speed;
 #[cfg(test)]
 mod waiting;
