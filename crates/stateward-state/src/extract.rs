@@ -45,7 +45,17 @@ pub struct Extractor<F> {
 impl<F: Fn(&str) -> bool> Extractor<F> {
     /// An extractor of the instances and outputs whose address is wanted.
     pub fn new(wanted: F) -> Self {
-        let picker = Picker { wanted, begun: None, spans: Vec::new(), picked: Vec::new() };
+        Self::make(wanted, false)
+    }
+
+    /// Also extracts, whatever its address, all that is marked as sensitive: a diff that is given it masks copies of these
+    /// secrets wherever they turn up.
+    pub fn with_sensitive(wanted: F) -> Self {
+        Self::make(wanted, true)
+    }
+
+    fn make(wanted: F, keep_sensitive: bool) -> Self {
+        let picker = Picker { wanted, keep_sensitive, begun: None, instances: Vec::new(), picked: Vec::new() };
         Self {
             lexer: Lexer::new(),
             walker: Walker::new(picker),
@@ -110,6 +120,11 @@ fn slice<'a>(bytes: &'a [u8], at: u64, span: &Range<u64>) -> &'a [u8] {
     bytes.get(index(span.start)..index(span.end)).unwrap_or_default()
 }
 
+/// Whether canonical JSON holds this piece. A quote within a string is escaped, so what starts and ends with one is a key.
+fn holds(canon: &[u8], piece: &[u8]) -> bool {
+    memchr::memmem::find(canon, piece).is_some()
+}
+
 /// Something wanted whose bytes are in the window or piece.
 #[derive(Debug)]
 struct Picked {
@@ -121,10 +136,11 @@ struct Picked {
 #[derive(Debug)]
 struct Picker<F> {
     wanted: F,
+    keep_sensitive: bool,
     /// Where the current resource or output starts.
     begun: Option<u64>,
-    /// Where the current resource's instances stand.
-    spans: Vec<Range<u64>>,
+    /// Where the current resource's instances stand, and whether they are kept whatever their address.
+    instances: Vec<(Range<u64>, bool)>,
     picked: Vec<Picked>,
 }
 
@@ -133,24 +149,27 @@ impl<F: Fn(&str) -> bool> Observer for Picker<F> {
         self.begun = Some(at);
     }
 
-    fn output(&mut self, name: &str, _: Range<u64>, value: Range<u64>, _: &[u8]) {
+    fn output(&mut self, name: &str, _: Range<u64>, value: Range<u64>, canon: &[u8]) {
         self.begun = None;
         let address = address::output(name);
-        if (self.wanted)(&address) {
+        if self.keep_sensitive && holds(canon, b"\"sensitive\":true") || (self.wanted)(&address) {
             self.picked.push(Picked { address, span: value, resource: Arc::default() });
         }
     }
 
-    fn instance(&mut self, value: Range<u64>, _: &[u8]) {
-        self.spans.push(value);
+    fn instance(&mut self, value: Range<u64>, canon: &[u8]) {
+        let sensitive = self.keep_sensitive
+            && holds(canon, b"\"sensitive_attributes\":[")
+            && !holds(canon, b"\"sensitive_attributes\":[]");
+        self.instances.push((value, sensitive));
     }
 
     fn resource(&mut self, _: Range<u64>, name: &ResourceName, instances: &[InstanceName], canon: &[u8]) {
         self.begun = None;
         let mut resource: Option<Arc<[u8]>> = None;
-        for (instance, span) in instances.iter().zip(self.spans.drain(..)) {
+        for (instance, (span, sensitive)) in instances.iter().zip(self.instances.drain(..)) {
             let address = name.instance(instance.key.as_ref(), instance.deposed.as_deref());
-            if (self.wanted)(&address) {
+            if sensitive || (self.wanted)(&address) {
                 let resource = Arc::clone(resource.get_or_insert_with(|| canon.into()));
                 self.picked.push(Picked { address, span, resource });
             }

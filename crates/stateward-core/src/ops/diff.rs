@@ -78,7 +78,7 @@ impl Backend {
         record: &VersionRecord,
         wanted: Arc<HashSet<String>>,
     ) -> Result<BTreeMap<String, Extracted>> {
-        let mut extractor = Extractor::new(move |address: &str| wanted.contains(address));
+        let mut extractor = Extractor::with_sensitive(move |address: &str| wanted.contains(address));
         let mut bytes = self.stream(&body_of(record)?);
         let damaged = |error: stateward_state::ScanError| {
             Error::new(

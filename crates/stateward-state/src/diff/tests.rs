@@ -316,3 +316,24 @@ mod laws {
         }
     }
 }
+
+#[test]
+fn a_copy_of_a_secret_is_hidden_though_what_is_marked_did_not_change() {
+    let marked =
+        r#"{"attributes":{"result":"hunter2hunter2"},"sensitive_attributes":[[{"type":"get_attr","value":"result"}]]}"#;
+    let copy =
+        |n: u8| format!(r#"{{"attributes":{{"n":{n},"url":"db://hunter2hunter2@h/{n}"}},"sensitive_attributes":[]}}"#);
+    let extracted = |n: u8| {
+        let body = state(
+            &[("password", marked), ("url", &copy(n))],
+            r#"{"o":{"value":"x","type":"string","sensitive":true}}"#,
+        );
+        let mut extractor = crate::Extractor::with_sensitive(|address: &str| address == "x.url");
+        extractor.feed(body.as_bytes()).expect("a state");
+        extractor.finish().expect("a state")
+    };
+    assert_eq!(extracted(1).len(), 3);
+    let changes = diff(&extracted(1), &extracted(2));
+    let attributes: Vec<_> = changes.into_iter().flat_map(|change| change.attributes).collect();
+    assert_eq!(attributes, [shown("n", Some(json!(1)), Some(json!(2))), hidden("url")]);
+}
