@@ -40,23 +40,22 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The status of each kind, and its name in the body.
+/// The status of each kind.
 ///
 /// Terraform tries a 5xx but 501 again, three times in all: what trying again cannot help is a 4xx, unless the server itself is to blame.
-pub(crate) fn told_as(kind: Kind) -> (StatusCode, &'static str) {
+pub(crate) fn status_of(kind: Kind) -> StatusCode {
     match kind {
-        Kind::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
-        Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
-        Kind::Denied => (StatusCode::FORBIDDEN, "denied"),
-        Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-        Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
-        Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-        Kind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "unsupported"),
-        Kind::Locked => (StatusCode::LOCKED, "locked"),
-        Kind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
-        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        Kind::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "bug"),
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Denied => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Locked => StatusCode::LOCKED,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Full => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -97,7 +96,7 @@ impl IntoResponse for Refusal {
 }
 
 fn told(error: &Error) -> Response {
-    let (status, kind) = told_as(error.kind());
+    let (status, kind) = (status_of(error.kind()), error.kind().name());
     let holder = error.holder().and_then(|raw| serde_json::from_slice(raw).ok());
     let body = Told { schema: SCHEMA, kind, what: error.what(), why: error.why(), next: error.next(), holder };
     let mut response = with_kind((status, json(&body)).into_response(), error.kind());

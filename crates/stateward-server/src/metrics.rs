@@ -15,8 +15,6 @@ use stateward_core::{Backend, Caller, Kind, Result};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::told_as;
-
 /// Seconds; requests take from a fraction of a millisecond to minutes in a queue.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
 /// Counting the locks that are held reads every state: no more often than this, and never more than a twentieth of the time.
@@ -156,7 +154,7 @@ impl Metrics {
         self.bytes_in.inc_by(bytes_in);
         self.bytes_out.inc_by(bytes_out);
         if let Some(kind) = kind {
-            self.refusals.get_or_create(&KindLabel { kind: told_as(kind).1 }).inc();
+            self.refusals.get_or_create(&KindLabel { kind: kind.name() }).inc();
         }
     }
 

@@ -105,8 +105,8 @@ pub(crate) static SHAPES: &[Shape] = &[
         about: "A value that differs.",
         fields: &[
             Field("path", Always, Text, "Where it stands."),
-            Field("before", Maybe, Any, "The value before; left out where there was none, or it is sensitive."),
-            Field("after", Maybe, Any, "The value after, likewise."),
+            Field("before", Always, Any, "The value before; null where there was none, or it is sensitive."),
+            Field("after", Always, Any, "The value after, likewise."),
             Field("sensitive", Always, Flag, "The values are hidden."),
         ],
     },

@@ -11,7 +11,7 @@ mod path;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::counts::Action;
@@ -37,19 +37,12 @@ pub struct AttributeChange {
     /// Where it stands: `tags.Name`, `ingress[0].cidr`, `tags["a.b"]` within the attributes, `value.x` in an output, and
     /// `(status)`, `(dependencies)[0]` for the fields of the state format around them.
     pub path: String,
-    /// The value before: a scalar or an empty container. Nothing where there was none, or where it is sensitive.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    /// The value before: a scalar or an empty container. Null where there was none, or where it is sensitive.
     pub before: Option<Value>,
     /// The value after, likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub after: Option<Value>,
     /// Whether the values are hidden.
     pub sensitive: bool,
-}
-
-/// Keeps a null apart from a field that is not there.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 /// Compares two extracts. Addresses that mean the same on both sides are left out, but their secrets are heeded.

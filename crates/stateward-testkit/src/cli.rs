@@ -32,13 +32,7 @@ pub struct Cli<'dir> {
 impl<'dir> Cli<'dir> {
     /// The binary (a test gives `env!("CARGO_BIN_EXE_stateward")`), to be run in the directory.
     pub fn new(program: impl Into<PathBuf>, dir: &'dir TestDir) -> Self {
-        Self {
-            program: program.into(),
-            dir,
-            current_dir: dir.path().to_owned(),
-            env: Vec::new(),
-            limit: LIMIT,
-        }
+        Self { program: program.into(), dir, current_dir: dir.path().to_owned(), env: Vec::new(), limit: LIMIT }
     }
 
     /// With one more variable.
@@ -116,9 +110,7 @@ mod tests {
     fn runs_in_the_directory_with_the_given_variables() {
         let dir = TestDir::new();
         dir.subdir("inner");
-        let cli = Cli::new("sh", &dir)
-            .env("STATEWARD_STORE", "memory:")
-            .current_dir(dir.join("inner"));
+        let cli = Cli::new("sh", &dir).env("STATEWARD_STORE", "memory:").current_dir(dir.join("inner"));
         let output = cli.run(&["-c", "pwd; echo $STATEWARD_STORE $HOME"]).expect_success();
         let root = dir.path().display();
         assert_eq!(output.stdout, format!("{root}/inner\nmemory: {root}/home\n"));

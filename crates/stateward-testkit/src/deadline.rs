@@ -9,18 +9,12 @@ const POLL: Duration = Duration::from_millis(2);
 pub(crate) struct Deadline(Instant);
 
 impl Deadline {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "limits on other processes are real time by nature"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "limits on other processes are real time by nature")]
     pub(crate) fn after(limit: Duration) -> Self {
         Self(Instant::now() + limit)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "limits on other processes are real time by nature"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "limits on other processes are real time by nature")]
     pub(crate) fn left(&self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }

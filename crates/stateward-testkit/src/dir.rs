@@ -16,26 +16,17 @@ pub struct TestDir {
 
 impl TestDir {
     /// A new directory, empty.
-    #[expect(
-        clippy::new_without_default,
-        reason = "makes a directory: not a value without effect"
-    )]
+    #[expect(clippy::new_without_default, reason = "makes a directory: not a value without effect")]
     #[expect(clippy::disallowed_methods, reason = "a switch for whoever debugs a test")]
     #[expect(clippy::print_stderr, reason = "whoever keeps the directory must learn where it is")]
     pub fn new() -> Self {
-        let mut dir = tempfile::Builder::new()
-            .prefix("stateward-test-")
-            .tempdir()
-            .expect("make a temporary directory");
+        let mut dir = tempfile::Builder::new().prefix("stateward-test-").tempdir().expect("make a temporary directory");
         let path = dir.path().canonicalize().expect("resolve the temporary directory");
         if env::var_os("STATEWARD_TEST_KEEP").is_some() {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", path.display());
         }
-        Self {
-            path,
-            _removed_on_drop: dir,
-        }
+        Self { path, _removed_on_drop: dir }
     }
 
     /// The directory itself.
@@ -77,10 +68,7 @@ impl TestDir {
     /// home, XDG and temporary directories lie in this one.
     pub fn isolate(&self, command: &mut Command) {
         command.env_clear();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "programs are found where the test's runner finds them"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "programs are found where the test's runner finds them")]
         if let Some(path) = env::var_os("PATH") {
             command.env("PATH", path);
         }
@@ -129,11 +117,8 @@ mod tests {
         command.env("AWS_PROFILE", "mine");
         dir.isolate(&mut command);
         let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
-        let mut names: Vec<&str> = output
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, _)| name)
-            .collect();
+        let mut names: Vec<&str> =
+            output.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
         names.sort_unstable();
         let wanted = "HOME LC_ALL PATH TMPDIR TZ XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME";
         assert_eq!(names.join(" "), wanted);

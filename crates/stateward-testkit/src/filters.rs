@@ -57,23 +57,16 @@ impl Filters {
 
 /// The length of something that varies at the start of the text, and what to write for it.
 fn variable_at(text: &str) -> Option<(usize, &'static str)> {
-    uuid(text)
-        .map(|length| (length, "[UUID]"))
-        .or_else(|| timestamp(text).map(|length| (length, "[TIME]")))
-        .or_else(|| {
+    uuid(text).map(|length| (length, "[UUID]")).or_else(|| timestamp(text).map(|length| (length, "[TIME]"))).or_else(
+        || {
             let loopback = |(host, written): &(&str, &'static str)| {
                 Some((host.len() + digits(text.strip_prefix(host)?)?, *written))
             };
-            let hosts = [
-                ("127.0.0.1:", "127.0.0.1:[PORT]"),
-                ("[::1]:", "[::1]:[PORT]"),
-                ("localhost:", "localhost:[PORT]"),
-            ];
-            hosts
-                .iter()
-                .find_map(loopback)
-                .or_else(|| version(text).map(|length| (length, "[VERSION]")))
-        })
+            let hosts =
+                [("127.0.0.1:", "127.0.0.1:[PORT]"), ("[::1]:", "[::1]:[PORT]"), ("localhost:", "localhost:[PORT]")];
+            hosts.iter().find_map(loopback).or_else(|| version(text).map(|length| (length, "[VERSION]")))
+        },
+    )
 }
 
 /// The length of the pattern at the start of the text: `d` is a digit, `h` a lower-case hexadecimal digit.
@@ -98,15 +91,9 @@ fn uuid(text: &str) -> Option<usize> {
 /// RFC 3339, also with a space for the `T` and without a zone.
 fn timestamp(text: &str) -> Option<usize> {
     let mut length = pattern(text, "dddd-dd-ddTdd:dd:dd").or_else(|| pattern(text, "dddd-dd-dd dd:dd:dd"))?;
-    length += text[length..]
-        .strip_prefix('.')
-        .and_then(digits)
-        .map_or(0, |fraction| fraction + 1);
+    length += text[length..].strip_prefix('.').and_then(digits).map_or(0, |fraction| fraction + 1);
     let rest = &text[length..];
-    let zone = ["Z", "+dd:dd", "-dd:dd"]
-        .iter()
-        .find_map(|zone| pattern(rest, zone))
-        .or_else(|| pattern(rest, " UTC"));
+    let zone = ["Z", "+dd:dd", "-dd:dd"].iter().find_map(|zone| pattern(rest, zone)).or_else(|| pattern(rest, " UTC"));
     Some(length + zone.unwrap_or(0))
 }
 
@@ -121,10 +108,8 @@ fn version(text: &str) -> Option<usize> {
         return None;
     }
     let suffix = rest.strip_prefix('-').map_or(0, |suffix| {
-        let word = suffix
-            .bytes()
-            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
-            .count();
+        let word =
+            suffix.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')).count();
         if word > 0 { word + 1 } else { 0 }
     });
     Some(length + suffix)
@@ -141,32 +126,20 @@ mod tests {
     #[test]
     fn replaces_what_varies() {
         check("id=f108b30f-8c7b-b79e-433f-91f4236138ae.", "id=[UUID].");
-        check(
-            "at 2026-11-20T15:34:51.102410368Z, 2026-11-20 15:34:51+01:00",
-            "at [TIME], [TIME]",
-        );
+        check("at 2026-11-20T15:34:51.102410368Z, 2026-11-20 15:34:51+01:00", "at [TIME], [TIME]");
         check("2026-11-20 15:34:51.5 UTC|", "[TIME]|");
         check(
             "http://127.0.0.1:45123/state http://[::1]:1/ localhost:80",
             "http://127.0.0.1:[PORT]/state http://[::1]:[PORT]/ localhost:[PORT]",
         );
-        check(
-            "Terraform v1.15.5, stateward 0.1.0-rc.1",
-            "Terraform v[VERSION], stateward [VERSION]",
-        );
+        check("Terraform v1.15.5, stateward 0.1.0-rc.1", "Terraform v[VERSION], stateward [VERSION]");
     }
 
     #[test]
     fn keeps_what_only_looks_like_it() {
-        check(
-            "10.0.0.1 is an address, and 1.5 a number",
-            "10.0.0.1 is an address, and 1.5 a number",
-        );
+        check("10.0.0.1 is an address, and 1.5 a number", "10.0.0.1 is an address, and 1.5 a number");
         check("serial 12, 2026-11-20, 15:34", "serial 12, 2026-11-20, 15:34");
-        check(
-            "0f108b30f-8c7b-b79e-433f-91f4236138ae",
-            "0f108b30f-8c7b-b79e-433f-91f4236138ae",
-        );
+        check("0f108b30f-8c7b-b79e-433f-91f4236138ae", "0f108b30f-8c7b-b79e-433f-91f4236138ae");
         check("größe 状态 é", "größe 状态 é");
     }
 

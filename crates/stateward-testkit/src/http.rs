@@ -55,10 +55,7 @@ pub struct Response {
 impl Response {
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The body as text; what is not UTF-8 is replaced.
@@ -69,12 +66,7 @@ impl Response {
     /// The response, if the status is the expected one; else a panic that shows it.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
-        assert!(
-            self.status == status,
-            "expected {status}, got {}: {}",
-            self.status,
-            self.text()
-        );
+        assert!(self.status == status, "expected {status}, got {}: {}", self.status, self.text());
         self
     }
 }
@@ -106,10 +98,7 @@ impl RawHttp {
         stream.set_write_timeout(Some(self.limit))?;
         // A test that writes in pieces means each piece to arrive by itself.
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            reader: BufReader::new(stream),
-            host: self.address.to_string(),
-        })
+        Ok(Connection { reader: BufReader::new(stream), host: self.address.to_string() })
     }
 
     /// One request on a connection of its own. Panics when no whole answer comes.
@@ -163,15 +152,8 @@ impl Connection {
     /// Sends the request line, `Host` and the headers, all verbatim, and the empty line; no body and nothing about one.
     pub fn send_head(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) -> io::Result<()> {
         let has_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
-        let host = if has_host {
-            String::new()
-        } else {
-            format!("Host: {}\r\n", self.host)
-        };
-        let headers: String = headers
-            .iter()
-            .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
-            .collect();
+        let host = if has_host { String::new() } else { format!("Host: {}\r\n", self.host) };
+        let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
         self.send(format!("{method} {target} HTTP/1.1\r\n{host}{headers}\r\n"))
     }
 
@@ -257,28 +239,19 @@ impl Connection {
         if let Some(line) = line.strip_suffix("\r\n") {
             return Ok(line.to_owned());
         }
-        Err(malformed(
-            io::ErrorKind::UnexpectedEof,
-            &format!("the answer ends in the line {line:?}"),
-        ))
+        Err(malformed(io::ErrorKind::UnexpectedEof, &format!("the answer ends in the line {line:?}")))
     }
 
     fn read_head(&mut self) -> io::Result<Response> {
         let status_line = self.read_line()?;
-        let status = status_line
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3)?.parse().ok());
+        let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         let status =
             status.ok_or_else(|| malformed(io::ErrorKind::InvalidData, &format!("status line {status_line:?}")))?;
         let mut headers = Vec::new();
         loop {
             let line = self.read_line()?;
             if line.is_empty() {
-                return Ok(Response {
-                    status,
-                    headers,
-                    body: Vec::new(),
-                });
+                return Ok(Response { status, headers, body: Vec::new() });
             }
             let (name, value) = line
                 .split_once(':')
@@ -288,10 +261,7 @@ impl Connection {
     }
 
     fn read_body(&mut self, head: &Response) -> io::Result<Vec<u8>> {
-        if head
-            .header("transfer-encoding")
-            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-        {
+        if head.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
             return self.read_chunks();
         }
         if let Some(length) = head.header("content-length") {
@@ -325,10 +295,7 @@ impl Connection {
         if bytes.len() as u64 == length {
             return Ok(bytes);
         }
-        Err(malformed(
-            io::ErrorKind::UnexpectedEof,
-            &format!("{} of {length} bytes of the body", bytes.len()),
-        ))
+        Err(malformed(io::ErrorKind::UnexpectedEof, &format!("{} of {length} bytes of the body", bytes.len())))
     }
 }
 
@@ -372,9 +339,7 @@ mod tests {
     #[test]
     fn sends_method_target_headers_and_body_verbatim() {
         let (http, server) = serve_once("{}", "HTTP/1.1 423 Locked\r\nX-A: b\r\ncontent-length: 2\r\n\r\nhi");
-        let response = http
-            .request("LOCK", "/state/../x%2f?ID=a", &[("X-Y", "z")], b"{}")
-            .expect_status(423);
+        let response = http.request("LOCK", "/state/../x%2f?ID=a", &[("X-Y", "z")], b"{}").expect_status(423);
         assert_eq!((response.header("x-a"), response.text().as_str()), (Some("b"), "hi"));
         let seen = server.join().unwrap();
         let host = http.address;
@@ -391,12 +356,7 @@ mod tests {
         let (http, server) = serve_once("0\r\n\r\n", answer);
         let response = http.request("UNLOCK", "/", &[], Body::Chunked(&[]));
         assert_eq!(response.text(), "hello!");
-        assert!(
-            server
-                .join()
-                .unwrap()
-                .ends_with("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-        );
+        assert!(server.join().unwrap().ends_with("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
     }
 
     #[test]

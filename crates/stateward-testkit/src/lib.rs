@@ -3,10 +3,7 @@
 //! Everything here blocks, and panics where it cannot go on: a helper that fails must fail its test, with all that it
 //! knows. From a test that runs its server on a single-threaded async runtime, call it through `spawn_blocking`.
 #![expect(clippy::expect_used, reason = "a helper that fails must fail its test")]
-#![expect(
-    clippy::return_self_not_must_use,
-    reason = "an output may be checked and then dropped"
-)]
+#![expect(clippy::return_self_not_must_use, reason = "an output may be checked and then dropped")]
 
 mod cli;
 mod deadline;

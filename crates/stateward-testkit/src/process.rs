@@ -35,11 +35,7 @@ impl Output {
     /// The output, if the exit code is the expected one; else a panic that shows everything.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert!(
-            self.code() == Some(code),
-            "expected exit code {code}\n{}",
-            self.report()
-        );
+        assert!(self.code() == Some(code), "expected exit code {code}\n{}", self.report());
         self
     }
 
@@ -77,9 +73,7 @@ impl Capture {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Ok(0) | Err(_) => return,
                     Ok(count) => {
-                        sink.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .extend_from_slice(&buffer[..count]);
+                        sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..count]);
                     }
                 }
             }
@@ -119,18 +113,10 @@ impl Running {
     pub(crate) fn start_with_stdin(mut command: Command) -> Self {
         let description = describe(&command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start `{description}`: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start `{description}`: {error}"));
         let stdout = Capture::start(child.stdout.take().expect("stdout is piped"));
         let stderr = Capture::start(child.stderr.take().expect("stderr is piped"));
-        Self {
-            description,
-            child,
-            stdout,
-            stderr,
-            ended: false,
-        }
+        Self { description, child, stdout, stderr, ended: false }
     }
 
     pub(crate) fn child_mut(&mut self) -> &mut Child {
@@ -176,16 +162,10 @@ impl Running {
         let seen = Deadline::after(limit).poll(|| {
             let ended = self.has_exited();
             // Looked at after the exit was: what a dying process prints last still counts.
-            let found = [&self.stdout, &self.stderr]
-                .iter()
-                .any(|stream| stream.text().contains(text));
+            let found = [&self.stdout, &self.stderr].iter().any(|stream| stream.text().contains(text));
             (found || ended).then_some(found)
         });
-        assert!(
-            seen == Some(true),
-            "no {text:?} within {limit:?}\n{}",
-            self.report_so_far()
-        );
+        assert!(seen == Some(true), "no {text:?} within {limit:?}\n{}", self.report_so_far());
     }
 
     /// Waits for the end. Panics, with the group killed, when the limit passes.
@@ -196,18 +176,12 @@ impl Running {
 
     #[track_caller]
     fn finish(&mut self, limit: Duration) -> Output {
-        let exited = Deadline::after(limit)
-            .poll(|| self.has_exited().then_some(()))
-            .is_some();
+        let exited = Deadline::after(limit).poll(|| self.has_exited().then_some(())).is_some();
         let status = self.reap();
         // The readers end now that nothing in the group holds the pipes, unless something left the group.
         let drain = Deadline::after(Duration::from_secs(5));
         drain.poll(|| (self.stdout.reader.is_finished() && self.stderr.reader.is_finished()).then_some(()));
-        assert!(
-            exited,
-            "still running after {limit:?}, so killed\n{}",
-            self.report_so_far()
-        );
+        assert!(exited, "still running after {limit:?}, so killed\n{}", self.report_so_far());
         Output {
             command: self.description.clone(),
             status,
@@ -305,10 +279,7 @@ mod tests {
         let running = with_busy_child(&dir);
         let panic = catch_unwind(AssertUnwindSafe(|| running.wait(Duration::from_millis(100)))).unwrap_err();
         let message = panic.downcast_ref::<String>().unwrap();
-        assert!(
-            message.contains("still running after 100ms") && message.contains("begun"),
-            "{message}"
-        );
+        assert!(message.contains("still running after 100ms") && message.contains("begun"), "{message}");
         assert_child_is_gone(&dir);
     }
 
@@ -335,10 +306,8 @@ mod tests {
     /// A process with a child that keeps writing to a file.
     fn with_busy_child(dir: &TestDir) -> Running {
         let file = dir.join("alive");
-        let mut running = shell(&format!(
-            "while :; do echo x >>'{}'; sleep 0.01; done & echo begun; wait",
-            file.display()
-        ));
+        let mut running =
+            shell(&format!("while :; do echo x >>'{}'; sleep 0.01; done & echo begun; wait", file.display()));
         running.wait_for("begun", LIMIT);
         assert!(Deadline::after(LIMIT).poll(|| file.exists().then_some(())).is_some());
         running

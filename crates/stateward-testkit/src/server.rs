@@ -81,9 +81,7 @@ impl ServerProcess {
 /// Only from a whole line: the stream may have been read in the middle of one.
 fn listening_address(stderr: &str) -> Option<SocketAddr> {
     let whole_lines = &stderr[..stderr.rfind('\n')?];
-    whole_lines
-        .lines()
-        .find_map(|line| line.strip_prefix(READY)?.trim_end().parse().ok())
+    whole_lines.lines().find_map(|line| line.strip_prefix(READY)?.trim_end().parse().ok())
 }
 
 #[cfg(test)]

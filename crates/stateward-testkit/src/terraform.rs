@@ -22,18 +22,11 @@ pub struct Terraform {
 impl Terraform {
     /// `STATEWARD_TERRAFORM`, else the one that `scripts/setup-test-tools` installs. Panics where there is none: a test
     /// that is skipped silently proves nothing.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "where the tools are is the environment's to say"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "where the tools are is the environment's to say")]
     pub fn find() -> Self {
         if let Some(program) = env::var_os("STATEWARD_TERRAFORM") {
             let program = PathBuf::from(program);
-            assert!(
-                program.is_file(),
-                "STATEWARD_TERRAFORM names {}, which is no file",
-                program.display()
-            );
+            assert!(program.is_file(), "STATEWARD_TERRAFORM names {}, which is no file", program.display());
             return Self { program };
         }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -59,16 +52,8 @@ impl Terraform {
         let config = dir.write(format!(".terraform-env/{name}/terraform.rc"), cli_config(dir));
         let mut isolated = Command::new(&self.program);
         dir.isolate(&mut isolated);
-        let env = isolated
-            .get_envs()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-            .collect();
-        let mut workdir = Workdir {
-            program: self.program.clone(),
-            path,
-            env,
-            limit: LIMIT,
-        };
+        let env = isolated.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        let mut workdir = Workdir { program: self.program.clone(), path, env, limit: LIMIT };
         let data = workdir.path.join(".terraform");
         workdir.set("TF_DATA_DIR", data.as_os_str());
         workdir.set("TF_CLI_CONFIG_FILE", config.as_os_str());
@@ -153,9 +138,7 @@ impl Workdir {
     /// The command, for what the helpers do not cover.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.program);
-        command
-            .env_clear()
-            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(arguments).current_dir(&self.path);
         command
     }

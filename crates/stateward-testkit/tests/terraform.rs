@@ -33,12 +33,7 @@ fn applies_reads_and_destroys() {
         &dir,
         "resource \"terraform_data\" \"a\" { input = \"<&>\" }\noutput \"o\" { value = terraform_data.a.output }",
     );
-    assert!(
-        work.run(&["version"])
-            .expect_success()
-            .stdout
-            .starts_with("Terraform v")
-    );
+    assert!(work.run(&["version"]).expect_success().stdout.starts_with("Terraform v"));
     let plan = work.run(&["plan", "-detailed-exitcode"]).expect_code(2);
     assert!(plan.stdout.contains("terraform_data.a will be created"));
     work.run(&["apply", "-auto-approve"]).expect_success();
@@ -60,10 +55,7 @@ fn an_interrupt_is_terraforms_own_graceful_stop() {
     // It saved what it had done and begun nothing more.
     let state = dir.read("work/terraform.tfstate");
     assert!(state.contains("\"slow\"") && !state.contains("\"after\""), "{state}");
-    assert!(
-        !dir.join("work/.terraform.tfstate.lock.info").exists(),
-        "the lock is still there"
-    );
+    assert!(!dir.join("work/.terraform.tfstate.lock.info").exists(), "the lock is still there");
 }
 
 #[test]
@@ -86,14 +78,8 @@ fn two_at_once_wait_for_each_other() {
     let mut first = work.spawn(&["apply", "-auto-approve"]);
     first.wait_for("Provisioning with 'local-exec'", LIMIT);
     let refused = work.run(&["apply", "-auto-approve"]).expect_code(1);
-    assert!(
-        refused.stderr.contains("Error acquiring the state lock"),
-        "{}",
-        refused.report()
-    );
-    let waited = work
-        .run(&["apply", "-auto-approve", "-lock-timeout=60s"])
-        .expect_success();
+    assert!(refused.stderr.contains("Error acquiring the state lock"), "{}", refused.report());
+    let waited = work.run(&["apply", "-auto-approve", "-lock-timeout=60s"]).expect_success();
     assert!(waited.stdout.contains("0 added"), "{}", waited.report());
     assert!(first.wait(LIMIT).expect_success().stdout.contains("1 added"));
 }
@@ -104,11 +90,7 @@ fn other_providers_are_refused_without_a_look_at_the_network() {
     let work = Terraform::find().workdir(&dir, "work");
     work.write("main.tf", "resource \"null_resource\" \"a\" {}");
     let output = work.run(&["init"]).expect_code(1);
-    assert!(
-        output.stderr.contains("was not found\nin any of the search locations"),
-        "{}",
-        output.report()
-    );
+    assert!(output.stderr.contains("was not found\nin any of the search locations"), "{}", output.report());
 }
 
 #[test]
@@ -130,9 +112,5 @@ fn the_http_backend_block_is_taken() {
     work.write_http_backend("http://127.0.0.1:9/state/app");
     work.run(&["fmt", "-check"]).expect_success();
     let refused = work.run(&["init"]).expect_code(1);
-    assert!(
-        refused.stderr.contains("http://127.0.0.1:9/state/app"),
-        "{}",
-        refused.report()
-    );
+    assert!(refused.stderr.contains("http://127.0.0.1:9/state/app"), "{}", refused.report());
 }

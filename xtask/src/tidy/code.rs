@@ -12,12 +12,8 @@ const LONG_FILES: &[(&str, usize)] = &[];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 /// Where the outer world is met, and where tests live: printing and the environment are free here.
-const OUTER: &[&str] = &[
-    "crates/stateward/",
-    "crates/stateward-store/src/conformance",
-    "crates/stateward-testkit/",
-    "xtask/",
-];
+const OUTER: &[&str] =
+    &["crates/stateward/", "crates/stateward-store/src/conformance", "crates/stateward-testkit/", "xtask/"];
 const OUTER_FOLDERS: &[&str] = &["/examples/", "/benches/", "/tests/"];
 
 const OUTER_ONLY: &[(&str, &str)] = &[
@@ -37,15 +33,9 @@ const PRINTING: &str = "only the binary prints: return the value, or use tracing
 const ENVIRONMENT: &str = "only the binary reads the environment: take the value as an argument";
 
 const NEVER: &[(&str, &str)] = &[
-    (
-        "#[ignore",
-        "a test that does not run proves nothing: repair it, assert today's behaviour, or remove it",
-    ),
+    ("#[ignore", "a test that does not run proves nothing: repair it, assert today's behaviour, or remove it"),
     ("todo!", "finish it, or return an error that says it is not supported"),
-    (
-        "unimplemented!",
-        "finish it, or return an error that says it is not supported",
-    ),
+    ("unimplemented!", "finish it, or return an error that says it is not supported"),
 ];
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
@@ -54,29 +44,14 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
         let code = code_only(&file.text);
         findings.extend(banned(&file.path, &code));
         let lines = file.text.lines().count();
-        findings.extend(within_limit(
-            &file.path,
-            "lines",
-            lines,
-            LINES_MAX,
-            allowed(LONG_FILES, &file.path),
-        ));
+        findings.extend(within_limit(&file.path, "lines", lines, LINES_MAX, allowed(LONG_FILES, &file.path)));
         // Clippy finds the functions; here only the exceptions are counted.
         let exceptions = occurrences(&code, "clippy::too_many_lines").count();
-        findings.extend(within_limit(
-            &file.path,
-            "long functions",
-            exceptions,
-            0,
-            allowed(LONG_FUNCTIONS, &file.path),
-        ));
+        findings.extend(within_limit(&file.path, "long functions", exceptions, 0, allowed(LONG_FUNCTIONS, &file.path)));
     }
     let gone = |(path, _): &&(&str, usize)| !files.iter().any(|file| file.path == *path);
     for (path, _) in LONG_FILES.iter().chain(LONG_FUNCTIONS).filter(gone) {
-        findings.push(Finding::new(
-            *path,
-            "is gone: take it off the lists in xtask/src/tidy/code.rs",
-        ));
+        findings.push(Finding::new(*path, "is gone: take it off the lists in xtask/src/tidy/code.rs"));
     }
     findings
 }
@@ -208,10 +183,7 @@ fn quoted(text: &str, content: usize) -> usize {
 
 /// `r"…"`, `r#"…"#`, `b"…"`, `br"…"`, `c"…"`; 0 where it is none of them but a word.
 fn literal_with_prefix(text: &str) -> usize {
-    let letters = text
-        .bytes()
-        .take_while(|byte| matches!(byte, b'r' | b'b' | b'c'))
-        .count();
+    let letters = text.bytes().take_while(|byte| matches!(byte, b'r' | b'b' | b'c')).count();
     let hashes = text[letters..].bytes().take_while(|byte| *byte == b'#').count();
     let content = letters + hashes + 1;
     if letters > 2 || !text[letters + hashes..].starts_with('"') {
@@ -221,9 +193,7 @@ fn literal_with_prefix(text: &str) -> usize {
         return if hashes == 0 { quoted(text, content) } else { 0 };
     }
     let end = format!("\"{}", "#".repeat(hashes));
-    text[content..]
-        .find(&end)
-        .map_or(text.len(), |at| content + at + end.len())
+    text[content..].find(&end).map_or(text.len(), |at| content + at + end.len())
 }
 
 /// `'x'` or `'\n'`; 0 where it is a lifetime.
@@ -241,10 +211,7 @@ mod tests {
     use super::*;
 
     fn lines(path: &str, source: &str) -> Vec<String> {
-        banned(path, &code_only(source))
-            .into_iter()
-            .map(|finding| finding.place)
-            .collect()
+        banned(path, &code_only(source)).into_iter().map(|finding| finding.place).collect()
     }
 
     #[test]
@@ -267,19 +234,13 @@ mod tests {
     #[test]
     fn unit_tests_may_print_too() {
         let source = "fn f() {}\n\n#[cfg(test)]\nmod tests {\n    fn t() { println!(); todo!() }\n}\n";
-        let found: Vec<String> = banned("crates/a/src/a.rs", source)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect();
+        let found: Vec<String> = banned("crates/a/src/a.rs", source).into_iter().map(|finding| finding.what).collect();
         assert!(found.len() == 1 && found[0].starts_with("`todo!`"), "{found:?}");
     }
 
     #[test]
     fn some_things_are_written_nowhere() {
-        assert_eq!(
-            lines("xtask/src/a.rs", "#[test]\n#[ignore = \"slow\"]\nfn f() { todo!() }").len(),
-            2
-        );
+        assert_eq!(lines("xtask/src/a.rs", "#[test]\n#[ignore = \"slow\"]\nfn f() { todo!() }").len(), 2);
     }
 
     #[test]

@@ -20,10 +20,7 @@ pub(super) fn check_listed(files: &[File], crates: &[&str]) -> Vec<Finding> {
             continue;
         };
         for name in crates.iter().filter(|name| !names(&file.text, name)) {
-            findings.push(Finding::new(
-                *list,
-                format!("does not name `{name}`: add a line that says what it holds"),
-            ));
+            findings.push(Finding::new(*list, format!("does not name `{name}`: add a line that says what it holds")));
         }
     }
     findings
@@ -36,11 +33,7 @@ fn names(text: &str, name: &str) -> bool {
 
 pub(super) fn check_links(files: &[File], exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in files.iter().filter(|file| {
-        file.path
-            .rsplit_once('.')
-            .is_some_and(|(_, extension)| extension == "md")
-    }) {
+    for file in files.iter().filter(|file| file.path.rsplit_once('.').is_some_and(|(_, extension)| extension == "md")) {
         let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for (line, target) in links(&file.text) {
             let is_local = !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:");
@@ -73,18 +66,10 @@ fn links(markdown: &str) -> Vec<(usize, &str)> {
 }
 
 fn links_in_line(line: &str) -> Vec<&str> {
-    let definition = line
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("]: "))
-        .map(|(_, target)| target);
+    let definition = line.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).map(|(_, target)| target);
     // Every other piece between backticks is code.
     let prose = line.split('`').step_by(2);
-    let inline = prose.flat_map(|piece| {
-        piece
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| Some(rest.split_once(')')?.0))
-    });
+    let inline = prose.flat_map(|piece| piece.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)));
     // A link whose text is code is cut in two by the backticks, so its target follows directly.
     definition.into_iter().chain(inline).map(target_only).collect()
 }
@@ -122,10 +107,7 @@ pub(super) fn check_generated(root: &Path, fix: bool) -> Result<Vec<Finding>, St
         if fix {
             fs::write(root.join(path), &wanted).map_err(|error| format!("cannot write {path}: {error}"))?;
         } else {
-            findings.push(Finding::new(
-                *path,
-                "is not what the code generates: run `cargo xtask tidy --fix`",
-            ));
+            findings.push(Finding::new(*path, "is not what the code generates: run `cargo xtask tidy --fix`"));
         }
     }
     Ok(findings)
@@ -147,19 +129,14 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        File { path: path.to_owned(), text: text.to_owned() }
     }
 
     #[test]
     fn a_missing_list_and_a_missing_crate_are_found() {
         let files = [file("crates/README.md", "| `stateward-core` | the backend |")];
-        let found: Vec<String> = check_listed(&files, &["stateward", "stateward-core"])
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let found: Vec<String> =
+            check_listed(&files, &["stateward", "stateward-core"]).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [
@@ -172,10 +149,7 @@ mod tests {
     #[test]
     fn links_are_taken_from_prose_only() {
         let text = "see [a](b.md#c), [`code`](d.rs) and [t](<e.md> \"title\")\n[f]: g.md\n```\n[no](no.md)\n```\n`[no](no.md)` [h](i)\n";
-        assert_eq!(
-            links(text),
-            [(1, "b.md"), (1, "d.rs"), (1, "e.md"), (2, "g.md"), (6, "i")]
-        );
+        assert_eq!(links(text), [(1, "b.md"), (1, "d.rs"), (1, "e.md"), (2, "g.md"), (6, "i")]);
     }
 
     #[test]
@@ -183,14 +157,9 @@ mod tests {
         assert_eq!(resolve("docs/design", "../guide.md").as_deref(), Some("docs/guide.md"));
         assert_eq!(resolve("docs", "/LICENSE").as_deref(), Some("LICENSE"));
         assert_eq!(resolve("docs", "../../secret"), None);
-        let files = [file(
-            "docs/a.md",
-            "[x](b.md) [y](../LICENSE) [z](https://example.com) [w](#here)",
-        )];
-        let found: Vec<String> = check_links(&files, |path| path == "LICENSE")
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let files = [file("docs/a.md", "[x](b.md) [y](../LICENSE) [z](https://example.com) [w](#here)")];
+        let found: Vec<String> =
+            check_links(&files, |path| path == "LICENSE").iter().map(ToString::to_string).collect();
         assert_eq!(found, ["docs/a.md:1: links to `b.md`, which is not there"]);
     }
 }

@@ -63,11 +63,7 @@ struct Room<'a> {
 fn rooms(table: &str) -> Vec<Room<'_>> {
     let row = |line| {
         let mut columns = str::split(line, '|').map(|column| column.split_whitespace().collect::<Vec<_>>());
-        Some(Room {
-            name: columns.next()?.first()?,
-            on: columns.next()?,
-            never: columns.next()?,
-        })
+        Some(Room { name: columns.next()?.first()?, on: columns.next()?, never: columns.next()? })
     };
     table.lines().filter_map(row).skip(1).collect()
 }
@@ -78,11 +74,7 @@ impl Room<'_> {
     }
 
     fn never_reaches(&self) -> impl Iterator<Item = &'static str> {
-        GROUPS
-            .iter()
-            .filter(|(group, _)| self.never.contains(group))
-            .flat_map(|(_, crates)| *crates)
-            .copied()
+        GROUPS.iter().filter(|(group, _)| self.never.contains(group)).flat_map(|(_, crates)| *crates).copied()
     }
 }
 
@@ -94,21 +86,17 @@ pub(super) struct Workspace {
 
 impl From<&Metadata> for Workspace {
     fn from(metadata: &Metadata) -> Self {
-        let names: BTreeMap<&PackageId, &str> = metadata
-            .packages
-            .iter()
-            .map(|package| (&package.id, package.name.as_str()))
-            .collect();
+        let names: BTreeMap<&PackageId, &str> =
+            metadata.packages.iter().map(|package| (&package.id, package.name.as_str())).collect();
         let name = |id: &PackageId| names.get(id).map_or_else(|| id.repr.clone(), ToString::to_string);
         let mut edges = BTreeMap::<String, BTreeSet<String>>::new();
         for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
             // Two versions of one crate become one entry, with what either of them needs.
             let from = edges.entry(name(&node.id)).or_default();
-            let ours = node.deps.iter().filter(|dep| {
-                dep.dep_kinds
-                    .iter()
-                    .any(|kind| kind.kind != DependencyKind::Development)
-            });
+            let ours = node
+                .deps
+                .iter()
+                .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development));
             from.extend(ours.map(|dep| name(&dep.pkg)));
         }
         let members = metadata.workspace_members.iter().map(name).collect();
@@ -133,11 +121,7 @@ impl Workspace {
                 return Some(way);
             }
             let (end, _) = self.edges.get_key_value(end)?;
-            for step in self
-                .direct(end)
-                .filter(|step| !way.iter().any(|seen| seen == step))
-                .collect::<Vec<_>>()
-            {
+            for step in self.direct(end).filter(|step| !way.iter().any(|seen| seen == step)).collect::<Vec<_>>() {
                 if seen.insert(step) {
                     ways.push(way.iter().cloned().chain([step.to_owned()]).collect());
                 }
@@ -172,10 +156,7 @@ fn check_against(workspace: &Workspace, rooms: &[Room<'_>]) -> Vec<Finding> {
         }
         for never in room.never_reaches() {
             if let Some(way) = workspace.path(member, never) {
-                findings.push(Finding::new(
-                    &place,
-                    format!("must not reach {never}: {}", way.join(" -> ")),
-                ));
+                findings.push(Finding::new(&place, format!("must not reach {never}: {}", way.join(" -> "))));
             }
         }
         if FREE.contains(&room.name) {
@@ -183,10 +164,7 @@ fn check_against(workspace: &Workspace, rooms: &[Room<'_>]) -> Vec<Finding> {
         }
         for (external, user) in SINGLE_USER {
             if member != user && workspace.direct(member).any(|dep| dep == *external) {
-                findings.push(Finding::new(
-                    &place,
-                    format!("depends on {external}, which is for {user} alone"),
-                ));
+                findings.push(Finding::new(&place, format!("depends on {external}, which is for {user} alone")));
             }
         }
     }
@@ -215,10 +193,7 @@ mod tests {
         let rooms = rooms(TEST_ROOMS);
         let is_member = |name: &&String| rooms.iter().any(|room| room.name == name.as_str()) || *name == "other";
         let members = edges.keys().filter(is_member).cloned().collect();
-        check_against(&Workspace { members, edges }, &rooms)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check_against(&Workspace { members, edges }, &rooms).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -232,10 +207,7 @@ mod tests {
     fn a_sibling_that_is_not_named_is_found() {
         let found = findings("server: all, all: stateward-testkit, stateward-testkit:");
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(
-            found[0].starts_with("crate all: depends on stateward-testkit, which"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("crate all: depends on stateward-testkit, which"), "{found:?}");
         assert!(found[1].starts_with("crate server: depends on all, which"), "{found:?}");
     }
 
@@ -247,19 +219,13 @@ mod tests {
 
     #[test]
     fn what_one_crate_owns_is_found_elsewhere() {
-        assert_eq!(
-            findings("server: clap"),
-            ["crate server: depends on clap, which is for stateward alone"]
-        );
+        assert_eq!(findings("server: clap"), ["crate server: depends on clap, which is for stateward alone"]);
     }
 
     #[test]
     fn a_crate_without_a_row_is_found() {
         let found = findings("other:");
-        assert!(
-            found.len() == 1 && found[0].starts_with("crate other: has no row"),
-            "{found:?}"
-        );
+        assert!(found.len() == 1 && found[0].starts_with("crate other: has no row"), "{found:?}");
     }
 
     #[test]
@@ -267,19 +233,10 @@ mod tests {
         let rooms = rooms(ROOMS);
         assert_eq!(rooms.len(), ROOMS.trim().lines().count() - 1, "a row is malformed");
         let known = |name: &&str| *name == "*" || rooms.iter().any(|room| room.name == *name);
-        let named = rooms
-            .iter()
-            .flat_map(|room| &room.on)
-            .copied()
-            .chain(SINGLE_USER.iter().map(|(_, user)| *user));
-        assert_eq!(
-            named.filter(|name| !known(name)).collect::<Vec<_>>(),
-            Vec::<&str>::new()
-        );
+        let named = rooms.iter().flat_map(|room| &room.on).copied().chain(SINGLE_USER.iter().map(|(_, user)| *user));
+        assert_eq!(named.filter(|name| !known(name)).collect::<Vec<_>>(), Vec::<&str>::new());
         let groups = rooms.iter().flat_map(|room| &room.never).copied();
-        let unknown: Vec<&str> = groups
-            .filter(|group| !GROUPS.iter().any(|(name, _)| name == group))
-            .collect();
+        let unknown: Vec<&str> = groups.filter(|group| !GROUPS.iter().any(|(name, _)| name == group)).collect();
         assert_eq!(unknown, Vec::<&str>::new());
     }
 }

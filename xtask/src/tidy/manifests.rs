@@ -4,16 +4,11 @@ use super::{File, Finding};
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.path == "Cargo.toml" || file.path.ends_with("/Cargo.toml"))
-    {
+    for file in files.iter().filter(|file| file.path == "Cargo.toml" || file.path.ends_with("/Cargo.toml")) {
         let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
         if lines.contains(&"[package]") && setting(&lines, "[lints]", "workspace") != Some("true") {
-            findings.push(Finding::new(
-                &file.path,
-                "does not inherit the lints: add `[lints]` with `workspace = true`",
-            ));
+            findings
+                .push(Finding::new(&file.path, "does not inherit the lints: add `[lints]` with `workspace = true`"));
         }
         let is_root = lines.contains(&"[workspace]") && file.path == "Cargo.toml";
         if is_root && setting(&lines, "[workspace.lints.rust]", "unsafe_code") != Some("\"forbid\"") {
@@ -28,14 +23,8 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 
 /// The value of a key in a section, as it is written.
 fn setting<'a>(lines: &[&'a str], section: &str, key: &str) -> Option<&'a str> {
-    let body = lines
-        .iter()
-        .skip_while(|line| **line != section)
-        .skip(1)
-        .take_while(|line| !line.starts_with('['));
-    body.filter_map(|line| line.split_once('='))
-        .find(|(found, _)| found.trim() == key)
-        .map(|(_, value)| value.trim())
+    let body = lines.iter().skip_while(|line| **line != section).skip(1).take_while(|line| !line.starts_with('['));
+    body.filter_map(|line| line.split_once('=')).find(|(found, _)| found.trim() == key).map(|(_, value)| value.trim())
 }
 
 #[cfg(test)]
@@ -43,44 +32,19 @@ mod tests {
     use super::*;
 
     fn places(path: &str, text: &str) -> usize {
-        check(&[File {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }])
-        .len()
+        check(&[File { path: path.to_owned(), text: text.to_owned() }]).len()
     }
 
     #[test]
     fn a_crate_must_inherit() {
-        assert_eq!(
-            places(
-                "crates/a/Cargo.toml",
-                "[package]\nname = \"a\"\n[lints]\nworkspace = true\n"
-            ),
-            0
-        );
+        assert_eq!(places("crates/a/Cargo.toml", "[package]\nname = \"a\"\n[lints]\nworkspace = true\n"), 0);
         assert_eq!(places("crates/a/Cargo.toml", "[package]\nname = \"a\"\n"), 1);
-        assert_eq!(
-            places("crates/a/Cargo.toml", "[package]\n[lints]\n[other]\nworkspace = true\n"),
-            1
-        );
+        assert_eq!(places("crates/a/Cargo.toml", "[package]\n[lints]\n[other]\nworkspace = true\n"), 1);
     }
 
     #[test]
     fn the_root_must_forbid_unsafe() {
-        assert_eq!(
-            places(
-                "Cargo.toml",
-                "[workspace]\n[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"
-            ),
-            0
-        );
-        assert_eq!(
-            places(
-                "Cargo.toml",
-                "[workspace]\n[workspace.lints.rust]\nunsafe_code = \"deny\"\n"
-            ),
-            1
-        );
+        assert_eq!(places("Cargo.toml", "[workspace]\n[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"), 0);
+        assert_eq!(places("Cargo.toml", "[workspace]\n[workspace.lints.rust]\nunsafe_code = \"deny\"\n"), 1);
     }
 }

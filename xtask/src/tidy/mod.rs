@@ -26,10 +26,7 @@ struct Finding {
 
 impl Finding {
     fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
-        Self {
-            place: place.into(),
-            what: what.into(),
-        }
+        Self { place: place.into(), what: what.into() }
     }
 }
 
@@ -55,11 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let root = crate::root();
     let files = tracked_files(&root)?;
     let metadata = metadata(&root)?;
-    let crates: Vec<&str> = metadata
-        .workspace_packages()
-        .iter()
-        .map(|package| package.name.as_str())
-        .collect();
+    let crates: Vec<&str> = metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
 
     let mut findings = edges::check(&edges::Workspace::from(&metadata));
     findings.extend(manifests::check(&files));
@@ -89,22 +82,14 @@ fn tracked_files(root: &Path) -> Result<Vec<File>, String> {
         .output()
         .map_err(|error| format!("cannot run git, which knows the files to check: {error}"))?;
     if !listed.status.success() {
-        return Err(format!(
-            "git cannot list the files to check: {}",
-            String::from_utf8_lossy(&listed.stderr)
-        ));
+        return Err(format!("git cannot list the files to check: {}", String::from_utf8_lossy(&listed.stderr)));
     }
     let listed = String::from_utf8(listed.stdout).map_err(|error| format!("a file's name is not UTF-8: {error}"))?;
     let mut paths: Vec<&str> = listed.split_terminator('\0').collect();
     paths.sort_unstable();
     paths.dedup();
     // Not there: deleted, but not yet from the index. Not UTF-8: no text.
-    let read = |path: &str| {
-        Some(File {
-            path: path.to_owned(),
-            text: fs::read_to_string(root.join(path)).ok()?,
-        })
-    };
+    let read = |path: &str| Some(File { path: path.to_owned(), text: fs::read_to_string(root.join(path)).ok()? });
     Ok(paths.into_iter().filter_map(read).collect())
 }
 

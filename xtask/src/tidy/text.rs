@@ -19,21 +19,15 @@ const REGISTRY_HOSTS: &[&[&str]] = &[
 const MACHINE_PATHS: &[&[&str]] = &[&["", "work", ""]];
 
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let hosts = REGISTRY_HOSTS
-        .iter()
-        .map(|pieces| (pieces.join("."), "a registry's host: let the package client choose"));
-    let paths = MACHINE_PATHS
-        .iter()
-        .map(|pieces| (pieces.join("/"), "a path of one machine: make it relative"));
+    let hosts =
+        REGISTRY_HOSTS.iter().map(|pieces| (pieces.join("."), "a registry's host: let the package client choose"));
+    let paths = MACHINE_PATHS.iter().map(|pieces| (pieces.join("/"), "a path of one machine: make it relative"));
     let forbidden: Vec<(String, &str)> = hosts.chain(paths).collect();
     let mut findings = Vec::new();
     for file in files {
         for (number, line) in (1..).zip(file.text.lines()) {
             for (word, why) in forbidden.iter().filter(|(word, _)| stands_alone(line, word)) {
-                findings.push(Finding::new(
-                    format!("{}:{number}", file.path),
-                    format!("`{word}`: {why}"),
-                ));
+                findings.push(Finding::new(format!("{}:{number}", file.path), format!("`{word}`: {why}")));
             }
         }
     }
@@ -43,8 +37,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 /// Whether the word begins a name or path in the line, rather than continuing a longer one.
 fn stands_alone(line: &str, word: &str) -> bool {
     let continues = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '$' | '}' | ']' | '*');
-    line.match_indices(word)
-        .any(|(at, _)| !line[..at].chars().next_back().is_some_and(continues))
+    line.match_indices(word).any(|(at, _)| !line[..at].chars().next_back().is_some_and(continues))
 }
 
 #[cfg(test)]
@@ -52,11 +45,7 @@ mod tests {
     use super::*;
 
     fn count(text: &str) -> usize {
-        check(&[File {
-            path: "a.md".to_owned(),
-            text: text.to_owned(),
-        }])
-        .len()
+        check(&[File { path: "a.md".to_owned(), text: text.to_owned() }]).len()
     }
 
     #[test]
@@ -68,9 +57,6 @@ mod tests {
 
     #[test]
     fn leaves_other_words_alone() {
-        assert_eq!(
-            count("crates from crates.io; see a/work/b, ./work/c and $DIR/work/d; network"),
-            0
-        );
+        assert_eq!(count("crates from crates.io; see a/work/b, ./work/c and $DIR/work/d; network"), 0);
     }
 }

@@ -1,0 +1,17 @@
+//! One way to a store, wherever it is: [`Connection`] is what the command line needs, [`Local`] serves it from a store on this
+//! machine, [`Remote`] from a server, by API v1.
+//!
+//! [`push`] and [`find_state`] are built on any connection.
+
+mod connection;
+mod local;
+mod push;
+mod remote;
+mod server_url;
+mod transport;
+
+pub use connection::{Connection, OnVerify, Pulled, find_state};
+pub use local::Local;
+pub use push::{Source, push};
+pub use remote::Remote;
+pub use server_url::{Secret, ServerUrl, ServerUrlError};

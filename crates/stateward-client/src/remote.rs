@@ -1,0 +1,188 @@
+//! A server, spoken to by API v1.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Method, RequestBuilder};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use stateward_core::audit::AuditItem;
+use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
+use stateward_core::{BodyStream, Error, Result, StateId, StatesQuery, Version};
+
+use crate::connection::{Connection, OnVerify, Pulled};
+use crate::server_url::{Secret, ServerUrl};
+use crate::transport::Transport;
+
+/// A server.
+#[derive(Debug)]
+pub struct Remote {
+    transport: Arc<Transport>,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    #[serde(default)]
+    version: Option<Version>,
+}
+
+#[derive(Deserialize)]
+struct Undeleted {
+    version: Version,
+}
+
+#[derive(Deserialize)]
+struct Released {
+    released: Vec<String>,
+}
+
+impl Remote {
+    /// A client of `server` that shows the token in its URL, or else `token`; a server without tokens is told `who` asks.
+    /// Connects only when something is asked.
+    pub fn new(server: ServerUrl, token: Option<&Secret>, who: &str, tool: &str) -> Result<Self> {
+        let token = server.token().or(token).cloned();
+        Ok(Self { transport: Arc::new(Transport::new(server, token.as_ref(), who, tool)?) })
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.transport.request(Method::GET, path)
+    }
+
+    fn of_state(&self, path: &str, state: &StateId) -> RequestBuilder {
+        self.get(path).query(&[("state", state.to_string())])
+    }
+
+    fn post(&self, path: &str, body: &impl Serialize) -> RequestBuilder {
+        self.transport.request(Method::POST, path).json(body)
+    }
+
+    /// Asks page by page, until there are no more or the limit is reached. `cursor` is the parameter that names where to go on.
+    async fn pages<T: for<'a> Deserialize<'a>>(
+        &self,
+        cursor: &str,
+        start: Option<String>,
+        limit: Option<usize>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<List<T>> {
+        let (mut all, mut place) = (List::new(Vec::new()), start);
+        loop {
+            let left = limit.map(|limit| limit - all.items.len());
+            let page = request().query(&[("limit", left)]).query(&[(cursor, place.take())]);
+            let page: List<T> = self.transport.json(page).await?;
+            let is_empty = page.items.is_empty();
+            all.items.extend(page.items);
+            let is_full = limit.is_some_and(|limit| all.items.len() >= limit);
+            if page.next.is_none() || is_full || is_empty {
+                all.next = page.next;
+                return Ok(all);
+            }
+            place = page.next;
+        }
+    }
+}
+
+#[async_trait]
+impl Connection for Remote {
+    async fn states(&self, query: &StatesQuery) -> Result<List<StateItem>> {
+        let request = || {
+            let request = self.get("states").query(&[("prefix", &query.prefix)]);
+            if query.deleted { request.query(&[("deleted", true)]) } else { request }
+        };
+        self.pages("after", query.after.clone(), query.limit, request).await
+    }
+
+    async fn history(
+        &self,
+        state: &StateId,
+        before: Option<Version>,
+        limit: Option<usize>,
+    ) -> Result<List<VersionItem>> {
+        let before = before.map(|version| version.to_string());
+        self.pages("before", before, limit, || self.of_state("history", state)).await
+    }
+
+    async fn pull(&self, state: &StateId, version: Option<Version>) -> Result<Pulled> {
+        let request = self.of_state("content", state).query(&[("version", version)]);
+        let response = self.transport.send(request).await?;
+        let (size, transport) = (response.content_length(), Arc::clone(&self.transport));
+        let bytes = response.bytes_stream().map_err(move |error| transport.cut_short(&error));
+        Ok(Pulled { size, bytes: bytes.boxed() })
+    }
+
+    async fn store(&self, state: &StateId, body: BodyStream, force: bool) -> Result<Stored> {
+        let mut request = self.transport.request(Method::PUT, "content").query(&[("state", state.to_string())]);
+        if force {
+            request = request.query(&[("force", true)]);
+        }
+        if let Some(length) = body.length {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+        let failed = Arc::new(Mutex::new(None));
+        let request = request.header(CONTENT_TYPE, "application/json").body(upload(body, &failed));
+        let stored = self.transport.json(request).await;
+        // Where reading the file failed, that is the reason, and not that the server saw the body cut short.
+        let reading: Option<Error> = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reading.map_or(stored, Err)
+    }
+
+    async fn restore(&self, state: &StateId, version: Version, only: &[String]) -> Result<Stored> {
+        let body = match only {
+            [] => json!({ "state": state, "version": version }),
+            only => json!({ "state": state, "version": version, "only": only }),
+        };
+        self.transport.json(self.post("restore", &body)).await
+    }
+
+    async fn diff(&self, state: &StateId, from: Option<Version>, to: Option<Version>) -> Result<List<Change>> {
+        self.transport.json(self.of_state("diff", state).query(&[("from", from), ("to", to)])).await
+    }
+
+    async fn timeline(&self, state: &StateId, address: &str) -> Result<List<TimelineItem>> {
+        self.transport.json(self.of_state("timeline", state).query(&[("address", address)])).await
+    }
+
+    async fn delete(&self, state: &StateId) -> Result<Option<Version>> {
+        let deleted: Deleted = self.transport.json(self.post("delete", &json!({ "state": state }))).await?;
+        Ok(deleted.version)
+    }
+
+    async fn undelete(&self, state: &StateId) -> Result<Version> {
+        let undeleted: Undeleted = self.transport.json(self.post("undelete", &json!({ "state": state }))).await?;
+        Ok(undeleted.version)
+    }
+
+    async fn verify(&self, state: Option<&StateId>, _progress: OnVerify<'_>) -> Result<Verified> {
+        let body = state.map_or_else(|| json!({}), |state| json!({ "state": state }));
+        self.transport.json(self.post("verify", &body)).await
+    }
+
+    async fn locks(&self, state: Option<&StateId>) -> Result<List<LockItem>> {
+        self.transport.json(self.get("locks").query(&[("state", state)])).await
+    }
+
+    async fn release(&self, state: &StateId, id: Option<&str>) -> Result<Vec<String>> {
+        let body = id.map_or_else(|| json!({ "state": state }), |id| json!({ "state": state, "id": id }));
+        let released: Released = self.transport.json(self.post("locks/release", &body)).await?;
+        Ok(released.released)
+    }
+
+    async fn audit(&self, state: Option<&StateId>, limit: Option<usize>) -> Result<List<AuditItem>> {
+        self.pages("after", None, limit, || self.get("audit").query(&[("state", state)])).await
+    }
+
+    async fn prune(&self) -> Result<Pruned> {
+        self.transport.json(self.post("prune", &json!({}))).await
+    }
+}
+
+/// The body as the HTTP library wants it; what goes wrong in reading it is kept in `failed`.
+fn upload(body: BodyStream, failed: &Arc<Mutex<Option<Error>>>) -> Body {
+    let failed = Arc::clone(failed);
+    Body::wrap_stream(body.bytes.map_err(move |error| {
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        io::Error::other("the body cannot be read")
+    }))
+}

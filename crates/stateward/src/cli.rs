@@ -1,0 +1,334 @@
+//! The command line. Parsing does no I/O.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use stateward_core::{NameError, Right, StateId, Version};
+
+use crate::config::Flags;
+
+/// A database for Terraform and OpenTofu state.
+///
+/// Serves Terraform's `http` backend, keeps every version of every state, and shows, compares and restores them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stateward",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 failed (the message says why), 2 usage, 3 conflict or locked, 4 denied, 5 corrupt, 70 a bug.
+Settings can also stand in `STATEWARD_…` variables and in `stateward.toml`: see `stateward config show`.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The store on this machine to work on: `sqlite:PATH` or `memory:`.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// The server to work on: `http(s)://HOST:PORT`; its token comes from `STATEWARD_TOKEN`.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Answer with one JSON document on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Who history and audit name, in place of `user@host`.
+    #[arg(long, global = true, value_name = "WHO")]
+    pub(crate) who: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve Terraform's http backend and API v1.
+    Serve(ServeArgs),
+    /// Look at states, and change them.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Look at locks, and break them.
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Show the audit log: every change, lock, force-unlock and refusal, newest first.
+    Audit(AuditArgs),
+    /// Write a consistent copy of the whole store to a new file, also while a server uses it.
+    Backup(BackupArgs),
+    /// Check a backup and make it the store; refused where there is a store already.
+    RestoreBackup(BackupArgs),
+    /// Make tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands.
+    Man {
+        /// The directory to write them to.
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:7017].
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) listen: Option<String>,
+    /// The tokens file: who may do what. It is read again whenever it changes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokens: Option<PathBuf>,
+    /// Listen on any address without tokens: whoever reaches it may read and write every state.
+    #[arg(long)]
+    pub(crate) insecure_no_auth: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// List states.
+    List {
+        /// Only those whose names start with this.
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// Deleted ones too.
+        #[arg(long)]
+        deleted: bool,
+        /// At most so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<NonZeroUsize>,
+        /// Go on where the list before ended: its `next`.
+        #[arg(long, value_name = "PLACE")]
+        after: Option<String>,
+    },
+    /// Show one state in short: size, serial, versions, locks.
+    Show {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+    },
+    /// Write a state's exact bytes to standard output.
+    Pull {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// An older version, such as `v3`.
+        #[arg(long, short = 'V', value_parser = version)]
+        version: Option<Version>,
+        /// Write to this file instead; readable by its owner only.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Store a state file. Refused while somebody holds the state, or where its serial is not higher.
+    Push {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// The file; `-` for standard input.
+        file: PathBuf,
+        /// Store it all the same: under the next serial where its own is not higher, and also with another lineage. History stays.
+        #[arg(long)]
+        force: bool,
+    },
+    /// List a state's versions, newest first.
+    History {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// At most so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<NonZeroUsize>,
+        /// Only versions before this one.
+        #[arg(long, value_name = "VERSION", value_parser = version)]
+        before: Option<Version>,
+    },
+    /// Compare versions: A with the current one, A with B, or the current one with the one before.
+    Diff {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// The version before.
+        #[arg(value_parser = version)]
+        a: Option<Version>,
+        /// The version after.
+        #[arg(value_parser = version)]
+        b: Option<Version>,
+    },
+    /// Make an old version the current one again, under the next serial.
+    Restore {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        #[arg(value_parser = version)]
+        version: Version,
+        /// Bring back only this instance, resource, module or output; may be given several times.
+        #[arg(long, value_name = "ADDRESS")]
+        only: Vec<String>,
+    },
+    /// Show when an instance, resource, module or output came, changed and went.
+    Timeline {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// Its address, as `terraform state list` writes it.
+        address: String,
+    },
+    /// Delete a state. Its history stays, and `undelete` brings it back.
+    Delete {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Bring a deleted state back as it was.
+    Undelete {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+    },
+    /// Check every blob, record and hash chain; exit code 5 where anything is wrong.
+    Verify {
+        /// Only this state.
+        #[arg(value_parser = state_id)]
+        name: Option<StateId>,
+    },
+    /// Apply the retention rule, and remove what nobody refers to any more.
+    Prune,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// List the locks that are held.
+    List,
+    /// Show the locks of one state in full.
+    Show {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+    },
+    /// Break a lock: the one named, or with `--force` whatever is held.
+    Release {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// The lock's ID.
+        #[arg(long, conflicts_with = "force")]
+        id: Option<String>,
+        /// Whatever is held.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only what concerns this state.
+    #[arg(long, value_name = "NAME", value_parser = state_id)]
+    pub(crate) state: Option<StateId>,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The backup's file.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token: its secret goes to standard output, once; its entry for the tokens file to standard error.
+    New {
+        /// What history and audit call its holder.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_name = "RIGHT,…", value_delimiter = ',', default_value = "read,write,lock")]
+        allow: Vec<RightArg>,
+        /// The states on which it may: globs, where `*` stays within a segment and `**` does not.
+        #[arg(long, value_name = "GLOB,…", value_delimiter = ',', default_value = "**")]
+        states: Vec<String>,
+        /// Append the entry to this tokens file instead of printing it.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// List all settings with their values, and where each value comes from.
+    Show,
+}
+
+/// [`Right`] as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum RightArg {
+    Outputs,
+    Read,
+    Write,
+    Lock,
+    ForceUnlock,
+    Delete,
+    Admin,
+}
+
+impl From<RightArg> for Right {
+    fn from(right: RightArg) -> Self {
+        match right {
+            RightArg::Outputs => Self::Outputs,
+            RightArg::Read => Self::Read,
+            RightArg::Write => Self::Write,
+            RightArg::Lock => Self::Lock,
+            RightArg::ForceUnlock => Self::ForceUnlock,
+            RightArg::Delete => Self::Delete,
+            RightArg::Admin => Self::Admin,
+        }
+    }
+}
+
+impl Cli {
+    /// The flags that are settings.
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = Flags::new();
+        let mut set = |key, text: Option<String>| text.map(|text| flags.insert(key, text));
+        set("store", self.global.store.clone());
+        set("server", self.global.server.clone());
+        set("who", self.global.who.clone());
+        if let Command::Serve(serve) = &self.command {
+            set("listen", serve.listen.clone());
+            set("tokens", serve.tokens.as_ref().map(|path| path.display().to_string()));
+            set("insecure_no_auth", serve.insecure_no_auth.then(|| true.to_string()));
+        }
+        flags
+    }
+}
+
+fn state_id(text: &str) -> Result<StateId, String> {
+    text.parse().map_err(|error: NameError| format!("{error}; {}", NameError::SHAPE))
+}
+
+fn version(text: &str) -> Result<Version, &'static str> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["stateward --json --store memory: state list", "stateward state --store memory: list --json"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(cli.global.json && cli.flags()["store"] == "memory:", "{line}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The commands, one file a group. Each calls the core or a server, and prints what came of it.
+
+mod audit;
+mod backup;
+mod config;
+mod generate;
+mod lock;
+mod serve;
+mod state;
+mod token;
+
+use std::io::{BufRead, IsTerminal};
+
+use stateward_client::{Connection, Local, Remote};
+use stateward_core::{Caller, Clock};
+
+use crate::cli::Command;
+use crate::config::{Config, Environment, Settings, Target};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::output;
+use crate::output::Output;
+use crate::output::human::Times;
+use crate::store::{self, Missing};
+use crate::system::SystemClock;
+use crate::who;
+
+/// How we name ourselves to a server, and in history.
+const TOOL: &str = concat!("stateward/", env!("CARGO_PKG_VERSION"));
+
+/// What every command has at hand.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    environment: Environment,
+    pub(crate) out: Output,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, environment: Environment, json: bool) -> Self {
+        Self { config, environment, out: Output::new(json) }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.config.settings
+    }
+
+    fn who(&self) -> String {
+        self.settings().who.clone().unwrap_or_else(|| who::who(&self.environment))
+    }
+
+    /// Whoever can open the store may do everything with it.
+    fn operator(&self) -> Caller {
+        Caller::trusted(self.who()).from(None, Some(TOOL.to_owned()))
+    }
+
+    /// The store or server to work on.
+    async fn connect(&self, missing: Missing) -> Result<Box<dyn Connection>> {
+        Ok(match &self.config.target {
+            Target::Server(server) => {
+                Box::new(Remote::new(server.clone(), self.settings().token.as_ref(), &self.who(), TOOL)?)
+            }
+            Target::Store(_) => {
+                Box::new(Local::new(store::open_backend(self.settings(), missing).await?, self.operator()))
+            }
+        })
+    }
+
+    /// What there is; a store that is not there is not made.
+    async fn open(&self) -> Result<Box<dyn Connection>> {
+        self.connect(Missing::Refuse).await
+    }
+
+    fn times(&self) -> Times {
+        if self.out.terminal { Times::Since(SystemClock.now()) } else { Times::Exact }
+    }
+}
+
+/// Asks on a terminal; elsewhere the flag that answers has to be there.
+fn confirm(question: &str, flag: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        let next = format!("if you are sure, say so with `{flag}`");
+        let why = format!("this asks first ({question}), and standard input is no terminal");
+        return Err(Failure::usage("nothing was done", why, next));
+    }
+    output::note(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Runs a command.
+pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
+    match command {
+        Command::Serve(_) => serve::run(context).await,
+        Command::State(command) => state::run(context, command).await,
+        Command::Lock(command) => lock::run(context, command).await,
+        Command::Audit(args) => audit::run(context, args).await,
+        Command::Backup(args) => backup::backup(context, &args.file).await,
+        Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
+        Command::Token(command) => token::run(context, command),
+        Command::Config(crate::cli::ConfigCommand::Show) => config::show(context),
+        Command::Completions { shell } => generate::completions(*shell),
+        Command::Man { dir } => generate::manual(dir.as_deref()),
+    }
+}

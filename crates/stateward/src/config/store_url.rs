@@ -1,0 +1,107 @@
+//! Where states are kept: `sqlite:PATH`, `memory:` and what is to come.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A store's URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// One file, in which the embedded engine keeps everything.
+    Sqlite(PathBuf),
+    /// Nothing outlives the process.
+    Memory,
+    /// A store that a later version will know, with its scheme.
+    Later(&'static str),
+}
+
+impl StoreUrl {
+    /// The same with a relative path taken from `directory`.
+    #[must_use]
+    pub(crate) fn anchored(self, directory: &Path) -> Self {
+        match self {
+            // Cleaned of `.` so that it reads well; `..` has to stay, for a symbolic link may precede it.
+            Self::Sqlite(path) => Self::Sqlite(directory.join(path).components().collect()),
+            other => other,
+        }
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shape = "write it as `sqlite:PATH` or `memory:`";
+        let Some((scheme, rest)) = text.split_once(':') else {
+            return Err(format!("is no store: {shape}"));
+        };
+        match (scheme, rest) {
+            ("sqlite", "") => Err("names no file: write it as `sqlite:PATH`".to_owned()),
+            ("sqlite", path) if path.starts_with("//") && !path.starts_with("///") => {
+                Err("has `//` before its path: write it as `sqlite:PATH`, or `sqlite:/PATH` from the root".to_owned())
+            }
+            ("sqlite", path) => Ok(Self::Sqlite(Path::new(path.strip_prefix("//").unwrap_or(path)).to_path_buf())),
+            ("memory", "") => Ok(Self::Memory),
+            ("memory", _) => Err("has something after `memory:`".to_owned()),
+            ("s3", _) => Ok(Self::Later("s3")),
+            ("dynamodb", _) => Ok(Self::Later("dynamodb")),
+            ("http" | "https", _) => Err("is a server: give it with `--server`".to_owned()),
+            _ => Err(format!("is no store: {shape}")),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Memory => f.write_str("memory:"),
+            Self::Later(scheme) => write!(f, "{scheme}:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stores() {
+        for (text, path) in [
+            ("sqlite:a.db", "a.db"),
+            ("sqlite:/var/a.db", "/var/a.db"),
+            ("sqlite:///var/a.db", "/var/a.db"),
+            ("sqlite:a:b", "a:b"),
+        ] {
+            assert_eq!(text.parse(), Ok(StoreUrl::Sqlite(path.into())), "{text}");
+        }
+        assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
+        assert_eq!("s3://bucket/prefix?region=eu-west-1".parse(), Ok(StoreUrl::Later("s3")));
+        assert_eq!("dynamodb://table".parse(), Ok(StoreUrl::Later("dynamodb")));
+    }
+
+    #[test]
+    fn what_is_no_store() {
+        for (text, why) in [
+            ("", "write it as"),
+            ("/var/a.db", "write it as"),
+            ("sqlite:", "names no file"),
+            ("sqlite://a.db", "`//` before"),
+            ("memory:x", "after `memory:`"),
+            ("https://h", "`--server`"),
+            ("redis://h", "is no store"),
+        ] {
+            let error = text.parse::<StoreUrl>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_are_taken_from_a_directory() {
+        let anchored = |text: &str| text.parse::<StoreUrl>().unwrap().anchored(Path::new("/etc/x")).to_string();
+        assert_eq!(anchored("sqlite:./a.db"), "sqlite:/etc/x/a.db");
+        assert_eq!(anchored("sqlite:../a.db"), "sqlite:/etc/x/../a.db");
+        assert_eq!(anchored("sqlite:/a.db"), "sqlite:/a.db");
+        assert_eq!(anchored("memory:"), "memory:");
+    }
+}

@@ -1,0 +1,70 @@
+//! How a command ends: the one table of exit codes.
+
+use std::process::ExitCode;
+
+use stateward_core::Kind;
+
+/// How a command ended, for scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// It failed, and the message says why.
+    Failed = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// Locked, or somebody else was faster.
+    Conflict = 3,
+    /// A right is missing.
+    Denied = 4,
+    /// What is stored is damaged.
+    Corrupt = 5,
+    /// A bug in stateward.
+    Bug = 70,
+}
+
+impl From<Kind> for Exit {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Locked | Kind::Conflict => Self::Conflict,
+            Kind::Unauthenticated | Kind::Denied => Self::Denied,
+            Kind::Corrupt => Self::Corrupt,
+            Kind::Invalid | Kind::TooLarge | Kind::NotFound | Kind::Full | Kind::Unavailable | Kind::Unsupported => {
+                Self::Failed
+            }
+            // Kinds may be added; until they stand in this table, meeting one is a bug.
+            _ => Self::Bug,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_code() {
+        for (kind, code) in [
+            (Kind::Invalid, 1),
+            (Kind::TooLarge, 1),
+            (Kind::NotFound, 1),
+            (Kind::Locked, 3),
+            (Kind::Conflict, 3),
+            (Kind::Unauthenticated, 4),
+            (Kind::Denied, 4),
+            (Kind::Full, 1),
+            (Kind::Unavailable, 1),
+            (Kind::Corrupt, 5),
+            (Kind::Unsupported, 1),
+            (Kind::Bug, 70),
+        ] {
+            assert_eq!(Exit::from(kind) as u8, code, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The command line, as a process: what it prints, and how it ends.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a helper that fails must fail its test")]
+
+mod backup;
+mod config;
+mod locks;
+mod output;
+mod serve;
+mod states;
+mod tokens;
+mod versions;
+mod world;
+mod wrong;
