@@ -84,7 +84,7 @@ macro_rules! conformance_cases {
     };
 }
 
-/// Makes a `#[tokio::test]` of each case. The argument is an expression that gives a new [`Place`](conformance::Place) with
+/// Makes a `#[tokio::test]` of each case. The argument is an expression that gives a new [`Place`](crate::conformance::Place) with
 /// an empty store; it is evaluated once for each case.
 #[macro_export]
 macro_rules! conformance_suite {
