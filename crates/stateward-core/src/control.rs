@@ -149,6 +149,9 @@ pub struct Ticket {
     pub last_seen: Timestamp,
     /// How often it has asked.
     pub polls: u32,
+    /// Seconds between its last two tries.
+    #[serde(default)]
+    pub gap_s: u32,
     /// Its connection is open and waits.
     pub waiting: bool,
     /// The request that waits, so that only that request's end gives the place up.
@@ -213,6 +216,11 @@ impl Control {
     /// True where the write `write_id` is one of the latest of this record.
     pub fn has_write(&self, write_id: &str) -> bool {
         self.writes.iter().any(|id| id == write_id)
+    }
+
+    /// Bytes that the locks and the queue take in the record.
+    pub(crate) fn lock_bytes(&self) -> usize {
+        serde_json::to_vec(&(&self.lock, &self.plans, &self.queue, &self.released)).map_or(0, |text| text.len())
     }
 
     /// Remembers that a lock was released.

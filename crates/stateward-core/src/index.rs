@@ -10,6 +10,8 @@ use stateward_store::body::{self, RefItem, Sealer, Tree};
 use stateward_store::{BlobId, Store, StoreError};
 
 const MEANING_BYTES: usize = 16;
+/// A state with a longer address than this is kept without an index.
+pub(crate) const ADDRESS_BYTES_MAX: usize = 16 << 10;
 /// What the address of an output starts with. No resource type has this name.
 pub(crate) const OUTPUT_PREFIX: &str = "output.";
 

@@ -17,6 +17,8 @@ use crate::ops::BodyStream;
 
 /// Bodies up to this size are worked on in place: handing them to other threads would cost more than it saves.
 const INLINE_BYTES: usize = 128 << 10;
+/// A lineage stands in every record of its state.
+const LINEAGE_BYTES_MAX: usize = 1024;
 /// Pieces on their way to each worker.
 const QUEUE: usize = 8;
 
@@ -214,10 +216,18 @@ impl Done {
                 "send the whole state file as Terraform or OpenTofu writes it",
             )
         })?;
+        if summary.lineage.len() > LINEAGE_BYTES_MAX {
+            return Err(Error::new(
+                Kind::Invalid,
+                "the state was not stored",
+                format!("its lineage is longer than {LINEAGE_BYTES_MAX} bytes"),
+                "send a state that Terraform or OpenTofu wrote: their lineages are UUIDs",
+            ));
+        }
         let mut entries = std::mem::take(&mut summary.instances);
         entries.append(&mut summary.outputs);
         entries.sort_unstable_by(|one, other| one.address.cmp(&other.address));
-        let index = match summary.opaque {
+        let index = match summary.opaque || entries.iter().any(|entry| entry.address.len() > index::ADDRESS_BYTES_MAX) {
             true => None,
             false => {
                 let mut tree = TreeBuilder::new(sealer.clone());

@@ -18,6 +18,10 @@ use crate::ports::Timestamp;
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A waiting request that has not been heard of for so long is gone with its server.
 const WAITING_LAPSES: SignedDuration = SignedDuration::from_secs(20);
+/// The longest gap between two polls that is waited for.
+const RHYTHM_MAX_S: i64 = 60;
+/// A place is given up for good after so long a silence.
+const GONE_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
 /// A LOCK request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,15 +78,16 @@ pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize
         let fence = next_fence(control);
         control.plans.push(held(ask, fence, now));
         let surplus = control.plans.len().saturating_sub(plans_max.max(1));
-        control.plans.drain(..surplus);
+        let evicted: Vec<Held> = control.plans.drain(..surplus).collect();
+        evicted.iter().for_each(|held| control.note_released(&held.id));
         return Answer::Granted { fence, again: false };
     }
-    control.queue.retain(|ticket| ticket.id == ask.id || !ticket.has_lapsed(now));
+    control.queue.retain(|ticket| ticket.id == ask.id || !ticket.is_gone(now));
     let place = control.queue.iter().position(|ticket| ticket.id == ask.id);
     let before = &control.queue[..place.unwrap_or(control.queue.len())];
-    let first_in_line = before.iter().find(|ticket| ticket.counts());
+    let first_in_line = before.iter().find(|ticket| ticket.counts(now));
     let in_the_way = control.lock.as_ref().map(|held| &held.raw).or(first_in_line.map(|ticket| &ticket.raw)).cloned();
-    let ahead = before.iter().filter(|ticket| ticket.counts()).count();
+    let ahead = before.iter().filter(|ticket| ticket.counts(now)).count();
     let Some(by) = in_the_way else {
         control.queue.retain(|ticket| ticket.id != ask.id);
         let fence = next_fence(control);
@@ -99,10 +104,17 @@ pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize
 
 /// A request for a lock that its ID holds already gets it again: clients repeat what they got no answer to.
 fn again(control: &mut Control, ask: &Ask, now: Timestamp) -> Option<Answer> {
-    let whole = control.lock.iter_mut();
-    let held = whole.chain(control.plans.iter_mut()).find(|held| held.id == ask.id)?;
+    let whole = control.lock.iter_mut().map(|held| (Mode::Whole, held));
+    let plans = control.plans.iter_mut().map(|held| (Mode::Plan, held));
+    let (mode, held) = whole.chain(plans).find(|(_, held)| held.id == ask.id)?;
+    if mode != ask.mode || held.token != ask.token {
+        return Some(Answer::Held { by: held.raw.clone(), ahead: 0, first_try: false });
+    }
     held.last_seen = now;
-    held.attempt.clone_from(&ask.attempt);
+    if held.attempt != ask.attempt {
+        // Answered more than once: the end of no single request may take it back.
+        held.attempt.clear();
+    }
     Some(Answer::Granted { fence: held.fence, again: true })
 }
 
@@ -139,10 +151,14 @@ pub enum Released {
 /// Decides an UNLOCK request and notes the outcome.
 pub fn unlock(control: &mut Control, release: Release<'_>) -> Released {
     let released = match release {
-        Release::Whatever => match control.lock.take() {
-            Some(held) => vec![held],
-            None => std::mem::take(&mut control.plans),
-        },
+        Release::Whatever => {
+            // Also places that are kept for clients who may never come back.
+            control.queue.retain(|ticket| ticket.waiting);
+            match control.lock.take() {
+                Some(held) => vec![held],
+                None => std::mem::take(&mut control.plans),
+            }
+        }
         Release::Id(id) => {
             control.queue.retain(|ticket| ticket.id != id);
             let mut released: Vec<Held> = control.lock.take_if(|held| held.id == id).into_iter().collect();
@@ -214,6 +230,7 @@ impl Ticket {
             since: now,
             last_seen: now,
             polls: 1,
+            gap_s: 0,
             waiting: ask.waiting,
             attempt: ask.attempt.clone(),
         }
@@ -222,25 +239,38 @@ impl Ticket {
     fn ask_again(&mut self, ask: &Ask, now: Timestamp) {
         if self.attempt != ask.attempt || (self.waiting && !ask.waiting) {
             self.polls = self.polls.saturating_add(1);
+            self.gap_s = u32::try_from(now.duration_since(self.last_seen).as_secs()).unwrap_or(0);
             self.attempt.clone_from(&ask.attempt);
         }
         self.waiting = ask.waiting;
         self.last_seen = now;
     }
 
-    /// Whether others wait for it: it waits on an open connection, or has come back at least once.
-    pub fn counts(&self) -> bool {
-        self.waiting || self.polls > 1
+    /// Whether others wait for it: it waits on an open connection or has come back at least once, and can be expected to do so
+    /// again.
+    pub fn counts(&self, now: Timestamp) -> bool {
+        (self.waiting || self.polls > 1) && !self.has_lapsed(now)
     }
 
-    /// Whether its client is gone. Terraform polls after 1, 2, 4, 8 and then every 16 seconds, so the longer it has been coming
-    /// back, the longer its place is kept.
+    /// Whether it is overdue. It no longer holds others up, but keeps its place in case it comes.
+    ///
+    /// Terraform polls after 1, 2, 4, 8 and then every 16 seconds; others keep a rhythm of their own.
     pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        let rhythm = (i64::from(self.gap_s) * 3 / 2 + 2).min(RHYTHM_MAX_S);
         let patience = match self.waiting {
             true => WAITING_LAPSES,
-            false => SignedDuration::from_secs(1 << self.polls.min(4)) + SignedDuration::from_secs(3),
+            false => SignedDuration::from_secs(rhythm.max((1 << self.polls.min(4)) + 3)),
         };
-        now.duration_since(self.last_seen) > patience
+        self.silence(now) > patience
+    }
+
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.silence(now) > GONE_AFTER
+    }
+
+    /// A clock that was set back counts like one that went on.
+    fn silence(&self, now: Timestamp) -> SignedDuration {
+        now.duration_since(self.last_seen).abs()
     }
 }
 

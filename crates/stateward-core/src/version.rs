@@ -105,6 +105,8 @@ pub struct Facts {
     pub opaque: bool,
     /// Against the version that was the head before.
     pub changes: Changes,
+    /// A hash over where its bytes and index are, and so, by the hashes in there, over every byte of them.
+    pub content: String,
 }
 
 /// The link to the version before.
@@ -131,14 +133,28 @@ pub struct Spans {
 
 impl VersionRecord {
     /// A new version, hashed.
-    pub fn new(facts: Facts, stored_size: u64, body: Tree, index: Option<Tree>, spans: Spans) -> Self {
+    pub fn new(mut facts: Facts, stored_size: u64, body: Tree, index: Option<Tree>, spans: Spans) -> Self {
+        facts.content = content_hash(Some(&body), index.as_ref(), &spans);
         let hash = facts.hash();
         Self { format: FORMAT, facts, hash, stored_size, body: Some(body), index, spans }
     }
 
+    /// Whether its body, index and spans are those it was published with. Says yes of a version whose body was let go.
+    pub fn has_its_content(&self) -> bool {
+        self.body.is_none() || content_hash(self.body.as_ref(), self.index.as_ref(), &self.spans) == self.facts.content
+    }
+
+    /// The prefix of all version records.
+    pub const PREFIX: &'static str = "version/";
+
     /// The prefix of the keys of a state's versions. Newer ones sort first.
     pub fn prefix(state: &StateId) -> String {
-        format!("version/{}@{}#", state.name, state.workspace)
+        format!("{}{}@{}#", Self::PREFIX, state.name, state.workspace)
+    }
+
+    /// The state that a version record's key names.
+    pub fn state_of(key: &Key) -> Option<StateId> {
+        key.as_str().strip_prefix(Self::PREFIX)?.split_once('#')?.0.parse().ok()
     }
 
     /// The key of a version written by the write `write_id`.
@@ -171,6 +187,13 @@ impl VersionRecord {
     }
 }
 
+fn content_hash(body: Option<&Tree>, index: Option<&Tree>, spans: &Spans) -> String {
+    // Serialising plain data into memory has no way to fail.
+    let text = serde_json::to_vec(&(body, index, spans)).unwrap_or_default();
+    let mut hasher = blake3::Hasher::new_derive_key("stateward 2026-11 version content");
+    hasher.update(&text).finalize().to_hex().to_string()
+}
+
 impl Facts {
     /// The hash that the next version's `parent` names. Every field goes in behind its length, so no two versions hash alike.
     pub fn hash(&self) -> String {
@@ -195,6 +218,7 @@ impl Facts {
             self.resources.to_string(),
             self.opaque.to_string(),
             format!("{} {} {}", self.changes.added, self.changes.changed, self.changes.removed),
+            self.content.clone(),
         ];
         for field in &fields {
             hasher.update(&(field.len() as u64).to_le_bytes());

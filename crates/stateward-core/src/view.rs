@@ -198,7 +198,7 @@ pub struct Stored {
 pub struct Pruned {
     /// Versions whose bytes are no longer kept.
     pub versions: u64,
-    /// Chunks removed. Those of the versions above follow in the round after the next.
+    /// Chunks removed that nobody referred to. Those of the versions above follow in a later round.
     pub blobs: u64,
     /// Bytes of them.
     pub freed_bytes: u64,

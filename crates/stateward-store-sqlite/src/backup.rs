@@ -73,7 +73,8 @@ impl Partial {
     fn beside(to: &Path) -> io::Result<Self> {
         let mut name = OsString::from(".");
         name.push(to.file_name().ok_or(io::ErrorKind::InvalidInput)?);
-        name.push(".partial");
+        // A copy that was killed leaves its file behind, and must not stand in the way of the next one.
+        name.push(format!(".{}.partial", std::process::id()));
         let path = directory_of(to).join(name);
         private_file().open(&path)?;
         Ok(Self(path))

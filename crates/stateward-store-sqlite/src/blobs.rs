@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use stateward_store::{BlobId, BlobRef, Horizon, Live, NewBlob, Result, StoreError, SweepPage};
 
 use crate::error::Halt;
+use crate::open::RESERVE_BYTES;
 use crate::writer::{Tx, read_epoch};
 
 /// The largest sealed blob.
@@ -65,6 +66,7 @@ pub(crate) fn hold(tx: &mut Tx<'_>, ids: &[BlobId]) -> Result<(), Halt> {
 
 /// Stores blobs, or stamps those that are there already. Returns the epoch they are stamped with.
 pub(crate) fn put(tx: &mut Tx<'_>, blobs: &[NewBlob]) -> Result<i64, Halt> {
+    check_room(tx)?;
     let epoch = tx.epoch()?;
     for blob in blobs {
         if stamp_one(tx, &blob.id, epoch)? {
@@ -78,6 +80,24 @@ pub(crate) fn put(tx: &mut Tx<'_>, blobs: &[NewBlob]) -> Result<i64, Halt> {
         tx.tally.blob_bytes += blob.sealed.len() as u64;
     }
     Ok(epoch)
+}
+
+/// What stands for no limit.
+const PAGES_UNLIMITED: u64 = 0xFFFF_FFFE;
+
+/// Keeps blobs out of the reserve that a limited store has for records.
+fn check_room(tx: &Tx<'_>) -> Result<(), Halt> {
+    let read = |name: &str| tx.statement(name)?.query_row([], |row| row.get::<_, u64>(0));
+    let most = read("PRAGMA max_page_count")?;
+    if most >= PAGES_UNLIMITED {
+        return Ok(());
+    }
+    let (pages, free, page_bytes) =
+        (read("PRAGMA page_count")?, read("PRAGMA freelist_count")?, read("PRAGMA page_size")?);
+    if (pages - free + RESERVE_BYTES / page_bytes.max(1)) < most {
+        return Ok(());
+    }
+    Err(StoreError::Full { reason: "the store has reached its limit (`store_max_bytes`)".to_owned() }.into())
 }
 
 /// Reads blobs in the order asked for.

@@ -13,7 +13,7 @@ use crate::schema::{self, APPLICATION_ID, FORMAT, Role};
 
 /// Up to this size a file is checked page by page when it is opened. That takes time in proportion to the size, so for
 /// larger files it is left to `verify`; their header, schema and length are checked always.
-const QUICK_CHECK_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const QUICK_CHECK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How to open a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,11 +150,14 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
+/// Room beyond the limit that blobs may not take: in a full store locks can still be given back, and versions let go.
+pub(crate) const RESERVE_BYTES: u64 = 2 << 20;
+
 fn limit(connection: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
     let Some(max_bytes) = max_bytes else { return Ok(()) };
     let page_bytes: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     // The largest number SQLite takes; a file that is longer already just does not grow.
-    let pages = (max_bytes / page_bytes.max(1)).clamp(1, 0xFFFF_FFFE);
+    let pages = (max_bytes.saturating_add(RESERVE_BYTES) / page_bytes.max(1)).clamp(1, 0xFFFF_FFFE);
     connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
 }
 

@@ -8,6 +8,7 @@ mod crew;
 mod disk;
 mod document;
 mod options;
+mod others;
 mod report;
 mod sections;
 mod stats;
@@ -32,6 +33,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 /// What stands before the arguments when the optimised build is called; not for people.
 const MEASURE: &str = "--measure";
+/// More than this in use by others makes figures worthless.
+const OTHERS_MAX: f64 = 0.1;
 const STOP_LIMIT: Duration = Duration::from_mins(2);
 
 /// Builds the binary and itself for speed, and lets that measure.
@@ -66,7 +69,7 @@ pub(crate) fn run(arguments: &[String]) -> std::result::Result<(), String> {
 
 fn parse(arguments: &[String]) -> std::result::Result<Options, String> {
     let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
-    Options::parse(arguments, &names).map_err(|error| format!("{error}\n\n{}", help()))
+    Options::parse(arguments, &names).map_err(|error| format!("{error}; see `cargo xtask bench --help`"))
 }
 
 fn cargo(arguments: &[&str]) -> std::result::Result<(), String> {
@@ -84,7 +87,9 @@ usage: cargo xtask bench [SECTION…] [--peer URL] [--runs N] [--keep] [--strict
 
 Builds stateward for release, serves from a SQLite store beside the build, and measures over HTTP. A line says: what, its
 value, from how many samples, compared with what, the ratio, the goal, and `ok` or `MISSED`. Run it on a machine that does
-nothing else; the clients share its cores with the server.
+nothing else; the clients share its cores with the server. Only `large` sends `Content-MD5`: computed before the clock starts,
+and in a second line added to the time, because Terraform computes it before it sends. A store's key is random and moves the
+cuts between chunks, so sizes on disk differ by some percent from run to run.
 
 {sections}
   --peer URL  a state on another http backend, such as http://user:password@127.0.0.1:8080/state/a/b, to compare `large` with;
@@ -102,6 +107,12 @@ fn measure(binary: &Path, options: &Options) -> Result<()> {
         Bench { dir: TestDir::new(), binary: binary.to_owned(), peer, runs: options.runs, section: "", missed: 0 };
     for Section { name, run, .. } in SECTIONS.iter().filter(|section| options.includes(section.name)) {
         bench.section = name;
+        if let Some(share) = others::share_in_use().filter(|share| *share > OTHERS_MAX) {
+            bench.note(&format!(
+                "note: other programs use {:.0} % of the machine, so do not trust what follows",
+                share * 100.0
+            ));
+        }
         run(&mut bench).map_err(|error| format!("{name}: {error}"))?;
     }
     match bench.missed {

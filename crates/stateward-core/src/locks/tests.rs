@@ -155,7 +155,11 @@ fn a_client_that_is_gone_gives_back_only_what_its_own_request_took() {
     try_lock(&mut control, &poll("a", 1), 0);
     try_lock(&mut control, &poll("a", 2), 1);
     assert!(!abandon(&mut control, "a", "a-1"), "the repeated request has taken over");
-    assert!(abandon(&mut control, "a", "a-2"));
+    assert!(!abandon(&mut control, "a", "a-2"), "the first answer may have arrived");
+    assert!(control.lock.is_some());
+    let mut control = Control::default();
+    try_lock(&mut control, &poll("a", 1), 0);
+    assert!(abandon(&mut control, "a", "a-1"));
     assert!(control.lock.is_none());
 }
 
@@ -292,4 +296,31 @@ fn lapse_times_are_those_that_the_documentation_names() {
         [lapse(1, false), lapse(2, false), lapse(3, false), lapse(4, false), lapse(9, false), lapse(1, true)],
         [6, 8, 12, 20, 20, 21]
     );
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_queue() {
+    let mut control = Control::default();
+    try_lock(&mut control, &ask("a"), 3600);
+    try_lock(&mut control, &waiting("gone"), 3601);
+    unlock(&mut control, Release::Id("a"));
+    // NTP sets the clock back by an hour; the server that waited is dead.
+    assert!(
+        granted(&try_lock(&mut control, &ask("b"), 300)),
+        "5 minutes later: {}",
+        in_the_way(&try_lock(&mut control, &ask("b"), 300))
+    );
+}
+
+#[test]
+fn a_client_with_a_rhythm_of_its_own_keeps_its_place() {
+    let mut control = Control::default();
+    try_lock(&mut control, &ask("a"), 0);
+    for n in 0..4 {
+        try_lock(&mut control, &poll("slow", n), i64::from(n) * 30);
+    }
+    try_lock(&mut control, &poll("eager", 1), 91);
+    unlock(&mut control, Release::Id("a"));
+    assert_eq!(in_the_way(&try_lock(&mut control, &poll("eager", 2), 92)), "slow");
+    assert!(granted(&try_lock(&mut control, &poll("slow", 9), 120)));
 }

@@ -79,7 +79,11 @@ impl Backend {
                 let state = Control::state_of(&entry.key);
                 after = Some(entry.key.clone());
                 if let Some(state) = state.filter(|state| ANY.iter().any(|right| caller.may(*right, state))) {
-                    list.items.extend(pick(state, Control::decode(&entry.key, &entry.record.value)?));
+                    // One damaged record must not hide all the others; `state verify` tells of it.
+                    match Control::decode(&entry.key, &entry.record.value) {
+                        Ok(control) => list.items.extend(pick(state, control)),
+                        Err(error) => tracing::error!(%state, %error, "left out of the list: its record is damaged"),
+                    }
                 }
             }
             if last_page {
@@ -107,7 +111,7 @@ fn state_item(state: StateId, head: Head, locked: bool, deleted: Option<Timestam
 }
 
 fn lock_items(state: &StateId, control: &Control, now: Timestamp) -> Vec<LockItem> {
-    let waiting = control.queue.iter().filter(|ticket| ticket.counts() && !ticket.has_lapsed(now)).count() as u64;
+    let waiting = control.queue.iter().filter(|ticket| ticket.counts(now)).count() as u64;
     let whole = control.lock.iter().map(|held| lock_item(state, held, Mode::Whole, waiting, now));
     let plans = control.plans.iter().map(|held| lock_item(state, held, Mode::Plan, 0, now));
     whole.chain(plans).collect()

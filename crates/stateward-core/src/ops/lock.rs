@@ -20,6 +20,9 @@ use crate::settings::{ForceUnlock, PlanLocks};
 /// A waiting request looks at the record this often, in case another server changed it.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What locks and queue may take of the control record, so that there is always room for the head.
+const LOCK_BYTES_MAX: usize = 160 << 10;
+
 /// Terraform's LOCK.
 #[derive(Debug, Clone)]
 pub struct LockRequest {
@@ -187,7 +190,11 @@ impl Backend {
     async fn try_lock(&self, caller: &Caller, state: &StateId, ask: &Ask) -> Result<Answer> {
         let limits = &self.settings().limits;
         self.update(state, None, |control, moment| {
+            let before = control.lock_bytes();
             let answer = locks::lock(control, ask, limits.queue, limits.plan_locks, moment.now);
+            if control.lock_bytes() > before.max(LOCK_BYTES_MAX) {
+                return Ok(Step::Keep(Answer::QueueFull));
+            }
             let note = |deed, detail: String| {
                 let audit = AuditItem {
                     who: ask.who.clone(),
@@ -214,7 +221,8 @@ impl Backend {
         self.update(state, None, |control, moment| {
             let was_held = control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
             if !locks::abandon(control, id, attempt) {
-                return Ok(Step::Keep(()));
+                // Its commit may still be on its way: this write comes in between, so that it loses and is seen.
+                return Ok(Step::Publish((), Vec::new()));
             }
             let mut records = Vec::new();
             if was_held {
@@ -253,7 +261,10 @@ impl Backend {
                 .map_err(|why| Error::new(Kind::Invalid, "the lock was not released", why, "send the lock information that LOCK was sent"))?;
             let (control, _) = self.control(state).await?;
             let held = control.held(&info.id);
-            let forced = info.is_id_only() && held.is_some_and(|(_, held)| held.raw.as_bytes() != raw);
+            // Who holds a lock shows in every 423, so knowing its ID proves nothing.
+            let forced = held.is_some_and(|(_, held)| {
+                held.token != caller.token || (info.is_id_only() && held.raw.as_bytes() != raw)
+            });
             let rights: &[Right] = match held {
                 _ if forced => &[Right::ForceUnlock],
                 Some((Mode::Plan, _)) => &[Right::Lock, Right::Read],

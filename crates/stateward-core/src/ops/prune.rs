@@ -25,6 +25,8 @@ impl Backend {
     pub async fn prune(&self, caller: &Caller) -> Result<Pruned> {
         caller.demand_admin()?;
         let mut pruned = Pruned::default();
+        // First, so that who reads a version that is let go now has until the next round.
+        self.collect(&mut pruned).await?;
         let retention = self.settings().retention;
         if retention != Retention::default() {
             let mut states = States::default();
@@ -32,7 +34,6 @@ impl Backend {
                 pruned.versions += self.apply_retention(caller, &state, &control, retention).await?;
             }
         }
-        self.collect(&mut pruned).await?;
         Ok(pruned)
     }
 
@@ -157,20 +158,23 @@ struct Rule {
     head: Option<Version>,
     oldest: Option<Timestamp>,
     kept: u64,
-    newer_lock: Option<String>,
+    newer_lock: Option<(String, Option<u64>)>,
 }
 
 impl Rule {
     fn new(retention: Retention, control: &Control, now: Timestamp) -> Self {
         let head =
             control.head.as_ref().or(control.deleted.as_ref().map(|deleted| &deleted.head)).map(|head| head.version);
-        let age = retention.keep_days.and_then(|days| i64::try_from(days.saturating_mul(SECONDS_A_DAY)).ok());
-        let oldest = age.and_then(|age| now.checked_sub(jiff::SignedDuration::from_secs(age)).ok());
+        let oldest = retention.keep_days.map(|days| {
+            let age = i64::try_from(days.saturating_mul(SECONDS_A_DAY)).unwrap_or(i64::MAX);
+            // Older than time itself: keeps everything.
+            now.checked_sub(jiff::SignedDuration::from_secs(age)).unwrap_or(Timestamp::MIN)
+        });
         Self { retention, head, oldest, kept: 0, newer_lock: None }
     }
 
     fn keeps(&mut self, record: &VersionRecord) -> bool {
-        let lock = record.facts.lock_id.clone();
+        let lock = record.facts.lock_id.clone().map(|id| (id, record.facts.fence));
         let snapshot = lock.is_some() && lock == self.newer_lock;
         self.newer_lock = lock;
         if self.head == Some(record.facts.version) {

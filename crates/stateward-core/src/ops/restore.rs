@@ -30,7 +30,14 @@ impl Backend {
         let (control, _) = self.control(state).await?;
         let head = control.head.ok_or_else(|| deleted(state))?;
         check(&head, &old)?;
-        let serial = head.serial + 1;
+        let serial = head.serial.checked_add(1).ok_or_else(|| {
+            Error::new(
+                Kind::Invalid,
+                "nothing was restored",
+                "there is no serial after the one of the state here",
+                "delete the state, and push the old version",
+            )
+        })?;
         let (body, addresses) = match only {
             [] => (self.renumbered(&old, serial)?, Vec::new()),
             only => self.partly(&head, &old, only, serial).await?,
@@ -39,7 +46,14 @@ impl Backend {
             [] => format!("from {version}"),
             _ => format!("{} from {version}", addresses.join(", ")),
         };
-        let terms = Terms { lock_id: None, force: false, operation: "restore", deed: Deed::Restore, detail };
+        let terms = Terms {
+            lock_id: None,
+            force: false,
+            operation: "restore",
+            deed: Deed::Restore,
+            detail,
+            onto: Some(head.version),
+        };
         let ingested = self.ingest(body).await?;
         let Written { version, serial, changed } = self.publish(caller, state, ingested, &terms, None).await?;
         Ok(Stored { version, serial, changed, renumbered: true, addresses })

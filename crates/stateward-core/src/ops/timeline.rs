@@ -37,7 +37,8 @@ impl Backend {
                 push_steps(&mut items, &facts, before, &after);
             }
         }
-        if let Some((facts, first)) = newer {
+        // What came before the oldest version that is still known is not known: it does not show as added there.
+        if let Some((facts, first)) = newer.filter(|(facts, _)| facts.parent.is_none()) {
             push_steps(&mut items, &facts, None, &first);
         }
         Ok(List::new(items))

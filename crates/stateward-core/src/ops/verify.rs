@@ -11,7 +11,7 @@ use stateward_store::{BlobId, Listing, StoreError};
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, PREFIX};
 use crate::backend::Backend;
-use crate::control::Control;
+use crate::control::{Control, Head};
 use crate::error::{Error, Kind, Result};
 use crate::name::StateId;
 use crate::version::VersionRecord;
@@ -57,6 +57,7 @@ impl Backend {
             self.verify_state(&state, &mut good, &mut verified).await?;
             progress(VerifyProgress { states: verified.states, versions: verified.versions });
         }
+        self.find_orphans(&mut verified).await?;
         self.verify_audit(&mut verified).await?;
         Ok(verified)
     }
@@ -89,10 +90,10 @@ impl Backend {
             Ok((control, _)) => control,
             Err(error) => return note(verified, state.to_string(), error),
         };
-        if let Some(head) = &control.head
-            && let Err(error) = self.verify_head(head, verified).await
-        {
-            note(verified, format!("{state} {}", head.version), error)?;
+        for head in control.head.iter().chain(control.deleted.iter().map(|deleted| &deleted.head)) {
+            if let Err(error) = self.verify_head(head, verified).await {
+                note(verified, format!("{state} {}", head.version), error)?;
+            }
         }
         let mut chain = Chain::new(self, state, &control);
         let mut expected = control.tail.as_ref().map(|tail| tail.hash.clone());
@@ -110,7 +111,11 @@ impl Backend {
     }
 
     /// Reads the head as a client would, and compares it with its SHA-256.
-    async fn verify_head(&self, head: &crate::control::Head, verified: &mut Verified) -> Result<()> {
+    async fn verify_head(&self, head: &Head, verified: &mut Verified) -> Result<()> {
+        let record = self.record(&head.record).await?;
+        if !is_head_of(head, &record) {
+            return Err(damage("the head does not agree with the version it names"));
+        }
         let (mut hasher, mut size) = (Sha256::new(), 0u64);
         let mut bytes = self.stream(&head.body);
         while let Some(piece) = bytes.next().await {
@@ -134,7 +139,10 @@ impl Backend {
         verified: &mut Verified,
     ) -> Result<()> {
         let what = format!("{state} {}", record.facts.version);
-        if record.facts.hash() != record.hash || expected.is_some_and(|expected| expected != record.hash) {
+        if record.facts.hash() != record.hash
+            || !record.has_its_content()
+            || expected.is_some_and(|expected| expected != record.hash)
+        {
             note(
                 verified,
                 what.clone(),
@@ -203,6 +211,31 @@ impl Backend {
         })
     }
 
+    /// Versions of states that have no control record: somebody took it away.
+    async fn find_orphans(&self, verified: &mut Verified) -> Result<()> {
+        let (mut after, mut last) = (None, None);
+        loop {
+            let listing = Listing { prefix: VersionRecord::PREFIX.to_owned(), after, limit: PAGE };
+            let entries = self.store().list(&listing).await?;
+            let last_page = entries.len() < PAGE;
+            after = entries.last().map(|entry| entry.key.clone());
+            for entry in entries {
+                let Some(state) = VersionRecord::state_of(&entry.key).filter(|state| last.as_ref() != Some(state))
+                else {
+                    continue;
+                };
+                if self.control(&state).await.is_ok_and(|(control, _)| control.tail.is_none()) {
+                    let why = "it has versions, and the record that says which is current is gone".to_owned();
+                    verified.findings.push(Finding { what: state.to_string(), why });
+                }
+                last = Some(state);
+            }
+            if last_page {
+                return Ok(());
+            }
+        }
+    }
+
     async fn verify_audit(&self, verified: &mut Verified) -> Result<()> {
         let mut after = None;
         loop {
@@ -221,6 +254,15 @@ impl Backend {
             }
         }
     }
+}
+
+fn is_head_of(head: &Head, record: &VersionRecord) -> bool {
+    let facts = &record.facts;
+    let told = (&head.sha256, &head.md5, &head.lineage, &head.who, head.created);
+    let numbers = (head.version, head.serial, head.size, head.resources, head.opaque);
+    told == (&facts.sha256, &facts.md5, &facts.lineage, &facts.who, facts.created)
+        && numbers == (facts.version, facts.serial, facts.size, facts.resources, facts.opaque)
+        && record.body.as_ref() == Some(&head.body)
 }
 
 fn damage(why: &str) -> Error {

@@ -53,6 +53,8 @@ pub(super) struct Terms {
     pub(super) operation: &'static str,
     pub(super) deed: Deed,
     pub(super) detail: String,
+    /// The head that it was made from, which has to be there still.
+    pub(super) onto: Option<Version>,
 }
 
 /// The head that changes are counted against.
@@ -99,6 +101,7 @@ impl Backend {
             operation: "write",
             deed: Deed::Write,
             detail: String::new(),
+            onto: None,
         };
         self.publish(caller, state, ingested, &terms, fence).await
     }
@@ -109,13 +112,20 @@ impl Backend {
     pub async fn push(&self, caller: &Caller, state: &StateId, body: BodyStream, force: bool) -> Result<PushOutcome> {
         self.audited(caller, state, "push", async {
             caller.demand(&[Right::Write], state)?;
-            let terms =
-                Terms { lock_id: None, force: false, operation: "push", deed: Deed::Write, detail: String::new() };
+            let terms = Terms {
+                lock_id: None,
+                force: false,
+                operation: "push",
+                deed: Deed::Write,
+                detail: String::new(),
+                onto: None,
+            };
             let ingested = self.ingest(body).await?;
             let (control, _) = self.control(state).await?;
             let higher = control.head.as_ref().is_none_or(|head| ingested.body.summary.serial > head.serial);
             let detail = if force { "forced".to_owned() } else { String::new() };
-            self.publish(caller, state, ingested, &Terms { force: force && higher, detail, ..terms }, None).await
+            let onto = control.head.filter(|_| force).map(|head| head.version);
+            self.publish(caller, state, ingested, &Terms { force: force && higher, detail, onto, ..terms }, None).await
         })
         .await
     }
@@ -146,7 +156,11 @@ impl Backend {
                         changed: false,
                     })));
                 }
-                if control.head.as_ref().map(|head| head.version) != base.version {
+                let present = control.head.as_ref().map(|head| head.version);
+                if terms.onto.is_some() && present != terms.onto {
+                    return Err(moved());
+                }
+                if present != base.version {
                     return Ok(Step::Keep(None));
                 }
                 let author = Author { caller, held: held.as_ref(), terms };
@@ -281,6 +295,7 @@ impl Author<'_> {
             resources: body.entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).count() as u64,
             opaque: body.summary.opaque,
             changes: *changes,
+            content: String::new(),
         }
     }
 }
@@ -338,6 +353,15 @@ pub(super) fn refused(refusal: WriteRefusal) -> Error {
             "take a lock for the operation that writes",
         ),
     }
+}
+
+fn moved() -> Error {
+    Error::new(
+        Kind::Conflict,
+        "the state was not changed",
+        "somebody else changed it in between",
+        "look at the current version, and try again",
+    )
 }
 
 fn stale_fence() -> Error {

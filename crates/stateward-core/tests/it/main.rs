@@ -6,5 +6,6 @@ mod bench;
 mod faults;
 mod history;
 mod locks;
+mod regressions;
 mod upkeep;
 mod write;

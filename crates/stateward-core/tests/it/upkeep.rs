@@ -42,8 +42,7 @@ async fn tampering_breaks_the_chain() {
     })
     .await;
     let found = findings(&bench).await;
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("a v3: ") && found[0].contains("hash chain"));
+    assert!(found.iter().any(|finding| finding.starts_with("a v3: ") && finding.contains("hash chain")), "{found:?}");
 }
 
 #[tokio::test]

@@ -105,15 +105,15 @@ async fn damage_is_told_by_reads_and_by_the_check() {
     let path = directory.path().join("stateward.db");
     let store = open_in(directory.path());
     let mut session = store.session();
-    session.put((0..120).map(|n| blob(n, 100_000)).collect()).await.unwrap();
+    session.put((0..720).map(|n| blob(n, 100_000)).collect()).await.unwrap();
     session.commit(vec![write("a", "published", Expect::Absent)]).await.unwrap();
     store.close();
     // Too large to be checked when it is opened.
     let file = fs::File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&vec![0; 1_000_000], 6_000_000 / 4096 * 4096).unwrap();
+    file.write_all_at(&vec![0; 1_000_000], 30_000_000 / 8192 * 8192).unwrap();
 
     let store = open_in(directory.path());
-    let refs: Vec<_> = (0..120).map(|n| BlobRef { id: blob(n, 0).id, locator: Locator::default() }).collect();
+    let refs: Vec<_> = (0..720).map(|n| BlobRef { id: blob(n, 0).id, locator: Locator::default() }).collect();
     let read = store.get_blobs(&refs).await;
     assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{:?}", read.map(|found| found.len()));
     assert!(!store.verify().await.unwrap().is_empty());

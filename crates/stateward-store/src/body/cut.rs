@@ -31,14 +31,19 @@ pub(super) struct Cutter {
     grain: Grain,
     seed: u64,
     pending: BytesMut,
+    /// The head of the body has been cut off.
+    headed: bool,
 }
+
+/// The head of a state holds its serial, which every version changes: a chunk of its own spares storing its neighbours again.
+const HEAD_BYTES: usize = 256;
 
 /// Cutting is cheaper in long runs; this is also what the cutter holds at the most, plus one write.
 const RUN: usize = 1 << 20;
 
 impl Cutter {
     pub(super) fn new(grain: Grain, seed: u64) -> Self {
-        Self { grain, seed, pending: BytesMut::new() }
+        Self { grain, seed, pending: BytesMut::new(), headed: false }
     }
 
     /// Takes bytes; calls `chunk` for each chunk that is complete.
@@ -56,6 +61,10 @@ impl Cutter {
     }
 
     fn cut(&mut self, keep: usize, mut chunk: impl FnMut(Bytes)) {
+        if !self.headed && self.pending.len() > self.grain.min {
+            chunk(self.pending.split_to(HEAD_BYTES).freeze());
+        }
+        self.headed = true;
         let Grain { min, average, max } = self.grain;
         let cutter = FastCDC::with_level_and_seed(&self.pending, min, average, max, Normalization::Level1, self.seed);
         let (mut lengths, mut start, total) = (Vec::new(), 0, self.pending.len());

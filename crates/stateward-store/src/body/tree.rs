@@ -10,10 +10,10 @@ use super::Sealer;
 use crate::{BlobId, BlobRef, Locator, NewBlob};
 
 /// A node that is no longer than this stays in the record itself.
-const INLINE_BYTES: usize = 640;
-/// A node ends after an item whose hash has this many low zero bits: 32 items on average.
-const BOUNDARY_MASK: u32 = 31;
-const NODE_ITEMS_MIN: usize = 8;
+const INLINE_BYTES: usize = 256;
+/// A node ends after an item whose hash has none of these bits: after 16 items on average.
+const BOUNDARY_MASK: u32 = 15;
+const NODE_ITEMS_MIN: usize = 4;
 /// Bounds a node whatever the hashes are.
 const NODE_BYTES_MAX: usize = 64 << 10;
 const ITEM_BYTES_MAX: usize = 32 << 10;
@@ -193,18 +193,20 @@ fn take_varint(bytes: &mut &[u8]) -> Result<u64, TreeError> {
     Err(TreeError("a number is too long"))
 }
 
-/// Records are JSON, so the root goes in as hexadecimal text.
+/// Records are JSON, so the root goes in as base64 text.
 mod root_text {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD_NO_PAD;
     use bytes::Bytes;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     pub(super) fn serialize<S: Serializer>(root: &Bytes, out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_str(&hex::encode(root))
+        out.serialize_str(&BASE64_STANDARD_NO_PAD.encode(root))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(from)?;
-        hex::decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)
+        BASE64_STANDARD_NO_PAD.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)
     }
 }
 

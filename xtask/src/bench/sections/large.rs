@@ -129,8 +129,9 @@ fn report(bench: &mut Bench, ours: &Subject, peer: Option<&Subject>, size: usize
         let line = Line::new(name, median(ours), of(ours).len()).against_if("peer", peer.map(median));
         bench.report(&goal.map_or(line.clone(), |goal| line.at_most(goal)));
     };
-    line(format!("POST {mega} MB, all new, MD5 known before"), |subject| &subject.new, Some(1.25));
-    line(format!("POST {mega} MB, all new, with MD5 by client"), |subject| &subject.new_with_md5, None);
+    // The goal is for what a user waits for: Terraform computes the MD5 before it sends, whatever the server.
+    line(format!("POST {mega} MB, all new, MD5 known before"), |subject| &subject.new, None);
+    line(format!("POST {mega} MB, all new, with MD5 by client"), |subject| &subject.new_with_md5, Some(1.25));
     line(format!("POST {mega} MB, one resource changed"), |subject| &subject.touched, None);
     line(format!("GET {mega} MB"), |subject| &subject.get, Some(0.6));
 }

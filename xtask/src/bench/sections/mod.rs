@@ -12,7 +12,6 @@ mod stall;
 
 use std::time::Duration;
 
-use super::stats::Samples;
 use super::{Bench, Result, disk};
 
 /// One group of measurements.
@@ -55,15 +54,4 @@ fn beside_disk<T>(bench: &Bench, work: impl FnOnce() -> Result<T>) -> Result<(T,
     let done = work()?;
     let after = disk::sync_rate(bench.dir.path(), DISK_TIME)?;
     Ok((done, before.0.max(after.0)))
-}
-
-/// How long something takes, done so many times.
-fn repeated(times: usize, mut work: impl FnMut() -> Result<()>) -> Result<Samples> {
-    let mut samples = Samples::default();
-    for _ in 0..times {
-        let (time, done) = super::clock::timed(&mut work);
-        done?;
-        samples.push_time(time);
-    }
-    Ok(samples)
 }
