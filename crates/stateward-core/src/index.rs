@@ -37,8 +37,7 @@ fn decode(item: &Bytes) -> Result<Entry, StoreError> {
 
 /// Reads a whole index.
 pub(crate) async fn load(store: Arc<dyn Store>, sealer: Sealer, tree: &Tree) -> Result<Vec<Entry>, StoreError> {
-    let items: Vec<Bytes> = body::items(store, sealer, tree).try_collect().await?;
-    items.iter().map(decode).collect()
+    body::items(store, sealer, tree).and_then(|item| std::future::ready(decode(&item))).try_collect().await
 }
 
 /// Reads parts of many indexes that share most of their nodes: each node is read and searched once.

@@ -190,11 +190,10 @@ impl Backend {
     }
 }
 
+/// Counts changed instances; outputs stand in the index too, and do not count.
 fn count(before: &[Entry], after: &[Entry]) -> Changes {
-    let instances = |entries: &'_ [Entry]| {
-        entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).cloned().collect::<Vec<_>>()
-    };
-    stateward_state::counts::changes(&instances(before), &instances(after))
+    let instance = |entry: &&Entry| !entry.address.starts_with(OUTPUT_PREFIX);
+    stateward_state::counts::changes(before.iter().filter(instance), after.iter().filter(instance))
 }
 
 /// Who a version is by, and why.

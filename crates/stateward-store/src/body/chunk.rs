@@ -1,5 +1,6 @@
 //! Sealing: a chunk's address, compression, and the small header that names how it was sealed.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use bytes::Bytes;
@@ -17,6 +18,14 @@ const ENCRYPTION_NONE: u8 = 0;
 const ZSTD_LEVEL: i32 = 1;
 /// No chunk or node is larger than this, so a header that says so is damaged.
 const PLAIN_MAX: usize = 1 << 20;
+
+thread_local! {
+    // A context is most of a megabyte: making one for each chunk costs more than compressing it.
+    static PACK: RefCell<zstd::bulk::Compressor<'static>> =
+        RefCell::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).unwrap_or_default());
+    static UNPACK: RefCell<zstd::bulk::Decompressor<'static>> =
+        RefCell::new(zstd::bulk::Decompressor::new().unwrap_or_default());
+}
 
 /// The secret of one store. Addresses are keyed with it, so that they tell nothing about the content to who has not the key.
 #[derive(Clone)]
@@ -76,7 +85,7 @@ impl Sealer {
     pub fn seal(&self, id: BlobId, plain: &[u8]) -> NewBlob {
         let mut sealed = Vec::with_capacity(HEADER + plain.len() / 4);
         let length = u32::try_from(plain.len()).unwrap_or(u32::MAX);
-        let packed = zstd::bulk::compress(plain, ZSTD_LEVEL).ok().filter(|packed| packed.len() < plain.len());
+        let packed = PACK.with_borrow_mut(|pack| pack.compress(plain)).ok().filter(|packed| packed.len() < plain.len());
         sealed.extend([FORMAT, if packed.is_some() { CODEC_ZSTD } else { CODEC_PLAIN }, ENCRYPTION_NONE]);
         sealed.extend(length.to_le_bytes());
         sealed.extend_from_slice(packed.as_deref().unwrap_or(plain));
@@ -100,9 +109,10 @@ impl Sealer {
         }
         let plain = match codec {
             CODEC_PLAIN => sealed.slice(HEADER..),
-            CODEC_ZSTD => {
-                zstd::bulk::decompress(content, length).map_err(|_| corrupt("it does not decompress"))?.into()
-            }
+            CODEC_ZSTD => UNPACK
+                .with_borrow_mut(|unpack| unpack.decompress(content, length))
+                .map_err(|_| corrupt("it does not decompress"))?
+                .into(),
             _ => return Err(corrupt("unknown codec")),
         };
         if plain.len() != length || self.id(&plain) != *id {

@@ -14,6 +14,8 @@ use crate::{BlobRef, Result, Store, StoreError};
 const BATCH_BYTES: u64 = 1 << 20;
 /// Batches on their way while one is being consumed.
 const AHEAD: usize = 2;
+/// Nodes fetched together.
+const NODES_TOGETHER: usize = 64;
 /// More levels than any real list has.
 const LEVELS_MAX: u8 = 12;
 
@@ -97,11 +99,26 @@ impl Walk {
             if level == 0 {
                 return Ok(Some((start, item)));
             }
-            let child = RefItem::decode(&item).map_err(damaged)?;
-            let node = open_one(&*self.store, &self.sealer, &child.blob).await?;
-            self.expand(level - 1, start, &node)?;
+            let mut run = vec![(start, RefItem::decode(&item).map_err(damaged)?.blob)];
+            while run.len() < NODES_TOGETHER
+                && let Some((_, start, item)) = self.open.pop_if(|(other, ..)| *other == level)
+            {
+                run.push((start, RefItem::decode(&item).map_err(damaged)?.blob));
+            }
+            self.open_nodes(level, &run).await?;
         }
         Ok(None)
+    }
+
+    /// Opens sibling nodes with one request; what is in the first of them comes next.
+    async fn open_nodes(&mut self, level: u8, run: &[(u64, BlobRef)]) -> Result<()> {
+        let refs: Vec<BlobRef> = run.iter().map(|(_, blob)| blob.clone()).collect();
+        let sealed = self.store.get_blobs(&refs).await?;
+        for ((start, blob), sealed) in run.iter().zip(&sealed).rev() {
+            let node = self.sealer.open(&blob.id, sealed)?;
+            self.expand(level - 1, *start, &node)?;
+        }
+        Ok(())
     }
 
     /// Opens a node: its items are next, the first of them first; those outside the range are left out.
