@@ -46,7 +46,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn begin_sweep(&self) -> Result<Horizon>;
 
     /// Deletes, from `after` on, a bounded number of blobs that are neither live nor put, shared or published since the round
-    /// *before* `horizon` began. A blob nobody refers to thus goes in the second round after it lost its last reference.
+    /// *before* `horizon` began. A fresh blob that nobody refers to thus goes in the second round; one that has been there for longer may go in the first
+    /// round that begins after it lost its last reference.
     async fn sweep(&self, horizon: Horizon, after: Option<u64>, live: Arc<Live>) -> Result<SweepPage>;
 
     /// Answers when the store can serve reads and writes.

@@ -155,7 +155,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         kind: Kind::Text,
         default: Fallback::Unset,
         help: "Who history and audit name for what is done to a store on this machine. Without it: `user@host`, or in CI who started the \
-               run, and the run. A server names the holder of the token instead.",
+               run, and the run. A server without a lock to go by names the token instead.",
         apply: |settings, text| put(&mut settings.who, Ok(Some(text.to_owned()))),
     },
     Setting {
