@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use stateward_state::Entry;
 use stateward_store::body::{self, RefItem, Sealer, Tree};
 use stateward_store::{BlobId, Store, StoreError};
@@ -37,7 +37,16 @@ fn decode(item: &Bytes) -> Result<Entry, StoreError> {
 
 /// Reads a whole index.
 pub(crate) async fn load(store: Arc<dyn Store>, sealer: Sealer, tree: &Tree) -> Result<Vec<Entry>, StoreError> {
-    body::items(store, sealer, tree).and_then(|item| std::future::ready(decode(&item))).try_collect().await
+    entries(store, sealer, tree).try_collect().await
+}
+
+/// Streams an index, sorted by address.
+pub(crate) fn entries(
+    store: Arc<dyn Store>,
+    sealer: Sealer,
+    tree: &Tree,
+) -> impl Stream<Item = Result<Entry, StoreError>> + Send + use<> {
+    body::items(store, sealer, tree).and_then(|item| std::future::ready(decode(&item)))
 }
 
 /// Reads parts of many indexes that share most of their nodes: each node is read and searched once.

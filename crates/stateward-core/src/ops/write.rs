@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::StreamExt;
 use stateward_state::Entry;
+use stateward_store::body::Tree;
 use stateward_store::{Expect, Write};
 
 use super::BodyStream;
@@ -11,13 +12,16 @@ use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Moment, Step};
 use crate::control::{Control, Head, Held, Tail};
 use crate::error::{Error, Kind, Result};
-use crate::index::OUTPUT_PREFIX;
+use crate::index::{self, OUTPUT_PREFIX};
 use crate::ingest::{Ingested, Taken};
 use crate::locks::{self, WriteRefusal};
 use crate::name::StateId;
 use crate::publish::{self, Fit, Incoming};
 use crate::version::{Facts, Parent, Spans, Version, VersionRecord};
 use crate::view::Changes;
+
+/// Entries of the head's index that are compared at a time.
+const COUNT_TOGETHER: usize = 1024;
 
 /// Terraform's POST.
 pub struct Post {
@@ -179,14 +183,33 @@ impl Backend {
         let Some(head) = &control.head else {
             return Ok(Base { version: None, changes: count(&[], &body.entries) });
         };
-        let before = match body.summary.opaque {
-            true => None,
-            false => self.index_of(&self.record(&head.record).await?).await?,
+        let index = if body.summary.opaque { None } else { self.record(&head.record).await?.index };
+        let changes = match index {
+            Some(index) => self.count_since(&index, &body.entries).await?,
+            None => Changes::default(),
         };
-        Ok(Base {
-            version: Some(head.version),
-            changes: before.map_or_else(Changes::default, |before| count(&before, &body.entries)),
-        })
+        Ok(Base { version: Some(head.version), changes })
+    }
+
+    /// Counts piece by piece, so that the index of the head need not be in memory beside the new one.
+    async fn count_since(&self, index: &Tree, mut after: &[Entry]) -> Result<Changes> {
+        let entries = index::entries(self.store().clone(), self.shared.sealer.clone(), index);
+        let mut pieces = std::pin::pin!(entries.chunks(COUNT_TOGETHER));
+        let mut changes = Changes::default();
+        let mut add = |more: Changes| {
+            changes.added += more.added;
+            changes.changed += more.changed;
+            changes.removed += more.removed;
+        };
+        while let Some(piece) = pieces.next().await {
+            let before: Vec<Entry> = piece.into_iter().collect::<Result<_, _>>()?;
+            let Some(last) = before.last() else { continue };
+            let (here, rest) = after.split_at(after.partition_point(|entry| entry.address <= last.address));
+            add(count(&before, here));
+            after = rest;
+        }
+        add(count(&[], after));
+        Ok(changes)
     }
 }
 

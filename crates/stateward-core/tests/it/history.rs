@@ -133,3 +133,22 @@ async fn a_deleted_state_comes_back_as_it_was() {
     assert_eq!(kind(bench.backend.undelete(&bench.caller, &id("a")).await), Kind::Conflict);
     assert_eq!(kind(bench.backend.undelete(&bench.caller, &id("never")).await), Kind::NotFound);
 }
+
+#[tokio::test]
+async fn changes_of_large_states_are_counted_exactly() {
+    let bench = bench().await;
+    let resources = |from: usize, to: usize, value: &'static str| -> Vec<(String, &'static str)> {
+        (from..to).map(|n| (format!("r{n:05}"), if n % 10 == 0 { value } else { "same" })).collect()
+    };
+    let post = async |serial, resources: Vec<(String, &'static str)>| {
+        let resources: Vec<(&str, &str)> = resources.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        bench.post("a", None, state(serial, &resources)).await.unwrap();
+    };
+    post(1, resources(0, 3_000, "old")).await;
+    post(2, resources(500, 5_000, "new")).await;
+    post(3, Vec::new()).await;
+    let history = bench.backend.history(&bench.caller, &id("a"), None, None).await.unwrap().items;
+    let told: Vec<_> =
+        history.iter().map(|item| (item.changes.added, item.changes.changed, item.changes.removed)).collect();
+    assert_eq!(told, [(0, 0, 4_500), (2_000, 250, 500), (3_000, 0, 0)]);
+}
