@@ -11,8 +11,10 @@ use stateward_store::{BlobId, Locator, NewBlob, Revision, Session, StoreError, W
 use tokio::sync::mpsc;
 
 use crate::backend::Backend;
+use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::index;
+use crate::name::StateId;
 use crate::ops::BodyStream;
 
 /// Bodies up to this size are worked on in place: handing them to other threads would cost more than it saves.
@@ -43,7 +45,7 @@ pub(crate) struct Taken {
 
 impl Backend {
     /// Streams a body into the store. Memory stays bounded but for the index of its instances.
-    pub(crate) async fn ingest(&self, mut body: BodyStream) -> Result<Ingested> {
+    pub(crate) async fn ingest(&self, state: &StateId, mut body: BodyStream) -> Result<Ingested> {
         let limit = self.settings().limits.body_bytes;
         let mut first: Vec<Bytes> = Vec::new();
         let mut size = 0u64;
@@ -58,7 +60,7 @@ impl Backend {
                 break;
             }
         }
-        let work = Work::new(self, Grain::for_size(body.length));
+        let work = Work::new(self, state, Grain::for_size(body.length));
         let done = match rest {
             None => work.inline(&first).await?,
             Some(rest) => work.spread(first, rest, size, limit).await?,
@@ -104,8 +106,8 @@ struct Done {
 }
 
 impl Work {
-    fn new(backend: &Backend, grain: Grain) -> Self {
-        let session = Counted { inner: backend.shared.store.session(), bytes: 0 };
+    fn new(backend: &Backend, state: &StateId, grain: Grain) -> Self {
+        let session = Counted { inner: backend.shared.store.session(&Control::key(state)), bytes: 0 };
         Self {
             hashes: Hashes { sha256: Sha256::new(), md5: Md5::new() },
             scanner: Scanner::new(backend.shared.meaning_key),

@@ -57,7 +57,7 @@ async fn commits(store: &SqliteStore, done: &AtomicBool, times: Option<usize>) -
 }
 
 async fn write_body(store: &dyn Store, body: usize, blob_bytes: usize) {
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     let mut noise = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(body as u64 + 1);
     for n in 0..BODY_BYTES / blob_bytes {
         put_noise(session.as_mut(), &mut noise, blob_bytes, (body * BODY_BYTES + n) as u64).await;

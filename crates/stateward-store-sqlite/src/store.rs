@@ -170,7 +170,7 @@ impl Store for SqliteStore {
         self.commit(vec![write]).await.map(drop)
     }
 
-    fn session(&self) -> Box<dyn Session> {
+    fn session(&self, _home: &Key) -> Box<dyn Session> {
         Box::new(SqliteSession::new(Arc::clone(&self.shared)))
     }
 

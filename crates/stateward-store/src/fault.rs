@@ -208,8 +208,8 @@ impl Store for FaultStore {
         faulty!(self.script, "delete", Kind::Change, self.inner.delete(key, expect.clone()))
     }
 
-    fn session(&self) -> Box<dyn Session> {
-        Box::new(FaultSession { inner: self.inner.session(), script: Arc::clone(&self.script) })
+    fn session(&self, home: &Key) -> Box<dyn Session> {
+        Box::new(FaultSession { inner: self.inner.session(home), script: Arc::clone(&self.script) })
     }
 
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
@@ -313,7 +313,7 @@ mod tests {
     async fn a_crash_ends_it_before_or_after_the_effect() {
         for (fault, done) in [(Fault::CrashBefore, false), (Fault::CrashAfter, true)] {
             let (inner, store) = faulty(FaultPlan::at(2, fault));
-            let mut session = store.session();
+            let mut session = store.session(&Key::new("a"));
             session.share(&[BlobId([0; 32])]).await.unwrap();
             assert!(session.commit(write("a")).await.is_err());
             assert_eq!(exists(&inner, "a").await, done);

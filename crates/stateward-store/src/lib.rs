@@ -15,6 +15,7 @@ mod store;
 pub mod body;
 pub mod conformance;
 pub mod fault;
+pub mod outside;
 
 pub use error::{Result, StoreError};
 pub use mem::MemStore;

@@ -168,7 +168,7 @@ impl Store for MemStore {
         self.lock().commit(vec![write]).map(drop)
     }
 
-    fn session(&self) -> Box<dyn Session> {
+    fn session(&self, _home: &Key) -> Box<dyn Session> {
         Box::new(MemSession { store: self.clone(), held: HashSet::new() })
     }
 

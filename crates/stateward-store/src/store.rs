@@ -36,8 +36,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Removes a record that is at `expect`.
     async fn delete(&self, key: &Key, expect: Revision) -> Result<()>;
 
-    /// Opens a session in which blobs are written and at last published by one commit.
-    fn session(&self) -> Box<dyn Session>;
+    /// Opens a session in which blobs are written and at last published by one commit, which `home` decides: it is the last write
+    /// of that commit. An engine may share blobs between sessions of one home only.
+    fn session(&self, home: &Key) -> Box<dyn Session>;
 
     /// Reads blobs, in the order asked for, exactly as they were put.
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>>;
@@ -49,6 +50,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// *before* `horizon` began. A fresh blob that nobody refers to thus goes in the second round; one that has been there for longer may go in the first
     /// round that begins after it lost its last reference.
     async fn sweep(&self, horizon: Horizon, after: Option<u64>, live: Arc<Live>) -> Result<SweepPage>;
+
+    /// How many small records, of those that nobody waits for, are worth gathering in a record that is written anyway before they are
+    /// written by themselves. More than one only where each record is a request that costs time and money.
+    fn gather(&self) -> usize {
+        1
+    }
 
     /// Answers when the store can serve reads and writes.
     async fn ready(&self) -> Result<()>;
@@ -190,8 +197,33 @@ impl fmt::Debug for BlobId {
 }
 
 /// Where an engine put a blob, in its own terms (a pack and an offset); at most 64 bytes, often none.
+///
+/// Where a request costs more than bytes do, an engine may keep a small blob in its locator, with [`Locator::keeping`]. Such a blob is
+/// there for as long as whoever refers to it: no sweep counts or deletes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Locator(pub Bytes);
+
+/// The first byte of a locator that keeps its blob. Engines begin their own locators with another.
+const KEPT: u8 = 0xFF;
+
+impl Locator {
+    /// The most bytes of a blob that a locator keeps.
+    pub const KEPT_BYTES_MAX: usize = 24 << 10;
+
+    /// A locator that is the blob.
+    pub fn keeping(sealed: &[u8]) -> Self {
+        debug_assert!(sealed.len() <= Self::KEPT_BYTES_MAX, "{} bytes in a locator", sealed.len());
+        let mut bytes = Vec::with_capacity(1 + sealed.len());
+        bytes.push(KEPT);
+        bytes.extend_from_slice(sealed);
+        Self(bytes.into())
+    }
+
+    /// The blob, where the locator keeps it.
+    pub fn kept(&self) -> Option<Bytes> {
+        (self.0.first() == Some(&KEPT)).then(|| self.0.slice(1..))
+    }
+}
 
 /// A blob and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

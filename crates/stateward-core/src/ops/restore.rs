@@ -54,7 +54,7 @@ impl Backend {
             detail,
             onto: Some(head.version),
         };
-        let ingested = self.ingest(body).await?;
+        let ingested = self.ingest(state, body).await?;
         let Written { version, serial, changed } = self.publish(caller, state, ingested, &terms, None).await?;
         Ok(Stored { version, serial, changed, renumbered: true, addresses })
     }

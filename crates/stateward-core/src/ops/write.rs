@@ -90,7 +90,7 @@ impl Backend {
                 return Err(error);
             }
         };
-        let ingested = self.ingest(post.body).await?;
+        let ingested = self.ingest(state, post.body).await?;
         if post.md5.is_some_and(|md5| md5 != ingested.body.md5) {
             return Err(Error::new(
                 Kind::Invalid,
@@ -124,7 +124,7 @@ impl Backend {
                 detail: String::new(),
                 onto: None,
             };
-            let ingested = self.ingest(body).await?;
+            let ingested = self.ingest(state, body).await?;
             let (control, _) = self.control(state).await?;
             let higher = control.head.as_ref().is_none_or(|head| ingested.body.summary.serial > head.serial);
             let detail = if force { "forced".to_owned() } else { String::new() };

@@ -107,8 +107,8 @@ impl Store for Slow {
     async fn delete(&self, key: &Key, expect: Revision) -> Result<()> {
         self.0.delete(key, expect).await
     }
-    fn session(&self) -> Box<dyn Session> {
-        self.0.session()
+    fn session(&self, home: &Key) -> Box<dyn Session> {
+        self.0.session(home)
     }
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
         self.0.get_blobs(refs).await
@@ -277,8 +277,8 @@ impl Store for Hooked {
     async fn delete(&self, key: &Key, expect: Revision) -> Result<()> {
         self.0.delete(key, expect).await
     }
-    fn session(&self) -> Box<dyn Session> {
-        self.0.session()
+    fn session(&self, home: &Key) -> Box<dyn Session> {
+        self.0.session(home)
     }
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
         let hook = self.1.lock().await.take();

@@ -9,7 +9,7 @@ use crate::{blob, value, write};
 async fn fill(store: &dyn Store) -> Vec<NewBlob> {
     let mut published = Vec::new();
     for n in 0.. {
-        let mut session = store.session();
+        let mut session = store.session(&Key::new("blob"));
         let new = blob(n, 100_000);
         session.put(vec![new.clone()]).await.unwrap();
         match session.commit(vec![write(&format!("blob/{n}"), "published", Expect::Absent)]).await {
@@ -43,7 +43,7 @@ async fn a_full_store_loses_nothing_reads_on_and_takes_writes_again() {
     assert_all_there(&store, &published).await;
 
     // A long session is refused, too.
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("long"));
     let put = session.put((0..40).map(|n| blob(1000 + n, 100_000)).collect()).await;
     let long = match put {
         Ok(_) => session.commit(vec![write("long", "published", Expect::Absent)]).await.map(drop),
@@ -70,7 +70,7 @@ async fn a_full_store_loses_nothing_reads_on_and_takes_writes_again() {
     let store = SqliteStore::open(&Options::new(&path)).unwrap();
     assert_all_there(&store, &published).await;
     store.commit(vec![write("big", &large, Expect::Absent)]).await.unwrap();
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("long"));
     session.put((0..40).map(|n| blob(1000 + n, 100_000)).collect()).await.unwrap();
     session.commit(vec![write("long", "published", Expect::Absent)]).await.unwrap();
 }

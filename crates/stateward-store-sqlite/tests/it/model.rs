@@ -111,7 +111,7 @@ impl Side<'_> {
                 return Ok(Answer::Records(named.collect()));
             }
             Act::Publish { key, shared, put } => {
-                let mut session = self.store.session();
+                let mut session = self.store.session(&Key::new("a"));
                 let shared: Vec<_> = shared.iter().map(|n| blob(*n, 0).id).collect();
                 let found = session.share(&shared).await?;
                 // Large enough that some batches are written ahead of their commit.

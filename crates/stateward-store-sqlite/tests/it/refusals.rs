@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use stateward_store::{Expect, Store, StoreError};
+use stateward_store::{Expect, Key, Store, StoreError};
 use stateward_store_sqlite::{OpenError, Options, SqliteStore};
 use tempfile::TempDir;
 
@@ -111,7 +111,7 @@ fn a_database_of_a_newer_version() {
 async fn a_database_that_was_cut_short() {
     let (directory, path) = place();
     let store = open_in(directory.path());
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     session.put((0..20).map(|n| blob(n, 500_000)).collect()).await.unwrap();
     session.commit(vec![write("a", "published", Expect::Absent)]).await.unwrap();
     store.close();

@@ -38,7 +38,7 @@ async fn commits_that_wait_share_a_transaction() {
 async fn a_small_session_is_one_transaction() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_in(directory.path());
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     session.share(&[blob(1, 0).id]).await.unwrap();
     session.put((0..50).map(|n| blob(n, 4000)).collect()).await.unwrap();
     session.commit(vec![write("a", "published", Expect::Absent)]).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_small_session_is_one_transaction() {
 async fn the_log_does_not_grow_with_what_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_in(directory.path());
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     for n in 0..1200 {
         session.put(vec![blob(n, 100_000)]).await.unwrap();
     }
@@ -64,7 +64,7 @@ async fn the_log_does_not_grow_with_what_is_written() {
 async fn a_backup_is_whole_though_commits_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(open_in(directory.path()));
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("before"));
     session.put((0..100).map(|n| blob(n, 100_000)).collect()).await.unwrap();
     session.commit(vec![write("before", "published", Expect::Absent)]).await.unwrap();
 
@@ -104,7 +104,7 @@ async fn damage_is_told_by_reads_and_by_the_check() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("stateward.db");
     let store = open_in(directory.path());
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     session.put((0..720).map(|n| blob(n, 100_000)).collect()).await.unwrap();
     session.commit(vec![write("a", "published", Expect::Absent)]).await.unwrap();
     store.close();
@@ -124,7 +124,7 @@ async fn damage_is_told_by_reads_and_by_the_check() {
 async fn closing_finishes_what_was_asked_and_refuses_the_rest() {
     let directory = tempfile::tempdir().unwrap();
     let store = open_in(directory.path());
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("late"));
     session.put((0..30).map(|n| blob(n, 100_000)).collect()).await.unwrap();
     let mut started: Vec<_> =
         (0..20).map(|n| store.commit(vec![write(&format!("key/{n}"), "value", Expect::Absent)])).collect();

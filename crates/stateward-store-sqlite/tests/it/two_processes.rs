@@ -57,7 +57,7 @@ async fn revisions_of_two_engines_differ() {
 async fn one_engine_does_not_collect_what_the_other_holds() {
     let directory = tempfile::tempdir().unwrap();
     let (writer, collector) = (open_in(directory.path()), open_in(directory.path()));
-    let mut session = writer.session();
+    let mut session = writer.session(&Key::new("a"));
     // Enough for some of it to be written ahead.
     session.put((0..40).map(|n| blob(n, 100_000)).collect()).await.unwrap();
     let nothing = Arc::new(Live::default());
@@ -69,7 +69,7 @@ async fn one_engine_does_not_collect_what_the_other_holds() {
     match session.commit(vec![write("a", "published", Expect::Absent)]).await {
         Ok(_) => {
             let ids: Vec<_> = (0..40).map(|n| blob(n, 0).id).collect();
-            let found = collector.session().share(&ids).await.unwrap();
+            let found = collector.session(&Key::new("a")).share(&ids).await.unwrap();
             assert!(found.iter().all(Option::is_some));
         }
         Err(StoreError::Unavailable { .. }) => assert_eq!(value(&collector, "a").await, None),

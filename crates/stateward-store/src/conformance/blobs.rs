@@ -7,7 +7,7 @@ use super::help::{
     assert_conflict, assert_there, blob, create, hold, id, is_there, live, publish, put, round, sized_blob, value,
     write,
 };
-use crate::{BlobRef, Expect, Locator, NewBlob, StoreError};
+use crate::{BlobRef, Expect, Key, Locator, NewBlob, StoreError};
 
 const BLOB_LIMIT: usize = 1024 * 1024;
 
@@ -43,7 +43,7 @@ pub async fn missing_blob_is_not_found(place: &dyn Place) {
 /// A sealed blob has at most 1 MiB.
 pub async fn blobs_are_limited(place: &dyn Place) {
     let store = place.open().await;
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     match session.put(vec![sized_blob("too large", BLOB_LIMIT + 1)]).await {
         Err(StoreError::TooLarge { size, limit }) => {
             assert_eq!((size, limit), (BLOB_LIMIT as u64 + 1, BLOB_LIMIT as u64));
@@ -58,7 +58,7 @@ pub async fn put_of_a_known_blob_is_fine(place: &dyn Place) {
     let same = blob("same");
     let mut refs = Vec::new();
     for key in ["a", "b"] {
-        let mut session = store.session();
+        let mut session = store.session(&Key::new(key));
         for _ in 0..2 {
             let locators = session.put(vec![same.clone(), same.clone()]).await.expect("puts");
             assert_eq!(locators.len(), 2);
@@ -77,7 +77,7 @@ pub async fn share_finds_only_what_is_there(place: &dyn Place) {
     let (old, mine) = (blob("old"), blob("mine"));
     publish(&*store, "a", std::slice::from_ref(&old)).await;
 
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("b"));
     put(session.as_mut(), mine.clone()).await.expect("puts");
     let asked = [id("never put"), old.id, mine.id, id("neither"), old.id];
     let found = session.share(&asked).await.expect("shares");
@@ -97,7 +97,7 @@ pub async fn share_finds_only_what_is_there(place: &dyn Place) {
 pub async fn dropped_session_leaves_nothing(place: &dyn Place) {
     let store = place.open().await;
     let blobs: Vec<NewBlob> = (0..20).map(|n| sized_blob(&format!("dropped {n}"), 100_000)).collect();
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     let locators = session.put(blobs.clone()).await.expect("puts");
     drop(session);
     for _ in 0..2 {
@@ -117,7 +117,7 @@ pub async fn session_commits_again_after_a_conflict(place: &dyn Place) {
     let store = place.open().await;
     let head = create(&*store, "head", "0").await;
     let (small, large) = (blob("small"), sized_blob("large", BLOB_LIMIT));
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("head"));
     let refs =
         [hold(session.as_mut(), &large).await.expect("holds"), hold(session.as_mut(), &small).await.expect("holds")];
 
@@ -134,7 +134,7 @@ pub async fn session_takes_many_blobs(place: &dyn Place) {
     const COUNT: usize = 5000;
     let store = place.open().await;
     let blobs: Vec<NewBlob> = (0..COUNT).map(|n| sized_blob(&format!("many {n}"), 2000)).collect();
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     let mut refs = Vec::new();
     for some in blobs.chunks(100) {
         let ids: Vec<_> = some.iter().map(|blob| blob.id).collect();
@@ -152,7 +152,7 @@ pub async fn session_takes_many_blobs(place: &dyn Place) {
     // A second session shares or puts them all, after the stamps of the first have grown old.
     let all = live(blobs.iter().map(|blob| &blob.id));
     assert_eq!(round(&*store, &all).await, 0);
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("b"));
     for blob in &blobs {
         hold(session.as_mut(), blob).await.expect("holds");
     }

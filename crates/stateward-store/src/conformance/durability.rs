@@ -47,7 +47,7 @@ pub async fn store_is_ready_and_finds_nothing_wrong(place: &dyn Place) {
 /// A backup is made, once, or the engine says that it makes none; it never writes over anything.
 pub async fn backup_is_made_or_refused(place: &dyn Place) {
     let store = place.open().await;
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("a"));
     hold(session.as_mut(), &sized_blob("blob", 500_000)).await.expect("holds");
     session.commit(vec![write("a", "published", Expect::Absent)]).await.expect("publishes");
 

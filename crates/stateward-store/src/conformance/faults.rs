@@ -122,7 +122,7 @@ impl Story {
             Some(head) if number(&head.value) >= version => return Ok(()),
             Some(head) => Expect::Revision(head.revision.clone()),
         };
-        let mut session = store.session();
+        let mut session = store.session(&self.key("head"));
         let mut text = String::new();
         for n in blobs {
             let found = self.hold(session.as_mut(), *n).await?;

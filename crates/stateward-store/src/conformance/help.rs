@@ -79,7 +79,7 @@ pub(super) async fn put(session: &mut dyn Session, blob: NewBlob) -> Result<Loca
 
 /// Publishes blobs in a session of their own, under a new record.
 pub(super) async fn publish(store: &dyn Store, key: &str, blobs: &[NewBlob]) -> (Vec<BlobRef>, Revision) {
-    let mut session = store.session();
+    let mut session = store.session(&Key::new(key));
     let mut refs = Vec::new();
     for blob in blobs {
         refs.push(hold(session.as_mut(), blob).await.expect("holds"));

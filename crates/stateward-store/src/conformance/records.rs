@@ -115,7 +115,7 @@ pub async fn commit_without_value_removes(place: &dyn Place) {
 pub async fn commit_without_writes_is_refused(place: &dyn Place) {
     let store = place.open().await;
     assert!(matches!(store.commit(Vec::new()).await, Err(StoreError::Unsupported { .. })));
-    assert!(matches!(store.session().commit(Vec::new()).await, Err(StoreError::Unsupported { .. })));
+    assert!(matches!(store.session(&Key::new("a")).commit(Vec::new()).await, Err(StoreError::Unsupported { .. })));
 }
 
 /// `delete` removes a record at the expected revision, and at no other.
@@ -232,6 +232,6 @@ pub async fn values_are_limited(place: &dyn Place) {
         }
         other => panic!("expected `TooLarge`, got {other:?}"),
     }
-    assert!(matches!(store.session().commit(writes).await, Err(StoreError::TooLarge { .. })));
+    assert!(matches!(store.session(&Key::new("beside it")).commit(writes).await, Err(StoreError::TooLarge { .. })));
     assert_eq!(keys(&list(&*store, "", None, 10).await), ["empty", "largest"]);
 }

@@ -64,7 +64,7 @@ pub async fn sweep_removes_the_dead_in_the_second_round(place: &dyn Place) {
 
     // A repeated or late step of an old round is harmless.
     assert_eq!(sweep(&*store, horizon, &live).await, 0);
-    let mut session = store.session();
+    let mut session = store.session(&Key::new("c"));
     put(session.as_mut(), dead[0].clone()).await.expect("a collected blob can be put again");
     session.commit(vec![write("c", "published", Expect::Absent)]).await.expect("publishes");
 }
@@ -128,7 +128,7 @@ impl Interleaving<'_> {
         let blob = blob(&name);
         self.prepare(&blob).await;
 
-        let mut session = self.store.session();
+        let mut session = self.store.session(&Key::new(name.as_str()));
         let mut held = None;
         let mut outcome = None;
         let mut collector = Collector { horizon: Horizon(0), live: live([]) };
@@ -189,7 +189,7 @@ impl Interleaving<'_> {
         assert!(!matches!(self.before, Before::Live), "{name}: a live blob was collected");
         assert_eq!(value(self.store, &name).await, None, "{name}: refused, yet published");
 
-        let mut session = self.store.session();
+        let mut session = self.store.session(&Key::new(name.as_str()));
         let held = hold(session.as_mut(), blob).await.expect("holds");
         self.publish(session.as_mut()).await.expect("starting over works");
         held

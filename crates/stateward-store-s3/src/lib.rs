@@ -1,0 +1,1 @@
+//! The S3 storage engine: records as objects changed by conditional writes, chunks in packs.
