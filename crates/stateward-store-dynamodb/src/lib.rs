@@ -1,1 +1,1 @@
-//! The DynamoDB storage engine: records and packed chunks as items, published by transactions.
+//! The `DynamoDB` storage engine: records and packed chunks as items, published by transactions.

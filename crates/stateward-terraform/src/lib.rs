@@ -1,1 +1,1 @@
-//! What touches the command lines of Terraform and OpenTofu: backend blocks, override files, running them, and Terraform's own layouts.
+//! What touches the command lines of Terraform and `OpenTofu`: backend blocks, override files, running them, and Terraform's own layouts.
