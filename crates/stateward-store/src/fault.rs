@@ -212,6 +212,10 @@ impl Store for FaultStore {
         Box::new(FaultSession { inner: self.inner.session(home), script: Arc::clone(&self.script) })
     }
 
+    fn gather(&self) -> usize {
+        self.inner.gather()
+    }
+
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
         faulty!(self.script, "get_blobs", Kind::Read, self.inner.get_blobs(refs))
     }

@@ -40,9 +40,9 @@ impl Mark {
     }
 }
 
-/// A place that others use too.
+/// A lock that others take too.
 #[async_trait]
-pub trait Outside: fmt::Debug + Send + Sync + 'static {
+pub trait LockPlace: fmt::Debug + Send + Sync + 'static {
     /// Takes the others' lock. `info` is the lock information as it was sent, `id` the lock's ID in it. The lock is taken where it is
     /// held under this `id` already. Where the place has several locks, all are taken in the others' own order, or none.
     async fn lock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<Taken>;
@@ -50,25 +50,32 @@ pub trait Outside: fmt::Debug + Send + Sync + 'static {
     /// Gives the others' lock back if it is held under `id`; a lock that is not there, or another's, is left as it is.
     async fn unlock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<()>;
 
-    /// Who holds the others' lock: their information as it stands there.
-    async fn holder(&self, at: &Spot) -> Result<Option<Bytes>>;
-
     /// Breaks the others' lock: the one held under `id`, or whatever is held. Gives the information of what was broken.
     async fn break_lock(&self, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>>;
 
+    /// Who holds the others' lock: their information as it stands there.
+    async fn holder(&self, at: &Spot) -> Result<Option<Bytes>>;
+
+    /// All locks that are held in the place, with the information as it stands there.
+    async fn holders(&self) -> Result<Vec<(Spot, Bytes)>>;
+}
+
+/// A place where others look for the current bytes.
+#[async_trait]
+pub trait BytesPlace: fmt::Debug + Send + Sync + 'static {
     /// What stands there. With `known`, bytes that are known already need not be sent again. `Corrupt` where the place contradicts
     /// itself (a digest that is not that of the bytes).
     async fn read(&self, at: &Spot, known: Option<&Mark>) -> Result<Seen>;
 
-    /// Puts bytes there in place of those that `expected` names (`None`: of nothing), with a label that [`Outside::read`] gives back.
-    /// `Conflict` where something else stands there now: it is not written over.
+    /// Puts bytes there in place of those that `expected` names (`None`: of nothing), with a label that [`BytesPlace::read`] gives
+    /// back. `Conflict` where something else stands there now: it is not written over.
     async fn write(&self, at: &Spot, expected: Option<&Mark>, body: Outgoing) -> Result<Mark>;
 
     /// Removes the bytes that `expected` names; `Conflict` where others stand there.
     async fn delete(&self, at: &Spot, expected: &Mark) -> Result<()>;
 
     /// What stands in the place, in order of name and workspace, after `after`, at most `limit`.
-    async fn list(&self, after: Option<&Spot>, limit: usize) -> Result<Vec<Spot>>;
+    async fn list(&self, after: Option<&Spot>, limit: usize) -> Result<Vec<(Spot, Mark)>>;
 }
 
 /// Whether a lock was taken.
