@@ -10,6 +10,12 @@ use crate::ports::Timestamp;
 /// The prefix of all audit records. Newer ones sort first.
 pub(crate) const PREFIX: &str = "audit/";
 
+/// Where an item stands in the log: newer ones sort first.
+pub(crate) fn place(time: Timestamp) -> String {
+    let micros = u64::try_from(time.as_microsecond()).unwrap_or_default();
+    format!("{:016x}", u64::MAX - micros)
+}
+
 /// What was done, or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,10 +96,32 @@ impl AuditItem {
         }
     }
 
-    /// The write that appends it; `id` makes its key unique.
-    pub(crate) fn write(&self, id: &str) -> Write {
-        let micros = u64::try_from(self.time.as_microsecond()).unwrap_or_default();
-        let key = Key::new(format!("{PREFIX}{:016x}-{id}", u64::MAX - micros));
+    /// The write that appends it; `id` and its number among those of one write make its key unique.
+    pub(crate) fn write(&self, id: &str, n: usize) -> Write {
+        let key = if n == 0 { self.key(id) } else { self.key(&format!("{id}-{n}")) };
         Write { key, value: Some(serde_json::to_vec(self).unwrap_or_default().into()), expect: Expect::Any }
+    }
+
+    /// The write that appends several of one state, oldest first, as one record; none where there are none.
+    pub(crate) fn write_gathered(items: &[Self], state: &StateId) -> Option<Write> {
+        let newest = items.last()?;
+        let value = serde_json::to_vec(items).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new_derive_key("stateward 2026-11 gathered audit records");
+        hasher.update(state.to_string().as_bytes()).update(&[0]).update(&value);
+        let id = hasher.finalize().to_hex();
+        Some(Write { key: newest.key(&id[..32]), value: Some(value.into()), expect: Expect::Any })
+    }
+
+    /// Reads what one record of the log holds, oldest first.
+    pub(crate) fn read(value: &[u8]) -> Result<Vec<Self>, serde_json::Error> {
+        if value.first() == Some(&b'[') {
+            serde_json::from_slice(value)
+        } else {
+            Ok(vec![serde_json::from_slice(value)?])
+        }
+    }
+
+    fn key(&self, id: &str) -> Key {
+        Key::new(format!("{PREFIX}{}-{id}", place(self.time)))
     }
 }

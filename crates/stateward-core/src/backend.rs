@@ -44,8 +44,23 @@ pub(crate) struct Shared {
 pub(crate) enum Step<T> {
     /// Nothing to write.
     Keep(T),
-    /// Publish the changed record, after these others.
-    Publish(T, Vec<Write>),
+    /// Publish the changed record, and what goes with it.
+    Publish(T, Beside),
+}
+
+/// What is written with a control record.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Records that have to be there before it.
+    pub(crate) records: Vec<Write>,
+    /// For the audit log.
+    pub(crate) notes: Vec<AuditItem>,
+}
+
+impl From<AuditItem> for Beside {
+    fn from(note: AuditItem) -> Self {
+        Self { records: Vec::new(), notes: vec![note] }
+    }
 }
 
 /// What a step sees besides the record.
@@ -115,9 +130,19 @@ impl Backend {
     /// Reads a state's control record; a fresh one where there is none.
     pub(crate) async fn control(&self, state: &StateId) -> Result<(Control, Option<Revision>)> {
         let key = Control::key(state);
-        match self.shared.store.get(&key).await? {
-            Some(record) => Ok((Control::decode(&key, &record.value)?, Some(record.revision))),
-            None => Ok((Control::default(), None)),
+        let seen = match self.shared.store.get(&key).await? {
+            Some(record) => (Control::decode(&key, &record.value)?, Some(record.revision)),
+            None => (Control::default(), None),
+        };
+        self.latch(state).remember(Some(seen.clone()));
+        Ok(seen)
+    }
+
+    /// The control record as this process last saw it: good for what is checked again before anything is published.
+    pub(crate) async fn glance(&self, state: &StateId) -> Result<Control> {
+        match self.latch(state).recall() {
+            Some((control, _)) => Ok(control),
+            None => Ok(self.control(state).await?.0),
         }
     }
 
@@ -140,23 +165,35 @@ impl Backend {
         step: &mut impl FnMut(&mut Control, &Moment) -> Result<Step<T>>,
     ) -> Result<T> {
         let key = Control::key(state);
+        let latch = self.latch(state);
+        let mut recalled = latch.recall();
         let mut tried: Vec<(String, T)> = Vec::new();
         for _ in 0..RACES_MAX {
-            let (mut control, revision) = self.control(state).await?;
+            let fresh = recalled.is_none();
+            let (mut control, revision) = match recalled.take() {
+                Some(seen) => seen,
+                None => self.control(state).await?,
+            };
             if let Some(mine) = tried.iter().position(|(id, _)| control.has_write(id)) {
                 return Ok(tried.swap_remove(mine).1);
             }
             let moment = Moment { now: self.now(), write_id: self.new_id() };
-            let (answer, mut writes) = match step(&mut control, &moment)? {
-                Step::Keep(answer) => return Ok(answer),
-                Step::Publish(answer, writes) => (answer, writes),
+            let (answer, beside) = match step(&mut control, &moment) {
+                // No compare-and-set will tell whether what was recalled is old: decide on what is there.
+                Ok(Step::Keep(_)) | Err(_) if !fresh => continue,
+                Ok(Step::Keep(answer)) => return Ok(answer),
+                Err(error) => return Err(error),
+                Ok(Step::Publish(answer, beside)) => (answer, beside),
             };
+            let mut writes = beside.records;
+            writes.extend(self.note(state, &mut control, beside.notes, &moment));
             let value = Some(control.encode(&moment.write_id));
             writes.push(Write { key: key.clone(), value, expect: revision.map_or(Expect::Absent, Expect::Revision) });
             let outcome = match &mut session {
                 Some(session) => session.commit(writes).await,
                 None => self.shared.store.commit(writes).await,
             };
+            latch.remember(outcome.as_ref().ok().map(|revision| (control, Some(revision.clone()))));
             match outcome {
                 Ok(_) => return Ok(answer),
                 // Whether this try is the one that got through shows when the record is read again.
@@ -169,9 +206,25 @@ impl Backend {
         Err(StoreError::Conflict { key: key.to_string(), current: None }.into())
     }
 
+    /// Puts notes where the audit log is read from: into records of their own, or, where each of those is a request, into the
+    /// control record until enough have gathered.
+    ///
+    /// Only notes that were published before leave the control record, always the same number from the oldest on, under a name
+    /// made of what they say: so a write that loses its race leaves nothing untrue behind, and nothing twice.
+    fn note(&self, state: &StateId, control: &mut Control, notes: Vec<AuditItem>, moment: &Moment) -> Vec<Write> {
+        let gather = self.shared.store.gather();
+        if gather <= 1 {
+            return notes.iter().enumerate().map(|(n, note)| note.write(&moment.write_id, n)).collect();
+        }
+        let full = control.notes.len() >= gather;
+        control.notes.extend(notes);
+        let gathered = if full { control.notes.drain(..gather).collect() } else { Vec::new() };
+        AuditItem::write_gathered(&gathered, state).into_iter().collect()
+    }
+
     /// Appends audit records that belong to no other write.
     pub(crate) async fn append_audit(&self, item: &AuditItem) -> Result<()> {
-        self.shared.store.commit(vec![item.write(&self.new_id())]).await?;
+        self.shared.store.commit(vec![item.write(&self.new_id(), 0)]).await?;
         Ok(())
     }
 }

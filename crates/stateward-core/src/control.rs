@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use stateward_store::body::Tree;
 use stateward_store::{Key, StoreError};
 
+use crate::audit::AuditItem;
 use crate::name::StateId;
 use crate::ports::Timestamp;
 use crate::version::Version;
@@ -43,6 +44,9 @@ pub struct Control {
     /// IDs of locks released lately, newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub released: VecDeque<String>,
+    /// What the audit log has to say and is not yet in records of its own, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<AuditItem>,
 }
 
 /// The current version, with all that lists and reads need of it.
@@ -72,6 +76,9 @@ pub struct Head {
     pub who: String,
     /// Where its bytes are.
     pub body: Tree,
+    /// Its instances and outputs; absent where it has no index, and in records of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Tree>,
 }
 
 /// The end of the hash chain.
@@ -171,6 +178,7 @@ impl Default for Control {
             plans: Vec::new(),
             queue: Vec::new(),
             released: VecDeque::new(),
+            notes: Vec::new(),
         }
     }
 }

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use stateward_store::Revision;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use crate::control::Control;
 use crate::name::StateId;
 
 #[derive(Debug, Default)]
@@ -15,7 +17,12 @@ pub(crate) struct Latches(Mutex<HashMap<StateId, Arc<Latch>>>);
 pub(crate) struct Latch {
     turn: Arc<tokio::sync::Mutex<()>>,
     bell: Notify,
+    /// The control record as this process last saw it. It may be old: only a compare-and-set on it proves that it is not.
+    seen: Mutex<Option<Seen>>,
 }
+
+/// A control record and its revision; none where there was no record.
+pub(crate) type Seen = (Control, Option<Revision>);
 
 impl Latches {
     /// The latch of a state; it lives for as long as somebody holds it.
@@ -31,6 +38,15 @@ impl Latches {
 impl Latch {
     pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
         self.turn.clone().lock_owned().await
+    }
+
+    /// The control record as it was last seen here.
+    pub(crate) fn recall(&self) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn remember(&self, seen: Option<Seen>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
     /// Wakes everybody who waits for this state.

@@ -80,6 +80,7 @@ mod tests {
             created: jiff::Timestamp::UNIX_EPOCH,
             who: String::new(),
             body: stateward_store::body::Tree::default(),
+            index: None,
         };
         let mut control = Control::default();
         control.head = Some(head);

@@ -24,6 +24,7 @@ const SWEEP_STEP_BLOBS: usize = 1024;
 #[derive(Clone, Default)]
 pub struct MemStore {
     state: Arc<Mutex<State>>,
+    gather: usize,
 }
 
 #[derive(Default)]
@@ -51,6 +52,11 @@ impl MemStore {
     /// Makes an empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes an empty store that asks for small records to be gathered, as engines do whose records are requests.
+    pub fn gathering(gather: usize) -> Self {
+        Self { gather, ..Self::default() }
     }
 
     /// A panic elsewhere cannot leave the state half changed: every change is checked before it begins.
@@ -170,6 +176,10 @@ impl Store for MemStore {
 
     fn session(&self, _home: &Key) -> Box<dyn Session> {
         Box::new(MemSession { store: self.clone(), held: HashSet::new() })
+    }
+
+    fn gather(&self) -> usize {
+        self.gather.max(1)
     }
 
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {

@@ -2,16 +2,13 @@
 
 use std::future::Future;
 
-use stateward_store::{Key, Listing};
-
+use super::log::Log;
 use crate::access::Caller;
-use crate::audit::{AuditItem, Deed, PREFIX};
+use crate::audit::{AuditItem, Deed};
 use crate::backend::Backend;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::name::StateId;
 use crate::view::List;
-
-const PAGE: usize = 500;
 
 impl Backend {
     /// The audit log, newest first; of one state where given, after the item that `after` names.
@@ -24,34 +21,21 @@ impl Backend {
     ) -> Result<List<AuditItem>> {
         caller.demand_admin()?;
         let limit = limit.unwrap_or(usize::MAX).max(1);
-        let mut after = after.map(|after| Key::new(format!("{PREFIX}{after}")));
+        let mut log = Log::open(self, state, after).await?;
         let mut list = List::new(Vec::new());
-        loop {
-            let entries =
-                self.store().list(&Listing { prefix: PREFIX.to_owned(), after: after.clone(), limit: PAGE }).await?;
-            let last_page = entries.len() < PAGE;
-            for entry in entries {
-                if list.items.len() == limit {
-                    list.next = after.map(|key| key.as_str()[PREFIX.len()..].to_owned());
-                    return Ok(list);
-                }
-                let item: AuditItem = serde_json::from_slice(&entry.record.value).map_err(|error| {
-                    Error::new(
-                        Kind::Corrupt,
-                        "the audit log is damaged",
-                        format!("`{}`: {error}", entry.key),
-                        "run `stateward state verify`",
-                    )
-                })?;
-                after = Some(entry.key);
-                if state.is_none() || item.state.as_ref() == state {
-                    list.items.push(item);
-                }
+        let mut last = None;
+        while let Some((place, item)) = log.next().await? {
+            if state.is_some() && item.state.as_ref() != state {
+                continue;
             }
-            if last_page {
-                return Ok(list);
+            if list.items.len() == limit {
+                list.next = last;
+                break;
             }
+            list.items.push(item);
+            last = Some(place);
         }
+        Ok(list)
     }
 
     /// Notes that somebody without a valid token was turned away.

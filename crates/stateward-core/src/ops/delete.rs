@@ -27,7 +27,7 @@ impl Backend {
                     ..AuditItem::by(caller, moment.now, Deed::Delete, Some(state))
                 };
                 control.deleted = Some(Deleted { head, at: moment.now, who: caller.name.clone() });
-                Ok(Step::Publish(Some(version), vec![audit.write(&moment.write_id)]))
+                Ok(Step::Publish(Some(version), audit.into()))
             })
             .await
         })
@@ -56,7 +56,7 @@ impl Backend {
                     ..AuditItem::by(caller, moment.now, Deed::Undelete, Some(state))
                 };
                 control.head = Some(deleted.head);
-                Ok(Step::Publish(version, vec![audit.write(&moment.write_id)]))
+                Ok(Step::Publish(version, audit.into()))
             })
             .await
         })

@@ -4,12 +4,11 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use stateward_store::Write;
 use tokio::time::{Instant, timeout_at};
 
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, Deed};
-use crate::backend::{Backend, Moment, Step};
+use crate::backend::{Backend, Beside, Moment, Step};
 use crate::control::{Control, Held, Mode};
 use crate::error::{Error, Kind, Result};
 use crate::lockinfo::{LockInfo, OPERATION_PLAN};
@@ -202,17 +201,17 @@ impl Backend {
                     detail,
                     ..AuditItem::by(caller, moment.now, deed, Some(state))
                 };
-                vec![audit.write(&moment.write_id)]
+                Beside::from(audit)
             };
-            let records = match &answer {
+            let beside = match &answer {
                 Answer::Granted { again: false, .. } => note(Deed::Lock, ask.operation.clone()),
                 Answer::Held { by, first_try: true, .. } => {
                     note(Deed::Refuse, format!("LOCK: held by {}", holder_of(by)))
                 }
                 Answer::QueueFull => return Ok(Step::Keep(answer)),
-                _ => Vec::new(),
+                _ => Beside::default(),
             };
-            Ok(Step::Publish(answer, records))
+            Ok(Step::Publish(answer, beside))
         })
         .await
     }
@@ -222,9 +221,9 @@ impl Backend {
             let was_held = control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
             if !locks::abandon(control, id, attempt) {
                 // Its commit may still be on its way: this write comes in between, so that it loses and is seen.
-                return Ok(Step::Publish((), Vec::new()));
+                return Ok(Step::Publish((), Beside::default()));
             }
-            let mut records = Vec::new();
+            let mut beside = Beside::default();
             if was_held {
                 let detail = "the client was gone before it got the lock".to_owned();
                 let audit = AuditItem {
@@ -232,9 +231,9 @@ impl Backend {
                     detail,
                     ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
                 };
-                records.push(audit.write(&moment.write_id));
+                beside.notes.push(audit);
             }
-            Ok(Step::Publish((), records))
+            Ok(Step::Publish((), beside))
         })
         .await?;
         self.latch(state).ring();
@@ -259,7 +258,10 @@ impl Backend {
             }
             let info = LockInfo::parse(raw)
                 .map_err(|why| Error::new(Kind::Invalid, "the lock was not released", why, "send the lock information that LOCK was sent"))?;
-            let (control, _) = self.control(state).await?;
+            let mut control = self.glance(state).await?;
+            if control.held(&info.id).is_none() {
+                control = self.control(state).await?.0;
+            }
             let held = control.held(&info.id);
             // Who holds a lock shows in every 423, so knowing its ID proves nothing.
             let forced = held.is_some_and(|(_, held)| {
@@ -311,17 +313,12 @@ impl Backend {
                     Released::Before if control.queue.len() == before => {
                         Ok(Step::Keep(Unlocked { released: Vec::new() }))
                     }
-                    Released::Before => Ok(Step::Publish(Unlocked { released: Vec::new() }, Vec::new())),
+                    Released::Before => Ok(Step::Publish(Unlocked { released: Vec::new() }, Beside::default())),
                     Released::Now(released) => {
-                        let records = released
-                            .iter()
-                            .enumerate()
-                            .map(|(n, held)| release_note(caller, state, held, forced, moment, n))
-                            .collect();
-                        Ok(Step::Publish(
-                            Unlocked { released: released.into_iter().map(|held| held.id).collect() },
-                            records,
-                        ))
+                        let notes = released.iter().map(|held| release_note(caller, state, held, forced, moment));
+                        let beside = Beside { notes: notes.collect(), ..Beside::default() };
+                        let released = released.into_iter().map(|held| held.id).collect();
+                        Ok(Step::Publish(Unlocked { released }, beside))
                     }
                 }
             })
@@ -331,17 +328,11 @@ impl Backend {
     }
 }
 
-fn release_note(caller: &Caller, state: &StateId, held: &Held, forced: bool, moment: &Moment, n: usize) -> Write {
+fn release_note(caller: &Caller, state: &StateId, held: &Held, forced: bool, moment: &Moment) -> AuditItem {
     let deed = if forced { Deed::ForceUnlock } else { Deed::Unlock };
     let detail = if forced { format!("taken from {}", held.who) } else { String::new() };
     let who = if forced { caller.name.clone() } else { held.who.clone() };
-    let audit = AuditItem {
-        who,
-        lock_id: Some(held.id.clone()),
-        detail,
-        ..AuditItem::by(caller, moment.now, deed, Some(state))
-    };
-    audit.write(&format!("{}-{n}", moment.write_id))
+    AuditItem { who, lock_id: Some(held.id.clone()), detail, ..AuditItem::by(caller, moment.now, deed, Some(state)) }
 }
 
 fn holder_of(raw: &str) -> String {

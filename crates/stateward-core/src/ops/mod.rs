@@ -7,6 +7,7 @@ mod diff;
 mod history;
 mod list;
 mod lock;
+mod log;
 mod prune;
 mod read;
 mod restore;

@@ -60,7 +60,7 @@ impl Backend {
                 version: Some(record.facts.version.to_string()),
                 ..AuditItem::by(caller, self.now(), Deed::Prune, Some(state))
             };
-            match self.store().commit(vec![audit.write(&id), write]).await {
+            match self.store().commit(vec![audit.write(&id, 0), write]).await {
                 Ok(_) => let_go += 1,
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -126,14 +126,14 @@ impl Backend {
 
 /// Goes through all states in order of their names.
 #[derive(Default)]
-struct States {
+pub(super) struct States {
     page: std::vec::IntoIter<Entry>,
     after: Option<Key>,
     last_page: bool,
 }
 
 impl States {
-    async fn next(&mut self, backend: &Backend) -> Result<Option<(StateId, Control)>> {
+    pub(super) async fn next(&mut self, backend: &Backend) -> Result<Option<(StateId, Control)>> {
         loop {
             for entry in self.page.by_ref() {
                 if let Some(state) = Control::state_of(&entry.key) {

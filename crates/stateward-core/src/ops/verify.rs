@@ -242,7 +242,7 @@ impl Backend {
             let entries = self.store().list(&Listing { prefix: PREFIX.to_owned(), after, limit: PAGE }).await?;
             let last_page = entries.len() < PAGE;
             for entry in &entries {
-                if serde_json::from_slice::<AuditItem>(&entry.record.value).is_err() {
+                if AuditItem::read(&entry.record.value).is_err() {
                     verified
                         .findings
                         .push(Finding { what: entry.key.to_string(), why: "it is no audit record".to_owned() });

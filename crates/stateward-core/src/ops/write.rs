@@ -9,7 +9,7 @@ use stateward_store::{Expect, Write};
 use super::BodyStream;
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, Deed};
-use crate::backend::{Backend, Moment, Step};
+use crate::backend::{Backend, Beside, Moment, Step};
 use crate::control::{Control, Head, Held, Tail};
 use crate::error::{Error, Kind, Result};
 use crate::index::{self, OUTPUT_PREFIX};
@@ -76,10 +76,14 @@ impl Backend {
     async fn try_write(&self, caller: &Caller, state: &StateId, post: Post) -> Result<Written> {
         let early = match caller.demand(&[Right::Write], state) {
             Ok(()) => {
-                let (control, _) = self.control(state).await?;
-                locks::may_write(&control, post.lock_id.as_deref())
-                    .map(|held| held.map(|held| held.fence))
-                    .map_err(refused)
+                let fence = |control: &Control| {
+                    locks::may_write(control, post.lock_id.as_deref()).map(|held| held.map(|held| held.fence))
+                };
+                match fence(&self.glance(state).await?) {
+                    Ok(fence) => Ok(fence),
+                    // What was seen last may be old.
+                    Err(_) => fence(&self.control(state).await?.0).map_err(refused),
+                }
             }
             Err(error) => Err(error),
         };
@@ -168,8 +172,8 @@ impl Backend {
                     return Ok(Step::Keep(None));
                 }
                 let author = Author { caller, held: held.as_ref(), terms };
-                let (version, writes) = author.new_head(state, control, &body, &base.changes, moment);
-                Ok(Step::Publish(Some(Written { version, serial: body.summary.serial, changed: true }), writes))
+                let (version, beside) = author.new_head(state, control, &body, &base.changes, moment);
+                Ok(Step::Publish(Some(Written { version, serial: body.summary.serial, changed: true }), beside))
             };
             if let Some(written) = self.update(state, Some(&mut session), step).await? {
                 return Ok(written);
@@ -179,11 +183,14 @@ impl Backend {
 
     /// Counts the changes against the present head.
     async fn base(&self, state: &StateId, body: &Taken) -> Result<Base> {
-        let (control, _) = self.control(state).await?;
-        let Some(head) = &control.head else {
+        let Some(head) = self.glance(state).await?.head else {
             return Ok(Base { version: None, changes: count(&[], &body.entries) });
         };
-        let index = if body.summary.opaque { None } else { self.record(&head.record).await?.index };
+        let index = match head.index {
+            _ if body.summary.opaque || head.opaque => None,
+            Some(index) => Some(index),
+            None => self.record(&head.record).await?.index,
+        };
         let changes = match index {
             Some(index) => self.count_since(&index, &body.entries).await?,
             None => Changes::default(),
@@ -235,7 +242,7 @@ impl Author<'_> {
         body: &Taken,
         changes: &Changes,
         moment: &Moment,
-    ) -> (Version, Vec<Write>) {
+    ) -> (Version, Beside) {
         let version = Version(control.tail.as_ref().map_or(0, |tail| tail.version.0) + 1);
         let facts = self.facts(state, version, control, body, changes, moment);
         let key = VersionRecord::key(state, version, &moment.write_id);
@@ -257,6 +264,7 @@ impl Author<'_> {
             created: facts.created,
             who: facts.who.clone(),
             body: body.tree.clone(),
+            index: body.index.clone(),
         };
         let audit = AuditItem {
             who: facts.who.clone(),
@@ -273,7 +281,8 @@ impl Author<'_> {
         if let Some(held) = control.lock.as_mut().filter(|_| self.held.is_some()) {
             held.last_seen = moment.now;
         }
-        (version, vec![Write { key, value: Some(record.encode()), expect: Expect::Any }, audit.write(&moment.write_id)])
+        let records = vec![Write { key, value: Some(record.encode()), expect: Expect::Any }];
+        (version, Beside { records, notes: vec![audit] })
     }
 
     fn facts(

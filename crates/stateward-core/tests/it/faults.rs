@@ -74,10 +74,10 @@ async fn a_fault_at_every_single_operation() {
     let counting = FaultStore::new(Arc::new(MemStore::default()), FaultPlan::none());
     script(Arc::new(counting.clone()), &mut Vec::new()).await.unwrap();
     let operations = counting.ops();
-    assert!(operations > 30, "{operations}");
+    assert!(operations > 20, "{operations}");
     for operation in 1..=operations {
         for fault in [Fault::Before, Fault::After, Fault::Duplicate, Fault::Delay(Duration::from_secs(3))] {
-            let inner = Arc::new(MemStore::default());
+            let inner = Arc::new(MemStore::gathering(usize::from(operation % 2 == 0) * 2));
             let faulty = FaultStore::new(inner.clone(), FaultPlan::at(operation, fault));
             let mut acknowledged = Vec::new();
             let what = format!("{fault:?} at {operation}");

@@ -4,6 +4,7 @@
 mod access;
 mod bench;
 mod faults;
+mod gathering;
 mod history;
 mod locks;
 mod regressions;
