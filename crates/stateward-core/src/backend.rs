@@ -12,6 +12,7 @@ use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::latch::{Latch, Latches};
 use crate::name::StateId;
+use crate::outside::{Look, Outside};
 use crate::ports::{Clock, Entropy, Timestamp, random_id};
 use crate::settings::Settings;
 
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
+    pub(crate) outside: Outside,
     pub(crate) latches: Latches,
     /// What is being tidied up behind clients that are gone.
     pub(crate) leaving: Mutex<JoinSet<()>>,
@@ -79,6 +81,17 @@ impl Backend {
         entropy: Arc<dyn Entropy>,
         settings: Settings,
     ) -> Result<Self> {
+        Self::open_shared(store, clock, entropy, settings, Outside::default()).await
+    }
+
+    /// The same, where others have places for these states too.
+    pub async fn open_shared(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+        outside: Outside,
+    ) -> Result<Self> {
         let key = store_key(&*store, &*entropy).await?;
         let shared = Shared {
             sealer: Sealer::new(&key),
@@ -87,6 +100,7 @@ impl Backend {
             clock,
             entropy,
             settings,
+            outside,
             latches: Latches::default(),
             leaving: Mutex::default(),
         };
@@ -176,6 +190,11 @@ impl Backend {
             };
             if let Some(mine) = tried.iter().position(|(id, _)| control.has_write(id)) {
                 return Ok(tried.swap_remove(mine).1);
+            }
+            if let (Some(head), Some(Look::Version(version, mark))) = (&mut control.head, latch.looked())
+                && head.version == version
+            {
+                head.mark = Some(mark.as_str().to_owned());
             }
             let moment = Moment { now: self.now(), write_id: self.new_id() };
             let (answer, beside) = match step(&mut control, &moment) {

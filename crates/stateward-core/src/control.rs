@@ -76,6 +76,9 @@ pub struct Head {
     pub who: String,
     /// Where its bytes are.
     pub body: Tree,
+    /// Which bytes of the outside place are this version, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// Its instances and outputs; absent where it has no index, and in records of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Tree>,

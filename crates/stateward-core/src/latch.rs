@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::control::Control;
 use crate::name::StateId;
+use crate::outside::Look;
 
 #[derive(Debug, Default)]
 pub(crate) struct Latches(Mutex<HashMap<StateId, Arc<Latch>>>);
@@ -19,6 +20,10 @@ pub(crate) struct Latch {
     bell: Notify,
     /// The control record as this process last saw it. It may be old: only a compare-and-set on it proves that it is not.
     seen: Mutex<Option<Seen>>,
+    /// What was last seen outside.
+    look: Mutex<Option<Look>>,
+    /// Held by the one request that looks at the store for all that wait here.
+    looker: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A control record and its revision; none where there was no record.
@@ -47,6 +52,20 @@ impl Latch {
 
     pub(crate) fn remember(&self, seen: Option<Seen>) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    /// The right to look at the store for all that wait here, unless somebody has it.
+    pub(crate) fn looker(&self) -> Option<OwnedMutexGuard<()>> {
+        self.looker.clone().try_lock_owned().ok()
+    }
+
+    /// What was last seen outside.
+    pub(crate) fn looked(&self) -> Option<Look> {
+        self.look.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note_look(&self, look: Option<Look>) {
+        *self.look.lock().unwrap_or_else(PoisonError::into_inner) = look;
     }
 
     /// Wakes everybody who waits for this state.

@@ -16,6 +16,7 @@ pub mod lockinfo;
 pub mod locks;
 mod name;
 mod ops;
+mod outside;
 mod ports;
 pub mod publish;
 mod settings;
@@ -32,6 +33,7 @@ pub use name::{NameError, StateId, StateName, Workspace};
 pub use ops::{
     BodyStream, Content, Grant, LockRequest, Post, Pruned, PushOutcome, StatesQuery, Unlocked, VerifyProgress, Written,
 };
+pub use outside::Outside;
 pub use ports::{Clock, Entropy, Timestamp};
 pub use settings::{ForceUnlock, Limits, PlanLocks, Retention, Settings};
 pub use version::Version;

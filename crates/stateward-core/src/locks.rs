@@ -94,6 +94,18 @@ pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize
         control.lock = Some(held(ask, fence, now));
         return Answer::Granted { fence, again: false };
     };
+    queue_up(control, ask, by, ahead, queue_max, now)
+}
+
+/// Decides a LOCK request while somebody who does not come through here holds the lock outside: it waits its turn.
+pub fn lock_behind(control: &mut Control, ask: &Ask, outsider: &str, queue_max: usize, now: Timestamp) -> Answer {
+    let ahead =
+        control.queue.iter().take_while(|ticket| ticket.id != ask.id).filter(|ticket| ticket.counts(now)).count();
+    queue_up(control, ask, outsider.to_owned(), ahead, queue_max, now)
+}
+
+fn queue_up(control: &mut Control, ask: &Ask, by: String, ahead: usize, queue_max: usize, now: Timestamp) -> Answer {
+    let place = control.queue.iter().position(|ticket| ticket.id == ask.id);
     match place {
         Some(place) => control.queue[place].ask_again(ask, now),
         None if control.queue.len() < queue_max => control.queue.push(Ticket::new(ask, now)),

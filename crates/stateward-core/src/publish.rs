@@ -80,6 +80,7 @@ mod tests {
             created: jiff::Timestamp::UNIX_EPOCH,
             who: String::new(),
             body: stateward_store::body::Tree::default(),
+            mark: None,
             index: None,
         };
         let mut control = Control::default();

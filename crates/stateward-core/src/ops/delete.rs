@@ -4,7 +4,7 @@ use super::write::refused;
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Step};
-use crate::control::Deleted;
+use crate::control::{Deleted, Head};
 use crate::error::{Error, Kind, Result};
 use crate::locks;
 use crate::name::StateId;
@@ -16,7 +16,20 @@ impl Backend {
     pub async fn delete(&self, caller: &Caller, state: &StateId, lock_id: Option<&str>) -> Result<Option<Version>> {
         self.audited(caller, state, "DELETE", async {
             caller.demand(&[Right::Delete], state)?;
-            self.update(state, None, |control, moment| {
+            match lock_id {
+                Some(_) => self.try_delete(caller, state, lock_id).await,
+                None => {
+                    self.alone_outside(caller, state, "delete", Box::pin(self.try_delete(caller, state, None))).await
+                }
+            }
+        })
+        .await
+    }
+
+    async fn try_delete(&self, caller: &Caller, state: &StateId, lock_id: Option<&str>) -> Result<Option<Version>> {
+        let before = self.place_before(state).await?;
+        let deleted = self
+            .update(state, None, |control, moment| {
                 locks::may_write(control, lock_id).map_err(refused)?;
                 let Some(head) = control.head.take() else { return Ok(Step::Keep(None)) };
                 let version = head.version;
@@ -29,9 +42,9 @@ impl Backend {
                 control.deleted = Some(Deleted { head, at: moment.now, who: caller.name.clone() });
                 Ok(Step::Publish(Some(version), audit.into()))
             })
-            .await
-        })
-        .await
+            .await?;
+        self.follow_outside(state, before).await?;
+        Ok(deleted)
     }
 
     /// Brings a deleted state back as it was.
@@ -39,7 +52,15 @@ impl Backend {
         self.audited(caller, state, "undelete", async {
             caller.demand(&[Right::Delete], state)?;
             self.known(state).await?;
-            self.update(state, None, |control, moment| {
+            self.alone_outside(caller, state, "undelete", Box::pin(self.try_undelete(caller, state))).await
+        })
+        .await
+    }
+
+    async fn try_undelete(&self, caller: &Caller, state: &StateId) -> Result<Version> {
+        let before = self.place_before(state).await?;
+        let version = self
+            .update(state, None, |control, moment| {
                 locks::may_write(control, None).map_err(refused)?;
                 let Some(deleted) = control.deleted.take() else {
                     return Err(Error::new(
@@ -55,11 +76,11 @@ impl Backend {
                     serial: Some(deleted.head.serial),
                     ..AuditItem::by(caller, moment.now, Deed::Undelete, Some(state))
                 };
-                control.head = Some(deleted.head);
+                control.head = Some(Head { mark: None, ..deleted.head });
                 Ok(Step::Publish(version, audit.into()))
             })
-            .await
-        })
-        .await
+            .await?;
+        self.follow_outside(state, before).await?;
+        Ok(version)
     }
 }

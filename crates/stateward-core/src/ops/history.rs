@@ -129,7 +129,15 @@ impl Backend {
 
     /// The control record of a state that exists or once did.
     pub(crate) async fn known(&self, state: &StateId) -> Result<Control> {
-        let (control, _) = self.control(state).await?;
+        let control = match self.present(state).await {
+            Ok(present) => present.control,
+            // What stands outside may be no state at all: the history is what helps then.
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::warn!(%state, %error, "shown as it was last known here");
+                self.control(state).await?.0
+            }
+            Err(error) => return Err(error),
+        };
         if control.tail.is_some() {
             return Ok(control);
         }

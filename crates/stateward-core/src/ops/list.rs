@@ -6,7 +6,9 @@ use crate::access::{Caller, Right};
 use crate::backend::Backend;
 use crate::control::{Control, Head, Held, Mode};
 use crate::error::Result;
+use crate::lockinfo::LockInfo;
 use crate::name::StateId;
+use crate::outside::{spot, state_at};
 use crate::ports::Timestamp;
 use crate::view::{List, LockItem, StateItem};
 
@@ -30,6 +32,9 @@ pub struct StatesQuery {
 impl Backend {
     /// The states that the caller may know of, in order of their names.
     pub async fn states(&self, caller: &Caller, query: &StatesQuery) -> Result<List<StateItem>> {
+        if query.after.is_none() {
+            self.catch_up_all().await?;
+        }
         let limit = query.limit.unwrap_or(usize::MAX).max(1);
         let item = |state: StateId, control: Control| -> Option<StateItem> {
             let deleted = control.deleted.filter(|_| query.deleted);
@@ -49,9 +54,23 @@ impl Backend {
         if let Some(state) = state {
             caller.demand(&ANY, state)?;
             let (control, _) = self.control(state).await?;
-            return Ok(List::new(lock_items(state, &control, now)));
+            let mut items = lock_items(state, &control, now);
+            if let Some(place) = self.shared.outside.locks.as_ref().filter(|_| control.lock.is_none()) {
+                let holder = place.holder(&spot(state)).await?;
+                items.extend(holder.map(|info| outsider_item(state, &info, now)));
+            }
+            return Ok(List::new(items));
         }
-        self.scan(caller, "", None, usize::MAX, |state, control| lock_items(&state, &control, now)).await
+        let mut list =
+            self.scan(caller, "", None, usize::MAX, |state, control| lock_items(&state, &control, now)).await?;
+        if let Some(place) = &self.shared.outside.locks {
+            let outsiders = place.holders().await?.into_iter().filter_map(|(at, info)| Some((state_at(&at)?, info)));
+            let seen = outsiders.filter(|(state, _)| ANY.iter().any(|right| caller.may(*right, state)));
+            let items: Vec<LockItem> = seen.map(|(state, info)| outsider_item(&state, &info, now)).collect();
+            let ours: Vec<String> = list.items.iter().map(|item| item.id.clone()).collect();
+            list.items.extend(items.into_iter().filter(|item| !ours.contains(&item.id)));
+        }
+        Ok(list)
     }
 
     /// Goes through the control records in order, and collects what `pick` makes of them.
@@ -136,6 +155,30 @@ fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestam
         queue,
         addresses: Vec::new(),
         advice: advice(mode, seconds(held.last_seen)),
+    }
+}
+
+/// A lock that was taken outside, by a program that does not come through here.
+fn outsider_item(state: &StateId, info: &[u8], now: Timestamp) -> LockItem {
+    let info = LockInfo::parse(info).unwrap_or_default();
+    let created = info.created.parse().unwrap_or(now);
+    LockItem {
+        state: state.name.clone(),
+        workspace: state.workspace.clone(),
+        mode: "whole".to_owned(),
+        id: info.id,
+        who: info.who,
+        operation: info.operation,
+        created,
+        age_s: u64::try_from(now.duration_since(created).as_secs()).unwrap_or(0),
+        last_seen: created,
+        fence: 0,
+        queue: 0,
+        addresses: Vec::new(),
+        advice:
+            "held outside, by Terraform itself: wait for it, or ask its holder; if that run is dead, `stateward lock \
+                 release NAME --id ID`"
+                .to_owned(),
     }
 }
 

@@ -60,6 +60,19 @@ pub struct Unlocked {
     pub released: Vec<String>,
 }
 
+/// How far a request got with the lock outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reach {
+    /// There is none, or it does not matter.
+    NotNeeded,
+    /// It was not asked for: the lock here would not be granted.
+    NotYet,
+    /// It is ours.
+    Taken,
+    /// Somebody else holds it; this is their lock information.
+    Held(String),
+}
+
 /// Stands for a client on its connection: gone when dropped.
 #[derive(Debug)]
 struct Presence {
@@ -68,6 +81,8 @@ struct Presence {
     id: String,
     attempt: String,
     gone_matters: bool,
+    /// The lock information, once the lock outside may have been taken with it.
+    reached_outside: Option<String>,
 }
 
 impl Presence {
@@ -84,10 +99,11 @@ impl Drop for Presence {
         }
         let (backend, state) = (self.backend.clone(), self.state.clone());
         let (id, attempt) = (std::mem::take(&mut self.id), std::mem::take(&mut self.attempt));
+        let outside = self.reached_outside.take();
         let mut leaving = self.backend.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         while leaving.try_join_next().is_some() {}
         let tidy_up = async move {
-            if let Err(error) = backend.abandon(&state, &id, &attempt).await {
+            if let Err(error) = backend.abandon(&state, &id, &attempt, outside.as_deref()).await {
                 tracing::warn!(%error, "the place of a client that is gone could not be given up; it lapses");
             }
         };
@@ -109,6 +125,7 @@ impl Backend {
             id: ask.id.clone(),
             attempt: ask.attempt.clone(),
             gone_matters: true,
+            reached_outside: None,
         };
         let wait = request.wait.unwrap_or(self.settings().lock_wait).min(self.settings().limits.wait);
         self.wait_for(caller, state, ask, Instant::now() + wait, presence).await
@@ -148,7 +165,8 @@ impl Backend {
     ) -> Result<Grant> {
         loop {
             ask.waiting = deadline > Instant::now();
-            match self.try_lock(caller, state, &ask).await? {
+            let (answer, outsider) = self.try_lock(caller, state, &ask, &mut presence).await?;
+            match answer {
                 Answer::Granted { fence, again } => return Ok(Grant { fence, again, mode: ask.mode, presence }),
                 Answer::QueueFull => {
                     presence.stay();
@@ -160,6 +178,10 @@ impl Backend {
                     presence.stay();
                     return Err(held_by(state, &by, ahead));
                 }
+                // Nothing here tells when a lock outside is given back.
+                Answer::Held { .. } if outsider => {
+                    tokio::time::sleep_until(deadline.min(Instant::now() + HEARTBEAT)).await;
+                }
                 Answer::Held { .. } => self.rest(state, &ask, deadline).await?,
             }
         }
@@ -169,12 +191,18 @@ impl Backend {
     async fn rest(&self, state: &StateId, ask: &Ask, deadline: Instant) -> Result<()> {
         let latch = self.latch(state);
         let until = deadline.min(Instant::now() + HEARTBEAT);
+        // One of those who wait here looks for all of them.
+        let mut looker = None;
         while Instant::now() < until {
+            looker = looker.or_else(|| latch.looker());
             let bell = latch.bell();
             tokio::pin!(bell);
             bell.as_mut().enable();
             // The bell rings for everybody who waits: look first, so that only who comes next writes.
-            let (mut control, _) = self.control(state).await?;
+            let mut control = match looker {
+                Some(_) => self.control(state).await?.0,
+                None => self.glance(state).await?,
+            };
             let limits = &self.settings().limits;
             if let Answer::Granted { .. } = locks::lock(&mut control, ask, limits.queue, limits.plan_locks, self.now())
             {
@@ -186,13 +214,60 @@ impl Backend {
         Ok(())
     }
 
-    async fn try_lock(&self, caller: &Caller, state: &StateId, ask: &Ask) -> Result<Answer> {
+    /// Asks for the lock here, and for the one outside where it would be granted. True with the answer where somebody holds the one
+    /// outside.
+    async fn try_lock(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        ask: &Ask,
+        presence: &mut Presence,
+    ) -> Result<(Answer, bool)> {
+        loop {
+            let reach = self.reach_outside(state, ask, presence).await?;
+            let answer = self.ask_here(caller, state, ask, &reach).await;
+            if reach == Reach::Taken && !matches!(answer, Ok(Some(Answer::Granted { .. }))) {
+                self.unlock_outside(state, &ask.id, &ask.raw).await?;
+                presence.reached_outside = None;
+            }
+            if let Some(answer) = answer? {
+                return Ok((answer, matches!(reach, Reach::Held(_))));
+            }
+        }
+    }
+
+    /// Takes the lock outside, if the one here would be granted as far as this process knows.
+    async fn reach_outside(&self, state: &StateId, ask: &Ask, presence: &mut Presence) -> Result<Reach> {
+        if self.shared.outside.locks.is_none() || ask.mode == Mode::Plan {
+            return Ok(Reach::NotNeeded);
+        }
+        let limits = &self.settings().limits;
+        let mut control = self.glance(state).await?;
+        let answer = locks::lock(&mut control, ask, limits.queue, limits.plan_locks, self.now());
+        if !matches!(answer, Answer::Granted { again: false, .. }) {
+            return Ok(Reach::NotYet);
+        }
+        presence.reached_outside = Some(ask.raw.clone());
+        let holder = self.lock_outside(state, &ask.id, &ask.raw).await?;
+        Ok(holder.map_or(Reach::Taken, Reach::Held))
+    }
+
+    /// Decides on the control record. Nothing where the lock would be granted, and the one outside was not asked for yet.
+    async fn ask_here(&self, caller: &Caller, state: &StateId, ask: &Ask, reach: &Reach) -> Result<Option<Answer>> {
         let limits = &self.settings().limits;
         self.update(state, None, |control, moment| {
             let before = control.lock_bytes();
-            let answer = locks::lock(control, ask, limits.queue, limits.plan_locks, moment.now);
+            let answer = match reach {
+                Reach::Held(outsider) if control.lock.is_none() => {
+                    locks::lock_behind(control, ask, outsider, limits.queue, moment.now)
+                }
+                _ => locks::lock(control, ask, limits.queue, limits.plan_locks, moment.now),
+            };
+            if *reach == Reach::NotYet && matches!(answer, Answer::Granted { again: false, .. }) {
+                return Ok(Step::Keep(None));
+            }
             if control.lock_bytes() > before.max(LOCK_BYTES_MAX) {
-                return Ok(Step::Keep(Answer::QueueFull));
+                return Ok(Step::Keep(Some(Answer::QueueFull)));
             }
             let note = |deed, detail: String| {
                 let audit = AuditItem {
@@ -208,34 +283,38 @@ impl Backend {
                 Answer::Held { by, first_try: true, .. } => {
                     note(Deed::Refuse, format!("LOCK: held by {}", holder_of(by)))
                 }
-                Answer::QueueFull => return Ok(Step::Keep(answer)),
+                Answer::QueueFull => return Ok(Step::Keep(Some(answer))),
                 _ => Beside::default(),
             };
-            Ok(Step::Publish(answer, beside))
+            Ok(Step::Publish(Some(answer), beside))
         })
         .await
     }
 
-    async fn abandon(&self, state: &StateId, id: &str, attempt: &str) -> Result<()> {
-        self.update(state, None, |control, moment| {
-            let was_held = control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
-            if !locks::abandon(control, id, attempt) {
-                // Its commit may still be on its way: this write comes in between, so that it loses and is seen.
-                return Ok(Step::Publish((), Beside::default()));
-            }
-            let mut beside = Beside::default();
-            if was_held {
-                let detail = "the client was gone before it got the lock".to_owned();
-                let audit = AuditItem {
-                    lock_id: Some(id.to_owned()),
-                    detail,
-                    ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
-                };
-                beside.notes.push(audit);
-            }
-            Ok(Step::Publish((), beside))
-        })
-        .await?;
+    async fn abandon(&self, state: &StateId, id: &str, attempt: &str, outside: Option<&str>) -> Result<()> {
+        let holds = self
+            .update(state, None, |control, moment| {
+                let was_held = control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
+                if !locks::abandon(control, id, attempt) {
+                    // Its commit may still be on its way: this write comes in between, so that it loses and is seen.
+                    return Ok(Step::Publish(control.held(id).is_some(), Beside::default()));
+                }
+                let mut beside = Beside::default();
+                if was_held {
+                    let detail = "the client was gone before it got the lock".to_owned();
+                    let audit = AuditItem {
+                        lock_id: Some(id.to_owned()),
+                        detail,
+                        ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
+                    };
+                    beside.notes.push(audit);
+                }
+                Ok(Step::Publish(false, beside))
+            })
+            .await?;
+        if let Some(raw) = outside.filter(|_| !holds) {
+            self.unlock_outside(state, id, raw).await?;
+        }
         self.latch(state).ring();
         Ok(())
     }
@@ -254,7 +333,7 @@ impl Backend {
                     ));
                 }
                 caller.demand(&[Right::ForceUnlock], state)?;
-                return self.release_lock(caller, state, Release::Whatever, true).await;
+                return self.break_lock(caller, state, None).await;
             }
             let info = LockInfo::parse(raw)
                 .map_err(|why| Error::new(Kind::Invalid, "the lock was not released", why, "send the lock information that LOCK was sent"))?;
@@ -273,7 +352,12 @@ impl Backend {
                 _ => &[Right::Lock],
             };
             caller.demand(rights, state)?;
-            self.release_lock(caller, state, Release::Id(&info.id), forced).await
+            let outcome = self.release_lock(caller, state, Release::Id(&info.id), forced).await?;
+            if outcome.released.is_empty() {
+                // A repeated request: the first may not have got as far as the lock outside.
+                self.unlock_outside(state, &info.id, &String::from_utf8_lossy(raw)).await?;
+            }
+            Ok(outcome)
         })
         .await
     }
@@ -282,7 +366,7 @@ impl Backend {
     pub async fn release(&self, caller: &Caller, state: &StateId, id: Option<&str>) -> Result<Unlocked> {
         self.audited(caller, state, "lock release", async {
             caller.demand(&[Right::ForceUnlock], state)?;
-            let outcome = self.release_lock(caller, state, id.map_or(Release::Whatever, Release::Id), true).await?;
+            let outcome = self.break_lock(caller, state, id).await?;
             if outcome.released.is_empty() {
                 let why =
                     id.map_or_else(|| "it is not locked".to_owned(), |id| format!("no lock `{id}` is held on it"));
@@ -298,6 +382,25 @@ impl Backend {
         .await
     }
 
+    /// Breaks the lock with this ID, or whatever is held, here or outside.
+    async fn break_lock(&self, caller: &Caller, state: &StateId, id: Option<&str>) -> Result<Unlocked> {
+        let outcome = self.release_lock(caller, state, id.map_or(Release::Whatever, Release::Id), true).await;
+        let nothing_here = match &outcome {
+            Ok(unlocked) => unlocked.released.is_empty(),
+            Err(_) => false,
+        };
+        if nothing_here && let Some(info) = self.break_outside(state, id).await? {
+            let audit = AuditItem {
+                lock_id: Some(info.id.clone()),
+                detail: format!("taken from {}, who held it outside", info.who),
+                ..AuditItem::by(caller, self.now(), Deed::ForceUnlock, Some(state))
+            };
+            self.append_audit(&audit).await?;
+            return Ok(Unlocked { released: vec![info.id] });
+        }
+        outcome
+    }
+
     async fn release_lock(
         &self,
         caller: &Caller,
@@ -305,24 +408,29 @@ impl Backend {
         release: Release<'_>,
         forced: bool,
     ) -> Result<Unlocked> {
-        let unlocked = self
+        let (unlocked, whole) = self
             .update(state, None, |control: &mut Control, moment: &Moment| {
                 let before = control.queue.len();
+                let whole = control.lock.clone();
                 match locks::unlock(control, release) {
                     Released::Other(held) => Err(not_the_holder(&held)),
                     Released::Before if control.queue.len() == before => {
-                        Ok(Step::Keep(Unlocked { released: Vec::new() }))
+                        Ok(Step::Keep((Unlocked { released: Vec::new() }, None)))
                     }
-                    Released::Before => Ok(Step::Publish(Unlocked { released: Vec::new() }, Beside::default())),
+                    Released::Before => Ok(Step::Publish((Unlocked { released: Vec::new() }, None), Beside::default())),
                     Released::Now(released) => {
                         let notes = released.iter().map(|held| release_note(caller, state, held, forced, moment));
                         let beside = Beside { notes: notes.collect(), ..Beside::default() };
                         let released = released.into_iter().map(|held| held.id).collect();
-                        Ok(Step::Publish(Unlocked { released }, beside))
+                        let whole = whole.filter(|_| control.lock.is_none());
+                        Ok(Step::Publish((Unlocked { released }, whole), beside))
                     }
                 }
             })
             .await?;
+        if let Some(held) = whole {
+            self.unlock_outside(state, &held.id, &held.raw).await?;
+        }
         self.latch(state).ring();
         Ok(unlocked)
     }
@@ -339,7 +447,7 @@ fn holder_of(raw: &str) -> String {
     LockInfo::parse(raw.as_bytes()).map(|info| info.who).unwrap_or_default()
 }
 
-fn held_by(state: &StateId, raw: &str, ahead: usize) -> Error {
+pub(super) fn held_by(state: &StateId, raw: &str, ahead: usize) -> Error {
     let info = LockInfo::parse(raw.as_bytes()).unwrap_or_default();
     let holder = if info.who.is_empty() { "somebody".to_owned() } else { info.who };
     let queue = if ahead > 0 { format!("; {ahead} wait before you") } else { String::new() };

@@ -8,6 +8,7 @@ mod history;
 mod list;
 mod lock;
 mod log;
+mod outside;
 mod prune;
 mod read;
 mod restore;

@@ -1,8 +1,8 @@
 //! Reading a state.
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use stateward_store::StoreError;
 use stateward_store::body::{self, Tree};
 
@@ -35,15 +35,18 @@ impl Backend {
     pub async fn read(&self, caller: &Caller, state: &StateId) -> Result<Option<Content>> {
         self.audited(caller, state, "GET", async {
             caller.demand(&[Right::Read], state)?;
-            let (control, _) = self.control(state).await?;
-            Ok(control.head.map(|head| Content {
+            let present = self.present(state).await?;
+            Ok(present.control.head.map(|head| Content {
                 version: head.version,
                 serial: head.serial,
                 lineage: head.lineage,
                 size: head.size,
                 md5: head.md5,
                 sha256: head.sha256,
-                bytes: self.stream(&head.body),
+                bytes: match present.bytes {
+                    Some(incoming) => incoming.bytes.map_err(Error::from).boxed(),
+                    None => self.stream(&head.body),
+                },
             }))
         })
         .await
@@ -67,8 +70,7 @@ impl Backend {
     pub async fn read_outputs(&self, caller: &Caller, state: &StateId) -> Result<Option<Bytes>> {
         self.audited(caller, state, "GET outputs", async {
             caller.demand(&[Right::Outputs, Right::Read], state)?;
-            let (control, _) = self.control(state).await?;
-            let Some(head) = control.head else { return Ok(None) };
+            let Some(head) = self.present(state).await?.control.head else { return Ok(None) };
             if head.opaque {
                 return Err(opaque(
                     "its outputs cannot be shown alone",

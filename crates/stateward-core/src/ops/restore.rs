@@ -21,13 +21,16 @@ impl Backend {
     /// Makes an old version the current one again, under the next serial and the same lineage. With `only`, just these instances,
     /// resources, modules or outputs become what they were; that holds both versions in memory.
     pub async fn restore(&self, caller: &Caller, state: &StateId, version: Version, only: &[String]) -> Result<Stored> {
-        self.audited(caller, state, "restore", self.try_restore(caller, state, version, only)).await
+        self.audited(caller, state, "restore", async {
+            caller.demand(&[Right::Write], state)?;
+            self.alone_outside(caller, state, "restore", Box::pin(self.try_restore(caller, state, version, only))).await
+        })
+        .await
     }
 
     async fn try_restore(&self, caller: &Caller, state: &StateId, version: Version, only: &[String]) -> Result<Stored> {
-        caller.demand(&[Right::Write], state)?;
         let old = self.find_version(state, version).await?;
-        let (control, _) = self.control(state).await?;
+        let control = self.present(state).await?.control;
         let head = control.head.ok_or_else(|| deleted(state))?;
         check(&head, &old)?;
         let serial = head.serial.checked_add(1).ok_or_else(|| {
@@ -46,16 +49,10 @@ impl Backend {
             [] => format!("from {version}"),
             _ => format!("{} from {version}", addresses.join(", ")),
         };
-        let terms = Terms {
-            lock_id: None,
-            force: false,
-            operation: "restore",
-            deed: Deed::Restore,
-            detail,
-            onto: Some(head.version),
-        };
+        let terms = Terms { detail, onto: Some(head.version), ..Terms::new("restore", Deed::Restore) };
         let ingested = self.ingest(state, body).await?;
-        let Written { version, serial, changed } = self.publish(caller, state, ingested, &terms, None).await?;
+        let Written { version, serial, changed } =
+            self.publish_and_place(caller, state, ingested, &terms, None).await?;
         Ok(Stored { version, serial, changed, renumbered: true, addresses })
     }
 

@@ -59,6 +59,26 @@ pub(super) struct Terms {
     pub(super) detail: String,
     /// The head that it was made from, which has to be there still.
     pub(super) onto: Option<Version>,
+    /// Somebody else wrote it, and asked nobody.
+    pub(super) outsider: bool,
+    /// Where it stands outside already.
+    pub(super) mark: Option<String>,
+}
+
+impl Terms {
+    /// Without a lock, by the rules.
+    pub(super) fn new(operation: &'static str, deed: Deed) -> Self {
+        Self {
+            lock_id: None,
+            force: false,
+            operation,
+            deed,
+            detail: String::new(),
+            onto: None,
+            outsider: false,
+            mark: None,
+        }
+    }
 }
 
 /// The head that changes are counted against.
@@ -103,15 +123,9 @@ impl Backend {
                 "send it again",
             ));
         }
-        let terms = Terms {
-            lock_id: post.lock_id,
-            force: self.settings().allow_force_push,
-            operation: "write",
-            deed: Deed::Write,
-            detail: String::new(),
-            onto: None,
-        };
-        self.publish(caller, state, ingested, &terms, fence).await
+        let force = self.settings().allow_force_push;
+        let terms = Terms { lock_id: post.lock_id, force, ..Terms::new("write", Deed::Write) };
+        self.publish_and_place(caller, state, ingested, &terms, fence).await
     }
 
     /// Stores a whole file without a lock of its own; refused while somebody else holds the state.
@@ -120,22 +134,34 @@ impl Backend {
     pub async fn push(&self, caller: &Caller, state: &StateId, body: BodyStream, force: bool) -> Result<PushOutcome> {
         self.audited(caller, state, "push", async {
             caller.demand(&[Right::Write], state)?;
-            let terms = Terms {
-                lock_id: None,
-                force: false,
-                operation: "push",
-                deed: Deed::Write,
-                detail: String::new(),
-                onto: None,
-            };
-            let ingested = self.ingest(state, body).await?;
-            let (control, _) = self.control(state).await?;
-            let higher = control.head.as_ref().is_none_or(|head| ingested.body.summary.serial > head.serial);
-            let detail = if force { "forced".to_owned() } else { String::new() };
-            let onto = control.head.filter(|_| force).map(|head| head.version);
-            self.publish(caller, state, ingested, &Terms { force: force && higher, detail, onto, ..terms }, None).await
+            self.alone_outside(caller, state, "push", Box::pin(self.try_push(caller, state, body, force))).await
         })
         .await
+    }
+
+    async fn try_push(&self, caller: &Caller, state: &StateId, body: BodyStream, force: bool) -> Result<PushOutcome> {
+        let ingested = self.ingest(state, body).await?;
+        let control = self.present(state).await?.control;
+        let higher = control.head.as_ref().is_none_or(|head| ingested.body.summary.serial > head.serial);
+        let detail = if force { "forced".to_owned() } else { String::new() };
+        let onto = control.head.filter(|_| force).map(|head| head.version);
+        let terms = Terms { force: force && higher, detail, onto, ..Terms::new("push", Deed::Write) };
+        self.publish_and_place(caller, state, ingested, &terms, None).await
+    }
+
+    /// Makes an ingested body the head, here and outside.
+    pub(super) async fn publish_and_place(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        ingested: Ingested,
+        terms: &Terms,
+        fence: Option<u64>,
+    ) -> Result<Written> {
+        let before = self.place_before(state).await?;
+        let written = self.publish(caller, state, ingested, terms, fence).await?;
+        self.follow_outside(state, before).await?;
+        Ok(written)
     }
 
     /// Makes an ingested body the head, if the rules and locks allow it at the moment of the compare-and-set.
@@ -151,7 +177,10 @@ impl Backend {
         loop {
             let base = self.base(state, &body).await?;
             let step = |control: &mut Control, moment: &Moment| {
-                let held = locks::may_write(control, terms.lock_id.as_deref()).map_err(refused)?.cloned();
+                let held = match terms.outsider {
+                    true => None,
+                    false => locks::may_write(control, terms.lock_id.as_deref()).map_err(refused)?.cloned(),
+                };
                 if fence.is_some() && held.as_ref().map(|held| held.fence) != fence {
                     return Err(stale_fence());
                 }
@@ -264,6 +293,7 @@ impl Author<'_> {
             created: facts.created,
             who: facts.who.clone(),
             body: body.tree.clone(),
+            mark: self.terms.mark.clone(),
             index: body.index.clone(),
         };
         let audit = AuditItem {

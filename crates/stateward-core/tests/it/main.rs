@@ -7,6 +7,7 @@ mod faults;
 mod gathering;
 mod history;
 mod locks;
+mod outside;
 mod regressions;
 mod upkeep;
 mod write;
