@@ -34,7 +34,7 @@ impl Bench {
 
     pub(crate) async fn post(&self, state: &str, lock: Option<&str>, body: impl Into<Bytes>) -> Result<Written, Error> {
         let post = Post { lock_id: lock.map(str::to_owned), md5: None, body: BodyStream::of(body) };
-        self.backend.write(&self.caller, &id(state), post).await
+        Box::pin(self.backend.write(&self.caller, &id(state), post)).await
     }
 
     pub(crate) async fn get(&self, state: &str) -> Option<Bytes> {
@@ -63,7 +63,7 @@ impl Bench {
         wait: Duration,
     ) -> Result<Grant, Error> {
         let request = LockRequest { raw: lock_info(lock, operation), wait: Some(wait) };
-        self.backend.lock(&self.caller, &id(state), request).await
+        Box::pin(self.backend.lock(&self.caller, &id(state), request)).await
     }
 
     pub(crate) async fn unlock(&self, state: &str, lock: &str) -> Result<Vec<String>, Error> {
