@@ -1,11 +1,14 @@
 //! Changes to a body that keep every byte they need not touch.
 
 mod list;
+mod merge;
+mod parts;
 mod restore;
 mod style;
 
 use std::ops::Range;
 
+pub use merge::{Merge, MergeError, Merged};
 pub use restore::{EditError, Edited, restore_only};
 #[cfg(feature = "generate")]
 pub(crate) use style::restyle;

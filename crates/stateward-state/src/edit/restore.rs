@@ -1,13 +1,12 @@
 //! Making chosen instances and outputs of one state what they are in another of the same lineage.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
-use super::list::{Item, List};
-use super::style::restyle;
+use super::list::Item;
+use super::parts::{adopted, insert_sorted, same, top_list, with_fields, with_instances};
 use crate::address::{self, AddressPattern, ResourceName};
 use crate::counts::Action;
-use crate::document::{Document, Instance, Resource, Style};
+use crate::document::{Document, Instance, Resource};
 use crate::error::ScanError;
 use crate::json;
 
@@ -82,46 +81,8 @@ pub fn restore_only(head: &[u8], old: &[u8], patterns: &[AddressPattern], serial
     if restore.actions.is_empty() {
         return Err(EditError::NoChange);
     }
-    let mut edits = Vec::new();
-    let mut missing = Vec::new();
-    for (name, value) in [("outputs", outputs), ("resources", resources)] {
-        let Some(value) = value else { continue };
-        match head.field(name) {
-            Some(field) => edits.push((field.value.clone(), value)),
-            None => missing.push((name, value)),
-        }
-    }
-    if let Some(field) = head.field("serial") {
-        let mut text = serial.to_string().into_bytes();
-        for (name, value) in missing {
-            text.extend(new_field(head.style(), name, &value));
-        }
-        edits.push((field.value.clone(), text));
-    }
-    edits.sort_by_key(|(span, _)| span.start);
-    Ok(Edited { body: apply(head.body(), &edits), addresses: restore.actions.into_iter().collect() })
-}
-
-/// A top-level field to put behind another one.
-fn new_field(style: Style, name: &str, value: &[u8]) -> Vec<u8> {
-    let start = match style {
-        Style::Compact => format!(",\"{name}\":"),
-        Style::Indented => format!(",\n  \"{name}\": "),
-    };
-    [start.as_bytes(), value].concat()
-}
-
-/// Replaces ranges, which are sorted and apart.
-fn apply(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut at = 0;
-    for (span, text) in edits {
-        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
-        out.extend_from_slice(text);
-        at = span.end;
-    }
-    out.extend_from_slice(body.get(at..).unwrap_or_default());
-    out
+    let body = with_fields(&head, serial, vec![("outputs", outputs), ("resources", resources)]);
+    Ok(Edited { body, addresses: restore.actions.into_iter().collect() })
 }
 
 fn check_patterns(head: &Document<'_>, old: &Document<'_>, patterns: &[AddressPattern]) -> Result<(), EditError> {
@@ -160,14 +121,9 @@ impl<'a> Restore<'a> {
         self.patterns.iter().any(|pattern| pattern.matches(address))
     }
 
-    fn list(&self, field: &str, elements: Vec<Range<usize>>) -> List<'a> {
-        let span = self.head.field(field).map_or(0..0, |field| field.value.clone());
-        List { body: self.head.body(), span, elements, style: self.head.style(), level: 2 }
-    }
-
     /// The text of a part of `old` in the layout of `head`.
     fn adopt(&self, raw: &[u8], level: usize) -> Vec<u8> {
-        if self.old.style() == self.head.style() { raw.to_vec() } else { restyle(raw, self.head.style(), level) }
+        adopted(raw, self.old.style(), self.head.style(), level)
     }
 
     /// The new value of `outputs`, if it changes.
@@ -206,7 +162,7 @@ impl<'a> Restore<'a> {
         }
         let elements = head.outputs.iter().map(|output| output.key.start..output.value.end).collect();
         let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-        changed.then(|| self.list("outputs", elements).rebuild(&items, *b"{}"))
+        changed.then(|| top_list(head, "outputs", elements).rebuild(&items, *b"{}"))
     }
 
     /// The new value of `resources`, if it changes.
@@ -249,7 +205,7 @@ impl<'a> Restore<'a> {
         }
         let elements = head.resources.iter().map(|block| block.span.clone()).collect();
         let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-        (self.actions.len() > before).then(|| self.list("resources", elements).rebuild(&items, *b"[]"))
+        (self.actions.len() > before).then(|| top_list(head, "resources", elements).rebuild(&items, *b"[]"))
     }
 
     /// What becomes of a block of `head`, given what `old` has of its covered instances.
@@ -318,32 +274,6 @@ impl<'a> Restore<'a> {
             .collect();
         self.adopt(&with_instances(self.old, block, &items), 2)
     }
-}
-
-/// The bytes of a block with other elements of `instances`.
-fn with_instances(document: &Document<'_>, block: &Resource, items: &[Item]) -> Vec<u8> {
-    let Some(field) = block.field("instances") else { return document.raw(&block.span).to_vec() };
-    let list = List {
-        body: document.body(),
-        span: field.value.clone(),
-        elements: block.instances.iter().map(|instance| instance.span.clone()).collect(),
-        style: document.style(),
-        level: 4,
-    };
-    let before = document.raw(&(block.span.start..field.value.start));
-    let after = document.raw(&(field.value.end..block.span.end));
-    [before, &list.rebuild(items, *b"[]"), after].concat()
-}
-
-/// Puts an item before the first one that sorts after it.
-fn insert_sorted<K: Ord>(items: &mut Vec<(K, Item)>, key: K, item: Item) {
-    let at = items.iter().position(|(other, _)| *other > key).unwrap_or(items.len());
-    items.insert(at, (key, item));
-}
-
-/// Whether two values that were read before mean the same.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    left == right || matches!((json::canonical(left), json::canonical(right)), (Ok(left), Ok(right)) if left == right)
 }
 
 /// The meaning of a block's fields beside `instances`.

@@ -1,6 +1,7 @@
 //! The one JSON reader of this crate: a push lexer, a writer of canonical text that follows it, and the sinks' contract.
 
 pub(crate) mod canon;
+mod children;
 pub(crate) mod escape;
 mod lexer;
 pub(crate) mod number;
@@ -11,6 +12,7 @@ pub(crate) mod value;
 use std::ops::Range;
 
 pub(crate) use canon::{Canon, Order};
+pub(crate) use children::{Child, children};
 pub(crate) use lexer::Lexer;
 
 use crate::error::ScanError;

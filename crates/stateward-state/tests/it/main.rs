@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "tests fail by panicking, in helpers too")]
 
 mod meaning;
+mod merging;
 mod reading;
 mod restoring;
 

@@ -13,7 +13,7 @@ fn patterns(texts: &[&str]) -> Vec<AddressPattern> {
 
 /// A body that failures of properties do not print.
 #[derive(Clone)]
-struct Body(Vec<u8>);
+pub(crate) struct Body(pub(crate) Vec<u8>);
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,7 +33,7 @@ fn versions() -> impl Strategy<Value = (Body, Body)> {
 }
 
 /// The body without the resources that are to be dropped; a few are.
-fn without(body: &[u8], drops: &[bool]) -> Vec<u8> {
+pub(crate) fn without(body: &[u8], drops: &[bool]) -> Vec<u8> {
     let document = Document::parse(body).expect("valid");
     let dropped: Vec<_> = document
         .resources
