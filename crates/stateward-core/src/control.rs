@@ -140,6 +140,9 @@ pub struct Held {
     pub fence: u64,
     /// The request that took it, so that only that request's end can take it back.
     pub attempt: String,
+    /// Until when it holds unless its holder renews it; without it, it holds until it is given back or broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
 }
 
 /// A place in the queue.
@@ -243,11 +246,23 @@ impl Control {
         }
     }
 
+    /// The whole-state lock, unless its lease has lapsed.
+    pub fn live_lock(&self, now: Timestamp) -> Option<&Held> {
+        self.lock.as_ref().filter(|held| !held.has_lapsed(now))
+    }
+
     /// The held lock with this ID, of either mode.
     pub fn held(&self, id: &str) -> Option<(Mode, &Held)> {
         let whole = self.lock.iter().filter(|held| held.id == id).map(|held| (Mode::Whole, held));
         let plans = self.plans.iter().filter(|held| held.id == id).map(|held| (Mode::Plan, held));
         whole.chain(plans).next()
+    }
+}
+
+impl Held {
+    /// Whether it keeps nobody out any more. Its holder has it all the same until somebody else takes it.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.lease_until.is_some_and(|until| until < now)
     }
 }
 

@@ -6,6 +6,9 @@
 //! The queue is first come, first served. A client that holds its connection open keeps its place until the connection ends. One
 //! that polls with the same lock ID keeps its place from its first try, and counts from its second: whoever asks only once does not
 //! hold up the others after it is gone.
+//!
+//! A lock may have a *lease*, which its holder renews. Once that has lapsed it keeps nobody out; its holder may still write under it
+//! and renew it for as long as nobody else has taken it. A lock without a lease never lapses.
 
 use std::time::Duration;
 
@@ -44,6 +47,8 @@ pub struct Ask {
     pub waiting: bool,
     /// Unique to this request.
     pub attempt: String,
+    /// How long it holds unless it is renewed.
+    pub lease: Option<Duration>,
 }
 
 /// What became of a LOCK request.
@@ -76,6 +81,7 @@ pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize
     }
     if ask.mode == Mode::Plan {
         let fence = next_fence(control);
+        control.plans.retain(|held| !held.has_lapsed(now));
         control.plans.push(held(ask, fence, now));
         let surplus = control.plans.len().saturating_sub(plans_max.max(1));
         let evicted: Vec<Held> = control.plans.drain(..surplus).collect();
@@ -86,12 +92,14 @@ pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize
     let place = control.queue.iter().position(|ticket| ticket.id == ask.id);
     let before = &control.queue[..place.unwrap_or(control.queue.len())];
     let first_in_line = before.iter().find(|ticket| ticket.counts(now));
-    let in_the_way = control.lock.as_ref().map(|held| &held.raw).or(first_in_line.map(|ticket| &ticket.raw)).cloned();
+    let in_the_way = control.live_lock(now).map(|held| &held.raw).or(first_in_line.map(|ticket| &ticket.raw)).cloned();
     let ahead = before.iter().filter(|ticket| ticket.counts(now)).count();
     let Some(by) = in_the_way else {
         control.queue.retain(|ticket| ticket.id != ask.id);
         let fence = next_fence(control);
-        control.lock = Some(held(ask, fence, now));
+        if let Some(lapsed) = control.lock.replace(held(ask, fence, now)) {
+            control.note_released(&lapsed.id);
+        }
         return Answer::Granted { fence, again: false };
     };
     queue_up(control, ask, by, ahead, queue_max, now)
@@ -123,6 +131,7 @@ fn again(control: &mut Control, ask: &Ask, now: Timestamp) -> Option<Answer> {
         return Some(Answer::Held { by: held.raw.clone(), ahead: 0, first_try: false });
     }
     held.last_seen = now;
+    held.lease_until = lease_until(ask.lease, now);
     if held.attempt != ask.attempt {
         // Answered more than once: the end of no single request may take it back.
         held.attempt.clear();
@@ -157,7 +166,7 @@ pub enum Released {
     /// There was nothing to release, or it was released before.
     Before,
     /// Another lock is held.
-    Other(Held),
+    Other(Box<Held>),
 }
 
 /// Decides an UNLOCK request and notes the outcome.
@@ -177,7 +186,7 @@ pub fn unlock(control: &mut Control, release: Release<'_>) -> Released {
             released.extend(control.plans.extract_if(.., |held| held.id == id));
             match &control.lock {
                 Some(other) if released.is_empty() && !control.released.iter().any(|known| known == id) => {
-                    return Released::Other(other.clone());
+                    return Released::Other(Box::new(other.clone()));
                 }
                 _ => released,
             }
@@ -185,6 +194,37 @@ pub fn unlock(control: &mut Control, release: Release<'_>) -> Released {
     };
     released.iter().for_each(|held| control.note_released(&held.id));
     if released.is_empty() { Released::Before } else { Released::Now(released) }
+}
+
+/// What became of a wish to renew a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renewal {
+    /// It holds until then.
+    Until(Timestamp),
+    /// The lock has no lease, and needs none.
+    NoLease,
+    /// The lock is no longer held; `holder` is who has the state, if anybody.
+    Lost {
+        /// Who holds the state.
+        holder: Option<Box<Held>>,
+    },
+}
+
+/// Renews the lease of the lock `id`, which was taken with `token`, also after it lapsed if nobody else has taken the lock.
+pub fn renew(control: &mut Control, id: &str, token: Option<&str>, lease: Duration, now: Timestamp) -> Renewal {
+    let mine = |held: &&mut Held| held.id == id && held.token.as_deref() == token;
+    let Some(held) = control.lock.iter_mut().chain(&mut control.plans).find(mine) else {
+        return Renewal::Lost { holder: control.live_lock(now).cloned().map(Box::new) };
+    };
+    held.last_seen = now;
+    let until = lease_until(Some(lease), now);
+    match (&mut held.lease_until, until) {
+        (Some(lease), Some(until)) => {
+            *lease = until;
+            Renewal::Until(until)
+        }
+        _ => Renewal::NoLease,
+    }
 }
 
 /// Why a write may not happen, as far as locks go.
@@ -202,14 +242,23 @@ pub enum WriteRefusal {
 }
 
 /// Whether a write under lock `id` may happen; gives the lock that it happens under.
-pub fn may_write<'a>(control: &'a Control, id: Option<&str>) -> Result<Option<&'a Held>, WriteRefusal> {
-    match (id, &control.lock) {
-        (None, None) => Ok(None),
-        (None, Some(held)) => Err(WriteRefusal::Locked(Box::new(held.clone()))),
-        (Some(id), Some(held)) if held.id == id => Ok(Some(held)),
-        (Some(id), _) if control.plans.iter().any(|plan| plan.id == id) => Err(WriteRefusal::PlanLock),
-        (Some(_), holder) => Err(WriteRefusal::NotTheLock { holder: holder.clone().map(Box::new) }),
+pub fn may_write<'a>(control: &'a Control, id: Option<&str>, now: Timestamp) -> Result<Option<&'a Held>, WriteRefusal> {
+    let Some(id) = id else {
+        return match control.live_lock(now) {
+            None => Ok(None),
+            Some(held) => Err(WriteRefusal::Locked(Box::new(held.clone()))),
+        };
+    };
+    match &control.lock {
+        Some(held) if held.id == id => Ok(Some(held)),
+        _ if control.plans.iter().any(|plan| plan.id == id) => Err(WriteRefusal::PlanLock),
+        _ => Err(WriteRefusal::NotTheLock { holder: control.live_lock(now).cloned().map(Box::new) }),
     }
+}
+
+/// A lease too long for the calendar never ends.
+fn lease_until(lease: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    lease.map(|lease| now.checked_add(lease).unwrap_or(Timestamp::MAX))
 }
 
 fn next_fence(control: &mut Control) -> u64 {
@@ -229,6 +278,7 @@ fn held(ask: &Ask, fence: u64, now: Timestamp) -> Held {
         last_seen: now,
         fence,
         attempt: ask.attempt.clone(),
+        lease_until: lease_until(ask.lease, now),
     }
 }
 

@@ -151,6 +151,9 @@ pub struct LockItem {
     pub queue: u64,
     /// The resources it covers; empty: all of them.
     pub addresses: Vec<String>,
+    /// Until when it holds unless its holder renews it; absent where it does not end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
     /// What to make of it.
     pub advice: String,
 }

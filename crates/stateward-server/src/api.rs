@@ -254,6 +254,17 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         method: Verb::Post,
+        path: "/api/v1/locks/renew",
+        name: "renewLock",
+        about: "Renews a lock's lease: it was taken by a LOCK with `lease`.",
+        query: &[],
+        takes: Takes::Json("RenewRequest"),
+        gives: Gives::Json("Renewed"),
+        refusals: &[409, 413, 507],
+        handler: |asked, body| Box::pin(handlers::renew_lock(asked, body)),
+    },
+    Route {
+        method: Verb::Post,
         path: "/api/v1/verify",
         name: "verify",
         about: "Checks one state, or the whole store. Damage is in the answer, not in its status.",

@@ -138,6 +138,12 @@ pub(crate) static SHAPES: &[Shape] = &[
             Field("fence", Always, Count, "The grant's number."),
             Field("queue", Always, Count, "Clients waiting for it."),
             Field("addresses", Always, Texts, "The resources it covers; none means all."),
+            Field(
+                "lease_until",
+                Maybe,
+                Time,
+                "Until when it holds unless it is renewed; absent where it does not end by itself.",
+            ),
             Field("advice", Always, Text, "What to make of it."),
         ],
     },
@@ -225,6 +231,14 @@ pub(crate) static SHAPES: &[Shape] = &[
         ],
     },
     Shape {
+        name: "Renewed",
+        about: "The outcome of renewing a lease.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field("lease_until", Maybe, Time, "Until when the lock holds; absent where it has no lease."),
+        ],
+    },
+    Shape {
         name: "RestoreRequest",
         about: "What to go back to.",
         fields: &[
@@ -244,6 +258,15 @@ pub(crate) static SHAPES: &[Shape] = &[
         fields: &[
             Field("state", Always, Text, "The state: `name` or `name@workspace`."),
             Field("id", Maybe, Text, "The lock's ID; whatever is held unless told."),
+        ],
+    },
+    Shape {
+        name: "RenewRequest",
+        about: "Which lock's lease to renew.",
+        fields: &[
+            Field("state", Always, Text, "The state: `name` or `name@workspace`."),
+            Field("id", Always, Text, "The lock's ID."),
+            Field("lease_s", Always, Count, "Seconds that it holds from now on, 1 to 3600."),
         ],
     },
     Shape {

@@ -15,13 +15,14 @@ use crate::grant::GrantBody;
 use crate::query::{Query, bad_value};
 use crate::target::state_of;
 
-const PARAMETERS: [&str; 4] = ["ID", "workspace", "wait", "view"];
+const PARAMETERS: [&str; 5] = ["ID", "workspace", "wait", "lease", "view"];
 
 /// What the URL asks for.
 struct Asked {
     state: StateId,
     lock_id: Option<String>,
     wait: Option<Duration>,
+    lease: Option<Duration>,
     outputs_only: bool,
 }
 
@@ -36,7 +37,8 @@ impl Asked {
             Some(_) => return Err(bad_value("view", "the only view is `outputs`")),
         };
         let lock_id = query.get("ID").map(str::to_owned);
-        Ok(Self { state: call.about(state), lock_id, wait: query.duration("wait")?, outputs_only })
+        let (wait, lease) = (query.duration("wait")?, query.duration("lease")?);
+        Ok(Self { state: call.about(state), lock_id, wait, lease, outputs_only })
     }
 
     /// The state, for anything but reading.
@@ -103,9 +105,10 @@ async fn take_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
     let (backend, metrics) = (call.backend(), call.app.metrics());
     let may_wait = !asked.wait.unwrap_or(backend.settings().lock_wait).is_zero();
     let waiting = may_wait.then(|| metrics.waiting());
+    let request = LockRequest { raw, wait: asked.wait, lease: asked.lease };
     let grant = tokio::select! {
         biased;
-        granted = backend.lock(&call.caller, &asked.state, LockRequest { raw, wait: asked.wait }) => granted,
+        granted = backend.lock(&call.caller, &asked.state, request) => granted,
         () = call.app.drain().reached(Stage::Leaving), if may_wait => Err(leaving()),
     };
     drop(waiting);

@@ -2,6 +2,8 @@ use jiff::SignedDuration;
 
 use super::*;
 
+const MINUTE: Duration = Duration::from_mins(1);
+
 fn ask(id: &str) -> Ask {
     Ask {
         id: id.into(),
@@ -13,7 +15,12 @@ fn ask(id: &str) -> Ask {
         mode: Mode::Whole,
         waiting: false,
         attempt: format!("{id}-1"),
+        lease: None,
     }
+}
+
+fn leased(id: &str) -> Ask {
+    Ask { lease: Some(MINUTE), ..ask(id) }
 }
 
 fn poll(id: &str, n: u32) -> Ask {
@@ -118,7 +125,7 @@ fn plans_share_never_wait_and_never_write() {
     let mut control = Control::default();
     try_lock(&mut control, &ask("a"), 0);
     assert!(granted(&try_lock(&mut control, &plan("p1"), 1)) && granted(&try_lock(&mut control, &plan("p2"), 1)));
-    assert_eq!(may_write(&control, Some("p1")), Err(WriteRefusal::PlanLock));
+    assert_eq!(may_write(&control, Some("p1"), at(1)), Err(WriteRefusal::PlanLock));
     unlock(&mut control, Release::Id("a"));
     assert!(granted(&try_lock(&mut control, &ask("b"), 2)), "plans keep nobody waiting");
     assert!(matches!(unlock(&mut control, Release::Id("p1")), Released::Now(released) if released[0].id == "p1"));
@@ -129,14 +136,71 @@ fn plans_share_never_wait_and_never_write() {
 #[test]
 fn writes_need_the_live_lock() {
     let mut control = Control::default();
+    let may_write = |control: &Control, id| may_write(control, id, at(0)).map(|held| held.map(|held| held.fence));
     assert_eq!(may_write(&control, None), Ok(None));
     assert_eq!(may_write(&control, Some("a")), Err(WriteRefusal::NotTheLock { holder: None }));
     try_lock(&mut control, &ask("a"), 0);
-    assert_eq!(may_write(&control, Some("a")).unwrap().map(|held| held.fence), Some(1));
+    assert_eq!(may_write(&control, Some("a")), Ok(Some(1)));
     assert!(matches!(may_write(&control, None), Err(WriteRefusal::Locked(held)) if held.id == "a"));
     assert!(
         matches!(may_write(&control, Some("b")), Err(WriteRefusal::NotTheLock { holder: Some(held) }) if held.id == "a")
     );
+}
+
+#[test]
+fn a_lease_that_lapses_keeps_nobody_out() {
+    let mut control = Control::default();
+    assert!(granted(&try_lock(&mut control, &leased("a"), 0)));
+    assert_eq!(in_the_way(&try_lock(&mut control, &ask("b"), 60)), "a");
+    assert!(control.live_lock(at(60)).is_some() && control.live_lock(at(61)).is_none());
+    assert_eq!(try_lock(&mut control, &poll("b", 2), 61), Answer::Granted { fence: 2, again: false });
+    assert_eq!(unlock(&mut control, Release::Id("a")), Released::Before, "its late UNLOCK does not touch b's lock");
+    assert!(control.live_lock(at(10_000)).is_some(), "b has no lease");
+}
+
+#[test]
+fn a_lease_is_renewed_by_its_holder_alone_also_when_it_has_lapsed_and_nobody_came() {
+    let mut control = Control::default();
+    let renewed = |control: &mut Control, id: &str, token, seconds| match renew(control, id, token, MINUTE, at(seconds))
+    {
+        Renewal::Until(until) => until.duration_since(at(seconds)).as_secs(),
+        Renewal::NoLease => 0,
+        Renewal::Lost { holder } => holder.map_or(-1, |_| -2),
+    };
+    assert_eq!(renewed(&mut control, "a", None, 0), -1);
+    try_lock(&mut control, &Ask { token: Some("t".into()), ..leased("a") }, 0);
+    assert_eq!(renewed(&mut control, "a", Some("t"), 50), 60);
+    assert_eq!(in_the_way(&try_lock(&mut control, &ask("b"), 100)), "a");
+    assert_eq!(renewed(&mut control, "a", None, 100), -2, "another token");
+    assert_eq!(renewed(&mut control, "a", Some("t"), 500), 60, "nobody has taken it");
+    try_lock(&mut control, &poll("b", 2), 600);
+    assert_eq!(renewed(&mut control, "a", Some("t"), 601), -2);
+    assert_eq!(renewed(&mut control, "b", None, 601), 0, "a lock without a lease stays one");
+    assert_eq!(control.lock.unwrap().lease_until, None);
+}
+
+#[test]
+fn writes_around_a_lapsed_lease() {
+    let mut control = Control::default();
+    try_lock(&mut control, &leased("a"), 0);
+    let may_write =
+        |control: &Control, id, seconds| may_write(control, id, at(seconds)).map(|held| held.map(|held| held.fence));
+    assert!(matches!(may_write(&control, None, 60), Err(WriteRefusal::Locked(_))));
+    assert_eq!(may_write(&control, None, 61), Ok(None), "as on an unlocked state");
+    assert_eq!(may_write(&control, Some("a"), 61), Ok(Some(1)), "nobody has taken it");
+    assert_eq!(may_write(&control, Some("c"), 61), Err(WriteRefusal::NotTheLock { holder: None }));
+    try_lock(&mut control, &ask("b"), 62);
+    assert!(matches!(may_write(&control, Some("a"), 62), Err(WriteRefusal::NotTheLock { holder: Some(_) })));
+}
+
+#[test]
+fn plans_with_a_lease_go_with_it() {
+    let mut control = Control::default();
+    try_lock(&mut control, &Ask { lease: Some(MINUTE), ..plan("gone") }, 0);
+    try_lock(&mut control, &Ask { lease: Some(MINUTE), ..plan("kept") }, 0);
+    assert!(matches!(renew(&mut control, "kept", None, MINUTE, at(30)), Renewal::Until(_)));
+    try_lock(&mut control, &plan("new"), 70);
+    assert_eq!(control.plans.iter().map(|held| held.id.as_str()).collect::<Vec<_>>(), ["kept", "new"]);
 }
 
 #[test]
@@ -183,6 +247,8 @@ mod model {
     #[derive(Debug, Clone)]
     enum Request {
         Lock(u8),
+        Lease(u8),
+        Renew(u8),
         Wait(u8),
         Plan(u8),
         Unlock(u8),
@@ -194,6 +260,8 @@ mod model {
     fn request() -> impl Strategy<Value = Request> {
         prop_oneof![
             4 => (0u8..6).prop_map(Request::Lock),
+            3 => (0u8..6).prop_map(Request::Lease),
+            2 => (0u8..6).prop_map(Request::Renew),
             3 => (0u8..6).prop_map(Request::Wait),
             1 => (6u8..9).prop_map(Request::Plan),
             4 => (0u8..9).prop_map(Request::Unlock),
@@ -203,14 +271,19 @@ mod model {
         ]
     }
 
-    /// The model: who holds, and who is in line since its first try, with an open connection or not.
+    /// The model: who holds and until when, and who is in line since its first try, with an open connection or not.
     #[derive(Debug, Default)]
     struct Model {
         holder: Option<u8>,
+        until: Option<i64>,
         line: Vec<(u8, bool)>,
     }
 
     impl Model {
+        fn has_lapsed(&self, now: i64) -> bool {
+            self.until.is_some_and(|until| until < now)
+        }
+
         fn leaves(&mut self, id: u8) {
             self.line.retain(|(known, _)| *known != id);
         }
@@ -233,23 +306,33 @@ mod model {
                 // Everybody on an open connection keeps saying so.
                 control.queue.iter_mut().filter(|ticket| ticket.waiting).for_each(|ticket| ticket.last_seen = at(now));
                 match request {
-                    Request::Lock(id) | Request::Wait(id) => {
+                    Request::Lock(id) | Request::Wait(id) | Request::Lease(id) => {
                         let waits = matches!(request, Request::Wait(_));
-                        let ask = Ask { waiting: waits, attempt, ..ask(&name(*id)) };
+                        let lease = matches!(request, Request::Lease(_)).then_some(MINUTE);
+                        let ask = Ask { waiting: waits, attempt, lease, ..ask(&name(*id)) };
                         if let Answer::Granted { fence: got, again } = lock(&mut control, &ask, 100, 10, at(now)) {
                             prop_assert_eq!(again, model.holder == Some(*id));
                             if !again {
-                                prop_assert!(model.holder.is_none(), "two holders");
+                                prop_assert!(model.holder.is_none() || model.has_lapsed(now), "two holders");
                                 let first = model.line.iter().find(|(known, waits)| *waits || known == id);
                                 prop_assert!(first.is_none_or(|(first, _)| first == id), "somebody who waits was overtaken");
                                 prop_assert!(got > fence);
                                 fence = got;
                             }
                             model.holder = Some(*id);
+                            model.until = lease.map(|_| now + 60);
                             model.leaves(*id);
                         } else {
                             prop_assert!(model.holder != Some(*id));
                             model.stands(*id, waits);
+                        }
+                    }
+                    Request::Renew(id) => {
+                        let renewal = renew(&mut control, &name(*id), None, MINUTE, at(now));
+                        let is_holder = model.holder == Some(*id);
+                        prop_assert_eq!(is_holder, !matches!(renewal, Renewal::Lost { .. }));
+                        if is_holder {
+                            model.until = model.until.map(|_| now + 60);
                         }
                     }
                     Request::Plan(id) => {

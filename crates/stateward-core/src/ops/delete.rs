@@ -30,7 +30,7 @@ impl Backend {
         let before = self.place_before(state).await?;
         let deleted = self
             .update(state, None, |control, moment| {
-                locks::may_write(control, lock_id).map_err(refused)?;
+                locks::may_write(control, lock_id, moment.now).map_err(refused)?;
                 let Some(head) = control.head.take() else { return Ok(Step::Keep(None)) };
                 let version = head.version;
                 let audit = AuditItem {
@@ -61,7 +61,7 @@ impl Backend {
         let before = self.place_before(state).await?;
         let version = self
             .update(state, None, |control, moment| {
-                locks::may_write(control, None).map_err(refused)?;
+                locks::may_write(control, None, moment.now).map_err(refused)?;
                 let Some(deleted) = control.deleted.take() else {
                     return Err(Error::new(
                         Kind::Conflict,

@@ -1,5 +1,6 @@
 //! What there is: states and locks.
 
+use jiff::SignedDuration;
 use stateward_store::{Key, Listing};
 
 use crate::access::{Caller, Right};
@@ -35,12 +36,13 @@ impl Backend {
         if query.after.is_none() {
             self.catch_up_all().await?;
         }
-        let limit = query.limit.unwrap_or(usize::MAX).max(1);
+        let (limit, now) = (query.limit.unwrap_or(usize::MAX).max(1), self.now());
         let item = |state: StateId, control: Control| -> Option<StateItem> {
+            let locked = control.live_lock(now).is_some();
             let deleted = control.deleted.filter(|_| query.deleted);
             let at = deleted.as_ref().map(|deleted| deleted.at);
             let head = control.head.or(deleted.map(|deleted| deleted.head))?;
-            Some(state_item(state, head, control.lock.is_some(), at))
+            Some(state_item(state, head, locked, at))
         };
         self.scan(caller, &query.prefix, query.after.as_deref(), limit, |state, control| {
             item(state, control).into_iter().collect()
@@ -55,7 +57,7 @@ impl Backend {
             caller.demand(&ANY, state)?;
             let (control, _) = self.control(state).await?;
             let mut items = lock_items(state, &control, now);
-            if let Some(place) = self.shared.outside.locks.as_ref().filter(|_| control.lock.is_none()) {
+            if let Some(place) = self.shared.outside.locks.as_ref().filter(|_| control.live_lock(now).is_none()) {
                 let holder = place.holder(&spot(state)).await?;
                 items.extend(holder.map(|info| outsider_item(state, &info, now)));
             }
@@ -132,7 +134,8 @@ fn state_item(state: StateId, head: Head, locked: bool, deleted: Option<Timestam
 fn lock_items(state: &StateId, control: &Control, now: Timestamp) -> Vec<LockItem> {
     let waiting = control.queue.iter().filter(|ticket| ticket.counts(now)).count() as u64;
     let whole = control.lock.iter().map(|held| lock_item(state, held, Mode::Whole, waiting, now));
-    let plans = control.plans.iter().map(|held| lock_item(state, held, Mode::Plan, 0, now));
+    let plans = control.plans.iter().filter(|held| !held.has_lapsed(now));
+    let plans = plans.map(|held| lock_item(state, held, Mode::Plan, 0, now));
     whole.chain(plans).collect()
 }
 
@@ -154,9 +157,13 @@ fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestam
         fence: held.fence,
         queue,
         addresses: Vec::new(),
-        advice: advice(mode, seconds(held.last_seen)),
+        lease_until: held.lease_until,
+        advice: advice(mode, held, now).to_owned(),
     }
 }
+
+const OUTSIDER_ADVICE: &str = "held outside, by Terraform itself: wait for it, or ask its holder; if that run is dead, \
+                               `stateward lock release NAME --id ID`";
 
 /// A lock that was taken outside, by a program that does not come through here.
 fn outsider_item(state: &StateId, info: &[u8], now: Timestamp) -> LockItem {
@@ -173,24 +180,24 @@ fn outsider_item(state: &StateId, info: &[u8], now: Timestamp) -> LockItem {
         age_s: u64::try_from(now.duration_since(created).as_secs()).unwrap_or(0),
         last_seen: created,
         fence: 0,
+        lease_until: None,
         queue: 0,
         addresses: Vec::new(),
-        advice:
-            "held outside, by Terraform itself: wait for it, or ask its holder; if that run is dead, `stateward lock \
-                 release NAME --id ID`"
-                .to_owned(),
+        advice: OUTSIDER_ADVICE.to_owned(),
     }
 }
 
-/// What an operator can make of a lock's silence. Plain Terraform is silent while it works, so silence alone proves nothing.
-fn advice(mode: Mode, silent_s: u64) -> String {
-    const LONG: u64 = 3600;
-    match (mode, silent_s) {
-        (Mode::Plan, _) => "keeps nobody waiting; ends by itself when the plan does".to_owned(),
-        (Mode::Whole, ..LONG) => "in use: wait for it, or ask its holder".to_owned(),
-        (Mode::Whole, _) => {
+/// What an operator can make of a lock's silence. Plain Terraform is silent while it works, so silence alone proves nothing; who
+/// renews a lease is heard of for as long as it lives.
+fn advice(mode: Mode, held: &Held, now: Timestamp) -> &'static str {
+    const LONG: SignedDuration = SignedDuration::from_hours(1);
+    match mode {
+        Mode::Plan => "keeps nobody waiting; ends by itself when the plan does",
+        Mode::Whole if held.has_lapsed(now) => "its holder is gone or stopped: whoever asks next gets the lock",
+        Mode::Whole if held.lease_until.is_some() => "in use: wait for it; it ends by itself when its holder does",
+        Mode::Whole if now.duration_since(held.last_seen) < LONG => "in use: wait for it, or ask its holder",
+        Mode::Whole => {
             "nothing heard for over an hour: ask its holder; if that run is dead, `stateward lock release NAME --id ID`"
-                .to_owned()
         }
     }
 }

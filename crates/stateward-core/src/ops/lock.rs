@@ -1,5 +1,6 @@
 //! Taking locks, waiting for them, and giving them back.
 
+use std::ops::RangeInclusive;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -12,23 +13,29 @@ use crate::backend::{Backend, Beside, Moment, Step};
 use crate::control::{Control, Held, Mode};
 use crate::error::{Error, Kind, Result};
 use crate::lockinfo::{LockInfo, OPERATION_PLAN};
-use crate::locks::{self, Answer, Ask, HEARTBEAT, Release, Released};
+use crate::locks::{self, Answer, Ask, HEARTBEAT, Release, Released, Renewal};
 use crate::name::StateId;
+use crate::ports::Timestamp;
 use crate::settings::{ForceUnlock, PlanLocks};
 
 /// A waiting request looks at the record this often, in case another server changed it.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The leases that a lock may have. A longer one would be no sign of life.
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+
 /// What locks and queue may take of the control record, so that there is always room for the head.
 const LOCK_BYTES_MAX: usize = 160 << 10;
 
 /// Terraform's LOCK.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LockRequest {
     /// The lock information as it was sent.
     pub raw: Bytes,
     /// How long to wait in the queue; `None` for what the settings say.
     pub wait: Option<Duration>,
+    /// How long the lock holds unless it is [renewed](Backend::renew), 1 s to 1 h; `None` for a lock that does not end by itself.
+    pub lease: Option<Duration>,
 }
 
 /// A lock that was granted.
@@ -139,6 +146,9 @@ impl Backend {
         if request.raw.len() > limit {
             return Err(invalid(format!("the lock information is longer than {limit} bytes")));
         }
+        if let Some(lease) = request.lease {
+            check_lease(lease)?;
+        }
         let info = LockInfo::parse(&request.raw).map_err(invalid)?;
         let raw = String::from_utf8(request.raw.to_vec()).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
         let plan = info.operation == OPERATION_PLAN && self.settings().plan_locks == PlanLocks::Shared;
@@ -152,6 +162,7 @@ impl Backend {
             mode: if plan { Mode::Plan } else { Mode::Whole },
             waiting: false,
             attempt: self.new_id(),
+            lease: request.lease,
         })
     }
 
@@ -243,6 +254,10 @@ impl Backend {
         }
         let limits = &self.settings().limits;
         let mut control = self.glance(state).await?;
+        if control.lock.as_ref().is_some_and(|held| held.has_lapsed(self.now())) {
+            // Let go here first: what is let go of here may be taken away outside.
+            control = self.let_lapsed_go(state).await?;
+        }
         let answer = locks::lock(&mut control, ask, limits.queue, limits.plan_locks, self.now());
         if !matches!(answer, Answer::Granted { again: false, .. }) {
             return Ok(Reach::NotYet);
@@ -252,13 +267,26 @@ impl Backend {
         Ok(holder.map_or(Reach::Taken, Reach::Held))
     }
 
+    async fn let_lapsed_go(&self, state: &StateId) -> Result<Control> {
+        self.update(state, None, |control, moment| {
+            let Some(lapsed) = control.lock.take_if(|held| held.has_lapsed(moment.now)) else {
+                return Ok(Step::Keep(()));
+            };
+            control.note_released(&lapsed.id);
+            Ok(Step::Publish((), lapse_note(state, &lapsed, moment).into()))
+        })
+        .await?;
+        self.glance(state).await
+    }
+
     /// Decides on the control record. Nothing where the lock would be granted, and the one outside was not asked for yet.
     async fn ask_here(&self, caller: &Caller, state: &StateId, ask: &Ask, reach: &Reach) -> Result<Option<Answer>> {
         let limits = &self.settings().limits;
         self.update(state, None, |control, moment| {
             let before = control.lock_bytes();
+            let lapsed = control.lock.clone().filter(|held| held.has_lapsed(moment.now));
             let answer = match reach {
-                Reach::Held(outsider) if control.lock.is_none() => {
+                Reach::Held(outsider) if control.live_lock(moment.now).is_none() => {
                     locks::lock_behind(control, ask, outsider, limits.queue, moment.now)
                 }
                 _ => locks::lock(control, ask, limits.queue, limits.plan_locks, moment.now),
@@ -279,7 +307,12 @@ impl Backend {
                 Beside::from(audit)
             };
             let beside = match &answer {
-                Answer::Granted { again: false, .. } => note(Deed::Lock, ask.operation.clone()),
+                Answer::Granted { again: false, .. } => {
+                    let mut beside = note(Deed::Lock, ask.operation.clone());
+                    let taken_from = lapsed.filter(|lapsed| control.held(&lapsed.id).is_none());
+                    beside.notes.extend(taken_from.map(|lapsed| lapse_note(state, &lapsed, moment)));
+                    beside
+                }
                 Answer::Held { by, first_try: true, .. } => {
                     note(Deed::Refuse, format!("LOCK: held by {}", holder_of(by)))
                 }
@@ -317,6 +350,32 @@ impl Backend {
         }
         self.latch(state).ring();
         Ok(())
+    }
+
+    /// Renews the lease of the lock `id`: it holds for `lease` from now on. Gives until when; `None` for a lock without a lease.
+    ///
+    /// A lease that has lapsed is renewed too, unless somebody else has taken the lock: that is a `Conflict`.
+    pub async fn renew(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        id: &str,
+        lease: Duration,
+    ) -> Result<Option<Timestamp>> {
+        self.audited(caller, state, "lock renew", async {
+            check_lease(lease)?;
+            // What a plan's lock takes is enough: whose lock it is, its token tells.
+            caller.demand(&[Right::Lock, Right::Read], state)?;
+            self.update(state, None, |control, moment| {
+                match locks::renew(control, id, caller.token.as_deref(), lease, moment.now) {
+                    Renewal::Until(until) => Ok(Step::Publish(Some(until), Beside::default())),
+                    Renewal::NoLease => Ok(Step::Keep(None)),
+                    Renewal::Lost { holder } => Err(lost(id, holder.as_deref())),
+                }
+            })
+            .await
+        })
+        .await
     }
 
     /// Terraform's UNLOCK. An empty body breaks whatever lock is held, an ID alone that one lock; both are `force-unlock`.
@@ -441,6 +500,36 @@ fn release_note(caller: &Caller, state: &StateId, held: &Held, forced: bool, mom
     let detail = if forced { format!("taken from {}", held.who) } else { String::new() };
     let who = if forced { caller.name.clone() } else { held.who.clone() };
     AuditItem { who, lock_id: Some(held.id.clone()), detail, ..AuditItem::by(caller, moment.now, deed, Some(state)) }
+}
+
+fn lapse_note(state: &StateId, lapsed: &Held, moment: &Moment) -> AuditItem {
+    AuditItem {
+        who: lapsed.who.clone(),
+        lock_id: Some(lapsed.id.clone()),
+        detail: "its lease had lapsed when somebody else asked for the lock".to_owned(),
+        ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
+    }
+}
+
+fn check_lease(lease: Duration) -> Result<()> {
+    if LEASE.contains(&lease) {
+        return Ok(());
+    }
+    let why = format!("a lease lasts from {} s to {} s", LEASE.start().as_secs(), LEASE.end().as_secs());
+    Err(Error::new(Kind::Invalid, "the lock was not taken or renewed", why, "ask for a lease such as `60s`"))
+}
+
+fn lost(id: &str, holder: Option<&Held>) -> Error {
+    let (what, next) =
+        ("the lock is lost", "what is written under it from now on is refused: run again on the current state");
+    match holder {
+        Some(held) => {
+            let why =
+                format!("lock {id} was broken or lapsed, and {} holds the state now (lock {})", held.who, held.id);
+            Error::new(Kind::Conflict, what, why, next).held_by(Bytes::from(held.raw.clone()))
+        }
+        None => Error::new(Kind::Conflict, what, format!("lock {id} is not held: it was broken or has ended"), next),
+    }
 }
 
 fn holder_of(raw: &str) -> String {

@@ -320,7 +320,7 @@ impl Backend {
             ..LockInfo::default()
         };
         let raw = serde_json::to_string(&info).unwrap_or_default();
-        let held_here = |control: &Control| control.lock.is_some();
+        let held_here = |control: &Control| control.live_lock(self.now()).is_some();
         if held_here(&self.glance(state).await?) && held_here(&self.control(state).await?.0) {
             // Refused by the use case itself, in its own words.
             return run.await;

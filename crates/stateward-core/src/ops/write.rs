@@ -97,7 +97,8 @@ impl Backend {
         let early = match caller.demand(&[Right::Write], state) {
             Ok(()) => {
                 let fence = |control: &Control| {
-                    locks::may_write(control, post.lock_id.as_deref()).map(|held| held.map(|held| held.fence))
+                    locks::may_write(control, post.lock_id.as_deref(), self.now())
+                        .map(|held| held.map(|held| held.fence))
                 };
                 match fence(&self.glance(state).await?) {
                     Ok(fence) => Ok(fence),
@@ -179,7 +180,7 @@ impl Backend {
             let step = |control: &mut Control, moment: &Moment| {
                 let held = match terms.outsider {
                     true => None,
-                    false => locks::may_write(control, terms.lock_id.as_deref()).map_err(refused)?.cloned(),
+                    false => locks::may_write(control, terms.lock_id.as_deref(), moment.now).map_err(refused)?.cloned(),
                 };
                 if fence.is_some() && held.as_ref().map(|held| held.fence) != fence {
                     return Err(stale_fence());

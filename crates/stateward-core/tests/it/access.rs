@@ -22,6 +22,7 @@ async fn allowed(bench: &Bench, caller: &Caller) -> Vec<&'static str> {
     let request = |operation| stateward_core::LockRequest {
         raw: lock_info("L", operation),
         wait: Some(std::time::Duration::ZERO),
+        lease: None,
     };
     let mut tried: Vec<(&'static str, Option<Kind>)> = Vec::new();
     let mut note = |what, outcome: Option<Kind>| tried.push((what, outcome));

@@ -62,8 +62,18 @@ impl Bench {
         operation: &str,
         wait: Duration,
     ) -> Result<Grant, Error> {
-        let request = LockRequest { raw: lock_info(lock, operation), wait: Some(wait) };
+        let request = LockRequest { raw: lock_info(lock, operation), wait: Some(wait), lease: None };
         Box::pin(self.backend.lock(&self.caller, &id(state), request)).await
+    }
+
+    /// Takes a lock that lapses after a minute.
+    pub(crate) async fn lease(&self, state: &str, lock: &str) -> Result<u64, Error> {
+        let lease = Some(Duration::from_mins(1));
+        let request = LockRequest { raw: lock_info(lock, "OperationTypeApply"), wait: Some(Duration::ZERO), lease };
+        let grant = self.backend.lock(&self.caller, &id(state), request).await?;
+        let fence = grant.fence;
+        grant.delivered();
+        Ok(fence)
     }
 
     pub(crate) async fn unlock(&self, state: &str, lock: &str) -> Result<Vec<String>, Error> {

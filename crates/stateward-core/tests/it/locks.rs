@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use stateward_core::{ForceUnlock, Kind, PlanLocks, Settings};
+use jiff::SignedDuration;
+use stateward_core::{ForceUnlock, Grant, Kind, LockRequest, PlanLocks, Settings, StatesQuery};
 
 use crate::bench::{Bench, bench, id, kind, lock_info, state};
 
@@ -99,7 +100,7 @@ async fn who_waits_is_served_in_order() {
     for n in 0..5 {
         let (backend, caller, send) = (bench.backend.clone(), bench.caller.clone(), send.clone());
         let request =
-            stateward_core::LockRequest { raw: lock_info(&format!("w{n}"), "x"), wait: Some(Duration::from_mins(10)) };
+            LockRequest { raw: lock_info(&format!("w{n}"), "x"), wait: Some(Duration::from_mins(10)), lease: None };
         tokio::spawn(async move {
             backend.lock(&caller, &id("a"), request).await.unwrap().delivered();
             send.send(n).unwrap();
@@ -163,5 +164,62 @@ async fn sixteen_clients_and_one_lock() {
     });
     for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lock_with_a_lease_ends_by_itself_and_fences_its_holder() {
+    let bench = bench().await;
+    bench.lease("a", "L").await.unwrap();
+    let shown = bench.backend.locks(&bench.caller, Some(&id("a"))).await.unwrap().items.remove(0);
+    assert_eq!(shown.lease_until.unwrap().duration_since(shown.created).as_secs(), 60);
+    assert_eq!(kind(bench.lock("a", "M").await), Kind::Locked);
+
+    bench.clock.advance(SignedDuration::from_secs(50));
+    let minute = Duration::from_mins(1);
+    bench.backend.renew(&bench.caller, &id("a"), "L", minute).await.unwrap();
+    bench.clock.advance(SignedDuration::from_secs(50));
+    assert_eq!(kind(bench.lock("a", "M").await), Kind::Locked);
+    bench.post("a", Some("L"), state(1, &[])).await.unwrap();
+
+    bench.clock.advance(SignedDuration::from_secs(11));
+    assert!(!bench.backend.states(&bench.caller, &StatesQuery::default()).await.unwrap().items[0].locked);
+    bench.post("a", Some("L"), state(2, &[])).await.unwrap();
+    bench.lock("a", "M").await.unwrap();
+    assert_eq!(kind(bench.post("a", Some("L"), state(3, &[])).await), Kind::Conflict, "the late write");
+    assert_eq!(kind(bench.backend.renew(&bench.caller, &id("a"), "L", minute).await), Kind::Conflict);
+    assert!(bench.unlock("a", "L").await.unwrap().is_empty(), "its late UNLOCK changes nothing");
+    let audit = bench.backend.audit(&bench.caller, Some(&id("a")), None, None).await.unwrap();
+    let lapsed = audit.items.iter().find(|item| item.detail.starts_with("its lease had lapsed")).unwrap();
+    assert_eq!((lapsed.who.as_str(), lapsed.lock_id.as_deref()), ("L@host", Some("L")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_gets_a_lock_whose_lease_lapses() {
+    let bench = bench().await;
+    bench.lease("a", "L").await.unwrap();
+    let (backend, caller) = (bench.backend.clone(), bench.caller.clone());
+    let request = LockRequest { raw: lock_info("M", "x"), wait: Some(Duration::from_mins(10)), lease: None };
+    let waiting = tokio::spawn(async move { backend.lock(&caller, &id("a"), request).await.map(Grant::delivered) });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!waiting.is_finished());
+    bench.clock.advance(SignedDuration::from_secs(61));
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_lease() {
+    let bench = bench().await;
+    bench.lock("a", "plain").await.unwrap();
+    let renew = |seconds| {
+        let (backend, caller) = (bench.backend.clone(), bench.caller.clone());
+        async move { backend.renew(&caller, &id("a"), "plain", Duration::from_secs(seconds)).await }
+    };
+    assert_eq!(renew(60).await.unwrap(), None, "a plain lock stays without a lease");
+    for seconds in [0, 3601] {
+        assert_eq!(kind(renew(seconds).await), Kind::Invalid);
+        let lease = Some(Duration::from_secs(seconds));
+        let request = LockRequest { raw: lock_info("L", "x"), wait: None, lease };
+        assert_eq!(kind(bench.backend.lock(&bench.caller, &id("b"), request).await), Kind::Invalid);
     }
 }

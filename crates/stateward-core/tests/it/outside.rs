@@ -444,3 +444,15 @@ async fn another_server_goes_on_where_one_crashed() {
         assert!(next.get_version("a", 1).await.is_ok());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lapsed_lease_gives_way_outside_too() {
+    let (bench, bucket) = fresh().await;
+    bench.lease("a", "dead").await.unwrap();
+    assert_eq!(bucket.holder("a").as_deref(), Some("dead"));
+    assert_eq!(kind(bench.lock("a", "next").await), Kind::Locked);
+    bench.clock.advance(jiff::SignedDuration::from_mins(2));
+    bench.lock("a", "next").await.unwrap();
+    assert_eq!(bucket.holder("a").as_deref(), Some("next"));
+    assert_eq!(kind(bench.post("a", Some("dead"), state(1, &[])).await), Kind::Conflict);
+}

@@ -26,7 +26,7 @@ async fn a_reader_who_repeats_a_lock_id_does_not_break_the_lock() {
     let bench = bench().await;
     bench.lock("a", "L").await.unwrap();
     let raw = lock_info("L", "OperationTypePlan");
-    drop(bench.backend.lock(&reader(), &id("a"), LockRequest { raw, wait: None }).await); // the connection resets
+    drop(bench.backend.lock(&reader(), &id("a"), LockRequest { raw, ..LockRequest::default() }).await); // the connection resets
     bench.backend.settled().await;
     let second = bench.lock("a", "M").await;
     assert!(second.is_err(), "L was acknowledged and never released, yet M holds");
@@ -159,7 +159,8 @@ async fn locks_never_fill_the_record_that_the_holder_has_to_write() {
     let mut size = 60_000;
     while size >= 16 {
         n += 1;
-        match bench.backend.lock(&reader(), &id("a"), LockRequest { raw: big(n, size), wait: None }).await {
+        match bench.backend.lock(&reader(), &id("a"), LockRequest { raw: big(n, size), ..LockRequest::default() }).await
+        {
             Ok(g) => g.delivered(),
             Err(_) => size /= 2,
         }

@@ -1,6 +1,7 @@
 //! What each route of API v1 does: read the request, call the core, render its answer.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -129,6 +130,24 @@ pub(super) async fn release_lock(asked: Asked, body: Body) -> Result<Response> {
     let (state, call) = (asked.call.about(state), &asked.call);
     let unlocked = call.backend().release(&call.caller, &state, id.as_deref()).await?;
     Ok(answer::json(&json!({ "schema": 1, "released": unlocked.released })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenewRequest {
+    state: StateId,
+    id: String,
+    lease_s: u64,
+}
+
+pub(super) async fn renew_lock(asked: Asked, body: Body) -> Result<Response> {
+    let RenewRequest { state, id, lease_s } = asked.call.json(body).await?;
+    let (state, call) = (asked.call.about(state), &asked.call);
+    let until = call.backend().renew(&call.caller, &state, &id, Duration::from_secs(lease_s)).await?;
+    Ok(answer::json(&match until {
+        Some(until) => json!({ "schema": 1, "lease_until": until }),
+        None => json!({ "schema": 1 }),
+    }))
 }
 
 #[derive(Deserialize)]

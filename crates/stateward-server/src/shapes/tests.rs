@@ -106,7 +106,7 @@ fn lists_hold_what_the_core_gives() {
 
 #[test]
 fn locks_and_outcomes_hold_what_the_core_gives() {
-    let lock = LockItem {
+    let lock = |lease_until| LockItem {
         state: "a".parse().unwrap(),
         workspace: "default".parse().unwrap(),
         mode: String::new(),
@@ -119,9 +119,10 @@ fn locks_and_outcomes_hold_what_the_core_gives() {
         fence: 1,
         queue: 1,
         addresses: Vec::new(),
+        lease_until,
         advice: String::new(),
     };
-    has_shape("LockItem", &lock, &lock);
+    has_shape("LockItem", &lock(Some(Timestamp::UNIX_EPOCH)), &lock(None));
     let stored = |addresses| Stored { version: Version(1), serial: 1, changed: true, renumbered: false, addresses };
     has_shape("Stored", &stored(vec![String::new()]), &stored(Vec::new()));
     let verified = Verified { states: 1, versions: 1, bytes: 1, findings: Vec::new() };

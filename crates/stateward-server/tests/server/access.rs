@@ -39,6 +39,7 @@ fn each_right_allows_what_it_says() {
         ("POST", "/api/v1/restore", br#"{"state":"a","version":"v9"}"#, &[Write]),
         ("POST", "/api/v1/undelete", locked, &[Delete]),
         ("POST", "/api/v1/locks/release", locked, &[ForceUnlock]),
+        ("POST", "/api/v1/locks/renew", br#"{"state":"a","id":"l","lease_s":60}"#, &[Lock, Read]),
         ("POST", "/api/v1/verify", locked, &[Read]),
         ("POST", "/api/v1/verify", b"{}", &[]),
         ("POST", "/api/v1/prune", b"{}", &[]),

@@ -156,6 +156,27 @@ fn locks_and_breaking_them() {
 }
 
 #[test]
+fn leases_are_taken_renewed_and_lapse() {
+    let server = Server::start();
+    server.send("LOCK", "/state/a?lease=60s", &lock_info("one", APPLY)).expect_status(200);
+    server.send("LOCK", "/state/a?lease=2h", &lock_info("one", APPLY)).expect_status(400);
+    let item = get(&server, "locks?state=a")["items"][0].clone();
+    assert!(item["lease_until"].is_string() && item["advice"].as_str().unwrap().contains("ends by itself"), "{item}");
+    server.advance(50);
+    let renewed = post(&server, "locks/renew", &json!({"state": "a", "id": "one", "lease_s": 60}), 200);
+    assert!(renewed["lease_until"].as_str().unwrap() > item["lease_until"].as_str().unwrap());
+    server.advance(50);
+    server.lock("a", "two").expect_status(423);
+    server.advance(11);
+    server.lock("a", "two").expect_status(200);
+    let lost = post(&server, "locks/renew", &json!({"state": "a", "id": "one", "lease_s": 60}), 409);
+    assert_eq!(lost["holder"]["ID"], "two");
+    let plain = post(&server, "locks/renew", &json!({"state": "a", "id": "two", "lease_s": 60}), 200);
+    assert!(plain.get("lease_until").is_none(), "{plain}");
+    post(&server, "locks/renew", &json!({"state": "a", "id": "two", "lease_s": 0}), 400);
+}
+
+#[test]
 fn upkeep() {
     let server = three_versions();
     assert_eq!(post(&server, "verify", &json!({}), 200)["versions"], 3);

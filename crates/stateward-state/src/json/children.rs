@@ -16,17 +16,17 @@ pub(crate) struct Child {
 
 /// The children of a container that was read before, in order; none of a value that is no container.
 pub(crate) fn children(raw: &[u8]) -> Vec<Child> {
-    let mut found = Children::default();
+    let mut listener = Children::default();
     let mut lexer = Lexer::new().write();
-    match lexer.feed(raw, &mut found).and_then(|()| lexer.finish(&mut found)) {
-        Ok(_) => found.children,
+    match lexer.feed(raw, &mut listener).and_then(|()| lexer.finish(&mut listener)) {
+        Ok(_) => listener.found,
         Err(_) => Vec::new(),
     }
 }
 
 #[derive(Default)]
 struct Children {
-    children: Vec<Child>,
+    found: Vec<Child>,
     /// The name and the start of the member whose value comes next.
     key: Option<(String, u64)>,
     /// Where the container began that is a child.
@@ -37,7 +37,7 @@ impl Children {
     fn add(&mut self, from: u64, to: u64) {
         let (name, from) = self.key.take().unwrap_or((String::new(), from));
         let index = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        self.children.push(Child { name, span: index(from)..index(to) });
+        self.found.push(Child { name, span: index(from)..index(to) });
     }
 }
 
