@@ -22,6 +22,8 @@ pub(crate) fn place(time: Timestamp) -> String {
 pub enum Deed {
     /// A version was published.
     Write,
+    /// A version from elsewhere was taken in.
+    Import,
     /// An old version, or parts of it, became the head again.
     Restore,
     /// The state was deleted.

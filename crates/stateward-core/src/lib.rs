@@ -5,6 +5,7 @@
 //! immutable and written before.
 
 pub mod access;
+pub mod adoption;
 pub mod audit;
 pub mod backend;
 pub mod control;
@@ -26,6 +27,7 @@ pub mod version;
 pub mod view;
 
 pub use access::{Access, Caller, Right, Tokens};
+pub use adoption::{Adoption, Fingerprint, Original};
 pub use backend::Backend;
 pub use error::{Error, Kind, Result};
 pub use lockinfo::LockInfo;

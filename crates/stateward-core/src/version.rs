@@ -12,7 +12,11 @@ use stateward_store::{Key, StoreError};
 use crate::name::StateId;
 use crate::ports::Timestamp;
 
-const FORMAT: u8 = 1;
+/// The newest form that is read.
+const FORMAT: u8 = 2;
+/// The form of a record whose version was written here. A reader that does not know where others came from would take their hashes
+/// for wrong, so that those have the next form.
+const FORMAT_WRITTEN_HERE: u8 = 1;
 
 /// The number of a version of a state, from 1 on, never used twice; written `v7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -107,6 +111,30 @@ pub struct Facts {
     pub changes: Changes,
     /// A hash over where its bytes and index are, and so, by the hashes in there, over every byte of them.
     pub content: String,
+    /// Set where it was not written here, but taken in from elsewhere: then the facts above are what they were there, as far as they
+    /// were known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// How a version came here that was written elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The store, server or file that it came from, without secrets.
+    pub from: String,
+    /// Its number there, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// Its hash in the chain there, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// When it was taken in.
+    pub at: Timestamp,
+    /// Who took it in.
+    pub who: String,
+    /// The token with which it was taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
 }
 
 /// The link to the version before.
@@ -135,8 +163,19 @@ impl VersionRecord {
     /// A new version, hashed.
     pub fn new(mut facts: Facts, stored_size: u64, body: Tree, index: Option<Tree>, spans: Spans) -> Self {
         facts.content = content_hash(Some(&body), index.as_ref(), &spans);
+        Self { body: Some(body), index, spans, stored_size, ..Self::of(facts) }
+    }
+
+    /// A version whose body was let go before it came here.
+    pub fn new_without_body(mut facts: Facts) -> Self {
+        facts.content = content_hash(None, None, &Spans::default());
+        Self::of(facts)
+    }
+
+    fn of(facts: Facts) -> Self {
+        let format = if facts.imported.is_some() { FORMAT } else { FORMAT_WRITTEN_HERE };
         let hash = facts.hash();
-        Self { format: FORMAT, facts, hash, stored_size, body: Some(body), index, spans }
+        Self { format, facts, hash, stored_size: 0, body: None, index: None, spans: Spans::default() }
     }
 
     /// Whether its body, index and spans are those it was published with. Says yes of a version whose body was let go.
@@ -199,7 +238,7 @@ impl Facts {
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("stateward 2026-11 version chain");
         let parent = self.parent.as_ref();
-        let fields = [
+        let mut fields = vec![
             self.state.to_string(),
             self.version.to_string(),
             parent.map_or_else(String::new, |parent| format!("{} {}", parent.version, parent.hash)),
@@ -220,6 +259,12 @@ impl Facts {
             format!("{} {} {}", self.changes.added, self.changes.changed, self.changes.removed),
             self.content.clone(),
         ];
+        if let Some(imported) = &self.imported {
+            let Imported { from, version, hash, at, who, token } = imported;
+            let version = version.map_or_else(String::new, |version| version.to_string());
+            let [hash, token] = [hash, token].map(|text| text.clone().unwrap_or_default());
+            fields.extend([from.clone(), version, hash, at.to_string(), who.clone(), token]);
+        }
         for field in &fields {
             hasher.update(&(field.len() as u64).to_le_bytes());
             hasher.update(field.as_bytes());
@@ -239,6 +284,59 @@ mod tests {
         for bad in ["", "v", "0", "v0", "-1", "vv1", "1.5", "99999999999999999999"] {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
+    }
+
+    /// As a store has kept it since before versions could be taken in from elsewhere.
+    const STORED: &str = r#"{"format":1,"facts":{"state":"a","version":"v2","parent":{"version":"v1","record":"version/a@default#fffffffffffffffe-75236d55773c29321e7302b6311814ee","hash":"84e70662da0e67335fa2c32dab810922d218988a2ac0d317c9192b7860969fb1"},"serial":2,"lineage":"11111111-2222-3333-4444-555555555555","size":382,"sha256":"cb416ad02e5d53c83c3a40596a70e62d5724acdb45f3b70b5c507e9cebc240a7","md5":"c466cb74dea9e18eec307ccb443ae4d9","created":"2027-01-15T08:00:00Z","who":"L@host","token":null,"operation":"OperationTypeApply","lock_id":"L","fence":1,"tool":"terraform_version 1.15.5","resources":1,"opaque":false,"changes":{"added":0,"changed":1,"removed":0},"content":"4bf588f74fb9e62abceb490f14aa322125a32c4387e85e5ae4aa594ecdb88ef5"},"hash":"3ba7c4a456fb0e7fe992829ae4329fec9dd1e6c502bbc64d0f9d30c73dfe0809","stored_size":259,"body":{"levels":0,"root":"Ivga7hqdwYFTnGukRKuxwpvHxB+Xobb2H/XNCUaoZXGI/gI"},"index":{"levels":0,"root":"G291dHB1dC5zaXplvtf8P4OQaLqFKtMe6gzKHiB0ZXJyYWZvcm1fZGF0YS54Dj08jWDGNqEUOES3clKyow"},"spans":{"serial":{"start":51,"end":52},"outputs":{"start":112,"end":148},"terraform_version":"1.15.5"}}"#;
+
+    fn stored() -> VersionRecord {
+        VersionRecord::decode(&Key::new("version/a@default#1"), &Bytes::from_static(STORED.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn what_is_stored_since_before_hashes_as_it_did_and_is_written_as_it_was() {
+        let record = stored();
+        assert_eq!((record.facts.hash(), record.has_its_content()), (record.hash.clone(), true));
+        assert_eq!(record.encode(), STORED.as_bytes());
+    }
+
+    #[test]
+    fn the_hash_covers_where_a_version_came_from() {
+        let imported = Imported {
+            from: "sqlite:a.db".into(),
+            version: Some(Version(2)),
+            hash: Some("h".into()),
+            at: Timestamp::UNIX_EPOCH,
+            who: "ana".into(),
+            token: None,
+        };
+        let others = [
+            None,
+            Some(Imported { from: "sqlite:b.db".into(), ..imported.clone() }),
+            Some(Imported { version: None, ..imported.clone() }),
+            Some(Imported { hash: None, ..imported.clone() }),
+            Some(Imported { at: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1), ..imported.clone() }),
+            Some(Imported { who: "bo".into(), ..imported.clone() }),
+            Some(Imported { token: Some("ci".into()), ..imported.clone() }),
+        ];
+        let hash = |imported| Facts { imported, ..stored().facts }.hash();
+        let mine = hash(Some(imported));
+        assert!(others.into_iter().all(|other| hash(other) != mine));
+    }
+
+    #[test]
+    fn an_older_reader_refuses_a_version_from_elsewhere_and_no_other() {
+        let facts = stored().facts;
+        let imported = Imported {
+            from: String::new(),
+            version: None,
+            hash: None,
+            at: Timestamp::UNIX_EPOCH,
+            who: String::new(),
+            token: None,
+        };
+        assert_eq!(VersionRecord::new_without_body(facts.clone()).format, 1);
+        assert_eq!(VersionRecord::new_without_body(Facts { imported: Some(imported), ..facts }).format, 2);
     }
 
     #[test]

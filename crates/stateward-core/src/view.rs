@@ -7,6 +7,7 @@ pub use stateward_state::diff::{AttributeChange, Change};
 
 use crate::name::{StateName, Workspace};
 use crate::ports::Timestamp;
+pub use crate::version::Imported;
 use crate::version::Version;
 
 /// The version of these shapes.
@@ -86,6 +87,9 @@ pub struct VersionItem {
     pub operation: String,
     /// The lock that it was written under.
     pub lock_id: Option<String>,
+    /// The number of that lock's grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
     /// The tool that wrote the body.
     pub tool: String,
     /// The version before.
@@ -105,6 +109,9 @@ pub struct VersionItem {
     pub head: bool,
     /// Its bytes are no longer kept.
     pub pruned: bool,
+    /// Set where it was written elsewhere and taken in from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 /// A step in `state timeline`.

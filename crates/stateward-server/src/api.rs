@@ -40,6 +40,7 @@ pub(crate) enum Verb {
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
+    /// A type of JSON Schema, or a shape that is written in JSON.
     pub(crate) kind: &'static str,
     pub(crate) required: bool,
     pub(crate) about: &'static str,
@@ -114,6 +115,8 @@ const FORCE: Parameter = Parameter {
     required: false,
     about: "Accept another lineage. The serial has to be higher all the same.",
 };
+const ADOPTION: Parameter =
+    Parameter { name: "adoption", kind: "Adoption", required: true, about: "What is known of the version, in JSON." };
 const FROM: Parameter = Parameter {
     name: "from",
     kind: "string",
@@ -209,14 +212,25 @@ pub(crate) static ROUTES: &[Route] = &[
         handler: |asked, body| Box::pin(handlers::restore(asked, body)),
     },
     Route {
+        method: Verb::Put,
+        path: "/api/v1/import",
+        name: "importVersion",
+        about: "Takes in a version from elsewhere behind those that were before it there; the body is its bytes. Refused while somebody holds the state.",
+        query: &[STATE, ADOPTION],
+        takes: Takes::State,
+        gives: Gives::Json("Stored"),
+        refusals: &[409, 413, 423, 507],
+        handler: |asked, body| Box::pin(handlers::import_version(asked, body)),
+    },
+    Route {
         method: Verb::Post,
         path: "/api/v1/delete",
         name: "delete",
         about: "Deletes a state; its history stays.",
         query: &[],
-        takes: Takes::Json("StateRequest"),
+        takes: Takes::Json("DeleteRequest"),
         gives: Gives::Json("Deleted"),
-        refusals: &[413, 423, 507],
+        refusals: &[409, 413, 423, 507],
         handler: |asked, body| Box::pin(handlers::delete(asked, body)),
     },
     Route {
@@ -322,6 +336,7 @@ pub(crate) fn methods_of(path: &str) -> &'static str {
     match (has(Verb::Get), has(Verb::Put)) {
         (true, true) => "GET, HEAD, PUT",
         (true, false) => "GET, HEAD",
-        (false, _) => "POST",
+        (false, true) => "PUT",
+        (false, false) => "POST",
     }
 }

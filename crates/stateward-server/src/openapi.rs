@@ -61,13 +61,17 @@ fn operation(route: &Route) -> Value {
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    json!({
+    let mut described = json!({
         "name": parameter.name,
         "in": "query",
         "required": parameter.required,
         "description": parameter.about,
-        "schema": { "type": parameter.kind },
-    })
+    });
+    match SHAPES.iter().any(|shape| shape.name == parameter.kind) {
+        true => described["content"] = json!({ "application/json": { "schema": reference(parameter.kind) } }),
+        false => described["schema"] = json!({ "type": parameter.kind }),
+    }
+    described
 }
 
 fn responses(route: &Route) -> Value {

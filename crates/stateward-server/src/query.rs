@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use stateward_core::{Error, Kind, Result};
 
 #[derive(Debug, Default)]
@@ -44,6 +45,12 @@ impl Query {
     /// A parameter that has to be there, in its own type.
     pub(crate) fn required<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<T> {
         self.parsed(name)?.ok_or_else(|| bad_value(name, "it is missing"))
+    }
+
+    /// A parameter that has to be there, written in JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let text = self.get(name).ok_or_else(|| bad_value(name, "it is missing"))?;
+        serde_json::from_str(text).map_err(|error| bad_value(name, &error.to_string()))
     }
 
     /// How long to wait: `10m`, `90s`, `1h30m`, `0s`, or seconds.

@@ -188,6 +188,7 @@ fn item(record: VersionRecord, head: Option<Version>) -> VersionItem {
         who: facts.who,
         operation: facts.operation,
         lock_id: facts.lock_id,
+        fence: facts.fence,
         tool: facts.tool,
         parent: facts.parent.map(|parent| parent.version),
         hash: record.hash,
@@ -197,5 +198,6 @@ fn item(record: VersionRecord, head: Option<Version>) -> VersionItem {
         opaque: facts.opaque,
         head: head == Some(facts.version),
         pruned: record.body.is_none(),
+        imported: facts.imported,
     }
 }

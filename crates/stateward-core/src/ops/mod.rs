@@ -1,5 +1,6 @@
 //! What the backend does, one file a use case. Each checks the caller's right first and leaves an audit record behind.
 
+mod adopt;
 mod audit;
 mod body;
 mod delete;

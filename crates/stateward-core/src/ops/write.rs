@@ -229,7 +229,7 @@ impl Backend {
     }
 
     /// Counts piece by piece, so that the index of the head need not be in memory beside the new one.
-    async fn count_since(&self, index: &Tree, mut after: &[Entry]) -> Result<Changes> {
+    pub(super) async fn count_since(&self, index: &Tree, mut after: &[Entry]) -> Result<Changes> {
         let entries = index::entries(self.store().clone(), self.shared.sealer.clone(), index);
         let mut pieces = std::pin::pin!(entries.chunks(COUNT_TOGETHER));
         let mut changes = Changes::default();
@@ -251,9 +251,14 @@ impl Backend {
 }
 
 /// Counts changed instances; outputs stand in the index too, and do not count.
-fn count(before: &[Entry], after: &[Entry]) -> Changes {
+pub(super) fn count(before: &[Entry], after: &[Entry]) -> Changes {
     let instance = |entry: &&Entry| !entry.address.starts_with(OUTPUT_PREFIX);
     stateward_state::counts::changes(before.iter().filter(instance), after.iter().filter(instance))
+}
+
+/// Counts instances.
+pub(super) fn resources(body: &Taken) -> u64 {
+    body.entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).count() as u64
 }
 
 /// Who a version is by, and why.
@@ -354,10 +359,11 @@ impl Author<'_> {
             lock_id: self.held.map(|held| held.id.clone()),
             fence: self.held.map(|held| held.fence),
             tool: tool(self.caller, body.summary.terraform_version.as_deref()),
-            resources: body.entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).count() as u64,
+            resources: resources(body),
             opaque: body.summary.opaque,
             changes: *changes,
             content: String::new(),
+            imported: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use stateward_store::{MemStore, Store};
 use crate::bench::{Bench, id, state};
 
 /// Does it as a client does: again, while the answer is that nothing is known or nothing was done.
-async fn insist<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) async fn insist<T>(mut attempt: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
     for _ in 0..20 {
         match attempt().await {
             Err(error) if error.kind() == Kind::Unavailable => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 use stateward_core::view::Stored;
-use stateward_core::{Result, StateId, StatesQuery, Version, Written};
+use stateward_core::{Adoption, Result, StateId, StatesQuery, Version, Written};
 
 use super::Asked;
 use crate::{answer, body, terraform};
@@ -60,6 +60,20 @@ pub(super) async fn put_content(asked: Asked, body: Body) -> Result<Response> {
     Ok(answer::json(&Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }))
 }
 
+pub(super) async fn import_version(asked: Asked, body: Body) -> Result<Response> {
+    let (state, adoption, call) = (asked.state()?, asked.query.json::<Adoption>("adoption")?, &asked.call);
+    let body = match adoption.original.pruned {
+        true => None,
+        false => {
+            let (body, md5) = call.state_body(body)?;
+            Some(body::checked(body, md5))
+        }
+    };
+    let Written { version, serial, changed } = call.backend().adopt(&call.caller, &state, adoption, body).await?;
+    call.app.metrics().versions.inc_by(changed.into());
+    Ok(answer::json(&Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }))
+}
+
 pub(super) async fn get_history(asked: Asked) -> Result<Response> {
     let (state, before, limit, call) = (asked.state()?, asked.query.parsed("before")?, asked.limit()?, &asked.call);
     Ok(answer::json(&call.backend().history(&call.caller, &state, before, limit).await?))
@@ -98,10 +112,18 @@ struct StateRequest {
     state: StateId,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteRequest {
+    state: StateId,
+    #[serde(default)]
+    lock_id: Option<String>,
+}
+
 pub(super) async fn delete(asked: Asked, body: Body) -> Result<Response> {
-    let StateRequest { state } = asked.call.json(body).await?;
+    let DeleteRequest { state, lock_id } = asked.call.json(body).await?;
     let (state, call) = (asked.call.about(state), &asked.call);
-    let version = call.backend().delete(&call.caller, &state, None).await?;
+    let version = call.backend().delete(&call.caller, &state, lock_id.as_deref()).await?;
     Ok(answer::json(&json!({ "schema": 1, "version": version })))
 }
 

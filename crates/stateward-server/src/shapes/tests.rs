@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use stateward_core::audit::{AuditItem, Deed};
 use stateward_core::view::{
-    Action, Change, Changes, Finding, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem,
+    Action, Change, Changes, Finding, Imported, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified,
+    VersionItem,
 };
-use stateward_core::{Timestamp, Version};
+use stateward_core::{Adoption, Fingerprint, Original, Timestamp, Version};
 
 use super::*;
 
@@ -42,7 +43,19 @@ fn state_item(deleted: Option<Timestamp>) -> StateItem {
     }
 }
 
-fn version_item(token: Option<String>) -> VersionItem {
+fn imported(full: bool) -> Imported {
+    let text = || full.then(String::new);
+    Imported {
+        from: String::new(),
+        version: full.then_some(Version(1)),
+        hash: text(),
+        at: Timestamp::UNIX_EPOCH,
+        who: String::new(),
+        token: text(),
+    }
+}
+
+fn version_item(full: bool) -> VersionItem {
     VersionItem {
         version: Version(1),
         serial: 1,
@@ -55,15 +68,17 @@ fn version_item(token: Option<String>) -> VersionItem {
         who: String::new(),
         operation: String::new(),
         lock_id: None,
+        fence: full.then_some(1),
         tool: String::new(),
         parent: None,
         hash: String::new(),
         changes: Changes::default(),
         resources: 1,
-        token,
+        token: full.then(String::new),
         opaque: false,
         head: true,
         pruned: false,
+        imported: full.then(|| imported(true)),
     }
 }
 
@@ -86,7 +101,8 @@ fn audit_item(full: bool) -> AuditItem {
 #[test]
 fn lists_hold_what_the_core_gives() {
     has_shape("StateItem", &state_item(Some(Timestamp::UNIX_EPOCH)), &state_item(None));
-    has_shape("VersionItem", &version_item(Some(String::new())), &version_item(None));
+    has_shape("VersionItem", &version_item(true), &version_item(false));
+    has_shape("Imported", &imported(true), &imported(false));
     has_shape("AuditItem", &audit_item(true), &audit_item(false));
     let attribute = |text: &str| {
         let change: Change =
@@ -133,6 +149,38 @@ fn locks_and_outcomes_hold_what_the_core_gives() {
     has_shape("Pruned", &pruned, &pruned);
 }
 
+#[test]
+fn what_is_taken_in_has_what_the_core_reads() {
+    let fingerprint =
+        |full: bool| Fingerprint { serial: 1, sha256: String::new(), created: full.then_some(Timestamp::UNIX_EPOCH) };
+    has_shape("Fingerprint", &fingerprint(true), &fingerprint(false));
+    let original = |full: bool| {
+        let all = Original { lock_id: Some(String::new()), ..version_item(true).into() };
+        match full {
+            true => all,
+            false => Original {
+                version: None,
+                hash: None,
+                created: None,
+                lock_id: None,
+                fence: None,
+                token: None,
+                changes: None,
+                ..all
+            },
+        }
+    };
+    has_shape("Original", &original(true), &original(false));
+    let adoption = |full: bool| Adoption {
+        from: String::new(),
+        version: Version(1),
+        after: full.then(|| fingerprint(true)),
+        current: true,
+        original: original(full),
+    };
+    has_shape("Adoption", &adoption(true), &adoption(false));
+}
+
 #[track_caller]
 fn is_one_of(name: &str, field: &str, value: &impl Serialize) {
     let shape = SHAPES.iter().find(|shape| shape.name == name).unwrap();
@@ -144,16 +192,16 @@ fn is_one_of(name: &str, field: &str, value: &impl Serialize) {
 
 #[test]
 fn sets_of_words_are_whole() {
-    use Deed::{Delete, ForceUnlock, Lock, Prune, Refuse, Restore, Undelete, Unlock, Write};
+    use Deed::{Delete, ForceUnlock, Import, Lock, Prune, Refuse, Restore, Undelete, Unlock, Write};
     for action in [Action::Add, Action::Change, Action::Remove] {
         is_one_of("Change", "action", &action);
         is_one_of("TimelineItem", "action", &action);
     }
-    for deed in [Write, Restore, Delete, Undelete, Lock, Unlock, ForceUnlock, Refuse, Prune] {
+    for deed in [Write, Import, Restore, Delete, Undelete, Lock, Unlock, ForceUnlock, Refuse, Prune] {
         is_one_of("AuditItem", "action", &deed);
         // A new deed does not compile until it is listed here, too.
         match deed {
-            Write | Restore | Delete | Undelete | Lock | Unlock | ForceUnlock | Refuse | Prune => {}
+            Write | Import | Restore | Delete | Undelete | Lock | Unlock | ForceUnlock | Refuse | Prune => {}
         }
     }
 }

@@ -138,6 +138,59 @@ fn deleting_and_bringing_back() {
     post(&server, "delete", &json!({"state": "a"}), 423);
 }
 
+/// What `importVersion` has to be told of a version of the history of `there`.
+fn adoption(there: &Server, version: usize) -> String {
+    let history = get(there, "history?state=a");
+    let item = |version: usize| {
+        let versions = history["items"].as_array().unwrap();
+        &versions[versions.len() - version]
+    };
+    let mut original = item(version).clone();
+    for name in ["parent", "head", "stored_size", "imported"] {
+        original.as_object_mut().unwrap().remove(name);
+    }
+    let mut adoption = json!({
+        "from": "there", "version": original["version"], "current": item(version)["head"], "original": original,
+    });
+    if version > 1 {
+        let before = item(version - 1);
+        adoption["after"] =
+            json!({ "serial": before["serial"], "sha256": before["sha256"], "created": before["created"] });
+    }
+    let encoded: Vec<String> = adoption.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect();
+    format!("import?state=a&adoption={}", encoded.concat())
+}
+
+#[test]
+fn versions_from_elsewhere_are_taken_in() {
+    let (there, here) = (three_versions(), Server::start());
+    let body = |version| send(&there, "GET", &format!("content?state=a&version=v{version}"), Body::None, 200).body;
+    send(&here, "PUT", &adoption(&there, 2), &body(2), 409);
+    send(&here, "PUT", &adoption(&there, 1), &body(2), 400);
+    send(&here, "PUT", &adoption(&there, 1), Body::None, 400);
+    send(&here, "PUT", "import?state=a&adoption=%7B%7D", &body(1), 400);
+    for version in 1..=3 {
+        let stored = crate::fixture::json(&send(&here, "PUT", &adoption(&there, version), &body(version), 200));
+        assert_eq!((&stored["version"], &stored["changed"]), (&json!(format!("v{version}")), &json!(true)));
+    }
+    let again = crate::fixture::json(&send(&here, "PUT", &adoption(&there, 2), &body(2), 200));
+    assert_eq!(again["changed"], false);
+    let imported = get(&here, "history?state=a");
+    assert_eq!(imported["items"][0]["imported"]["from"], "there");
+    assert_eq!(get(&here, "audit?state=a&limit=1")["items"][0]["action"], "import");
+    assert_eq!(send(&here, "GET", "content?state=a", Body::None, 200).body, body(3));
+    here.lock("a", "one").expect_status(200);
+    send(&here, "PUT", &adoption(&there, 3), &body(3), 423);
+}
+
+#[test]
+fn a_state_is_deleted_under_its_lock() {
+    let server = three_versions();
+    server.lock("a", "one").expect_status(200);
+    post(&server, "delete", &json!({"state": "a", "lock_id": "two"}), 409);
+    assert_eq!(post(&server, "delete", &json!({"state": "a", "lock_id": "one"}), 200)["version"], "v3");
+}
+
 #[test]
 fn locks_and_breaking_them() {
     let server = Server::start();
