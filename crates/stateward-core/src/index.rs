@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures::TryStreamExt;
 use stateward_state::Entry;
 use stateward_store::body::{self, RefItem, Sealer, Tree};
 use stateward_store::{BlobId, Store, StoreError};
@@ -17,36 +17,33 @@ pub(crate) const OUTPUT_PREFIX: &str = "output.";
 
 /// An index item, and the hash that decides where nodes of the index end. It depends on the address alone, so a resource that
 /// changes does not move the nodes around it.
-pub(crate) fn encode(entry: &Entry) -> (Vec<u8>, u32) {
-    let mut item = Vec::with_capacity(entry.address.len() + MEANING_BYTES);
+///
+/// The item takes the place of what `item` held.
+pub(crate) fn encode(entry: &Entry, item: &mut Vec<u8>) -> u32 {
+    item.clear();
     item.extend_from_slice(entry.address.as_bytes());
     let hash = item.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     item.extend_from_slice(&entry.meaning);
     // The low bits of FNV-1a mix poorly.
-    (item, hash ^ (hash >> 15))
+    hash ^ (hash >> 15)
 }
 
-fn decode(item: &Bytes) -> Result<Entry, StoreError> {
+/// The address and meaning in an index item.
+pub(crate) fn parse(item: &[u8]) -> Result<(&str, [u8; MEANING_BYTES]), StoreError> {
     let corrupt =
         || StoreError::Corrupt { what: "an instance index".to_owned(), reason: "an entry is malformed".to_owned() };
-    let split = item.len().checked_sub(MEANING_BYTES).ok_or_else(corrupt)?;
-    let (address, meaning) = item.split_at(split);
-    let address = std::str::from_utf8(address).map_err(|_| corrupt())?.to_owned();
-    Ok(Entry { address, meaning: meaning.try_into().map_err(|_| corrupt())? })
+    let (address, meaning) = item.split_last_chunk().ok_or_else(corrupt)?;
+    Ok((std::str::from_utf8(address).map_err(|_| corrupt())?, *meaning))
 }
 
-/// Reads a whole index.
+fn decode(item: &[u8]) -> Result<Entry, StoreError> {
+    let (address, meaning) = parse(item)?;
+    Ok(Entry { address: address.to_owned(), meaning })
+}
+
+/// Reads a whole index, sorted by address.
 pub(crate) async fn load(store: Arc<dyn Store>, sealer: Sealer, tree: &Tree) -> Result<Vec<Entry>, StoreError> {
-    entries(store, sealer, tree).try_collect().await
-}
-
-/// Streams an index, sorted by address.
-pub(crate) fn entries(
-    store: Arc<dyn Store>,
-    sealer: Sealer,
-    tree: &Tree,
-) -> impl Stream<Item = Result<Entry, StoreError>> + Send + use<> {
-    body::items(store, sealer, tree).and_then(|item| std::future::ready(decode(&item)))
+    body::items(store, sealer, tree).and_then(|item| std::future::ready(decode(&item))).try_collect().await
 }
 
 /// Reads parts of many indexes that share most of their nodes: each node is read and searched once.
@@ -89,11 +86,8 @@ impl<'a> Search<'a> {
                 let matches = match known {
                     Some(matches) => matches,
                     None => {
-                        let sealed = self.store.get_blobs(std::slice::from_ref(&child)).await?;
-                        let sealed = sealed
-                            .first()
-                            .ok_or_else(|| StoreError::NotFound { what: format!("blob {}", child.id) })?;
-                        let matches = self.below(level - 1, self.sealer.open(&child.id, sealed)?).await?;
+                        let node = body::open_one(self.store, self.sealer, &child).await?;
+                        let matches = self.below(level - 1, node).await?;
                         self.seen.insert(child.id, matches.clone());
                         matches
                     }

@@ -1,13 +1,16 @@
 //! Taking a body in: cut, address, compress, hash and index it in one pass, whatever its size.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use stateward_state::{Entry, ScanError, Scanner, Summary};
-use stateward_store::body::{Grain, Sealer, Tree, TreeBuilder, Writer};
+use stateward_store::body::{Grain, ListWriter, Tree, Writer};
 use stateward_store::{BlobId, Locator, NewBlob, Revision, Session, StoreError, Write};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::backend::Backend;
@@ -15,7 +18,7 @@ use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::index;
 use crate::name::StateId;
-use crate::ops::BodyStream;
+use crate::ops::{Base, BodyStream};
 
 /// Bodies up to this size are worked on in place: handing them to other threads would cost more than it saves.
 const INLINE_BYTES: usize = 128 << 10;
@@ -23,10 +26,13 @@ const INLINE_BYTES: usize = 128 << 10;
 const LINEAGE_BYTES_MAX: usize = 1024;
 /// Pieces on their way to each worker.
 const QUEUE: usize = 8;
+/// So many entries are compared with the head's on another thread than the one that writes their index.
+const MANY: usize = 4096;
 
 /// A body that is in the store, but not yet published.
 pub(crate) struct Ingested {
     pub(crate) body: Taken,
+    pub(crate) base: Base,
     /// Keeps its blobs until they are published.
     pub(crate) session: Counted,
 }
@@ -38,7 +44,7 @@ pub(crate) struct Taken {
     pub(crate) md5: [u8; 16],
     pub(crate) tree: Tree,
     /// Instances and outputs, sorted by address.
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Arc<Vec<Entry>>,
     pub(crate) index: Option<Tree>,
     pub(crate) stored_size: u64,
 }
@@ -60,12 +66,13 @@ impl Backend {
                 break;
             }
         }
-        let work = Work::new(self, state, Grain::for_size(body.length));
+        let grain = Grain::for_size(body.length);
+        let work = Work::new(self, state, grain);
         let done = match rest {
             None => work.inline(&first).await?,
             Some(rest) => work.spread(first, rest, size, limit).await?,
         };
-        done.index(&self.shared.sealer).await
+        done.index(self, state, grain).await
     }
 }
 
@@ -81,25 +88,15 @@ fn check_size(size: u64, limit: u64) -> Result<()> {
     ))
 }
 
-/// The three workers of a body: hashes, scanner, and chunks.
+/// The three workers of a body.
 struct Work {
     hashes: Hashes,
-    scanner: Scanner,
+    scan: Scan,
     chunks: Chunks,
 }
 
-struct Hashes {
-    sha256: Sha256,
-    md5: Md5,
-}
-
-struct Chunks {
-    writer: Writer,
-    session: Counted,
-}
-
 struct Done {
-    hashes: Hashes,
+    digests: Digests,
     summary: Result<Summary, ScanError>,
     body: Tree,
     session: Counted,
@@ -110,22 +107,20 @@ impl Work {
         let session = Counted { inner: backend.shared.store.session(&Control::key(state)), bytes: 0 };
         Self {
             hashes: Hashes { sha256: Sha256::new(), md5: Md5::new() },
-            scanner: Scanner::new(backend.shared.meaning_key),
+            scan: Scan { scanner: Scanner::new(backend.shared.meaning_key), fault: None },
             chunks: Chunks { writer: Writer::new(&backend.shared.sealer, grain), session },
         }
     }
 
     async fn inline(self, pieces: &[Bytes]) -> Result<Done> {
-        let Self { mut hashes, mut scanner, mut chunks } = self;
-        let mut fault = None;
+        let Self { mut hashes, mut scan, mut chunks } = self;
         for piece in pieces {
-            hashes.update(piece);
-            fault = fault.or_else(|| scanner.feed(piece).err());
+            hashes.take(piece)?;
+            scan.take(piece)?;
             chunks.writer.write(piece, &mut chunks.session).await?;
         }
-        let summary = fault.map_or_else(|| scanner.finish(), Err);
         let body = chunks.writer.finish(&mut chunks.session).await?;
-        Ok(Done { hashes, summary, body, session: chunks.session })
+        Ok(Done { digests: hashes.finish()?, summary: scan.finish()?, body, session: chunks.session })
     }
 
     /// Gives each worker a thread of its own, so that a large body takes as long as the slowest of them.
@@ -136,34 +131,13 @@ impl Work {
         mut size: u64,
         limit: u64,
     ) -> Result<Done> {
-        let Self { mut hashes, mut scanner, mut chunks } = self;
-        let (to_hashes, mut pieces) = mpsc::channel::<Bytes>(QUEUE);
-        let hashes = tokio::task::spawn_blocking(move || {
-            while let Some(piece) = pieces.blocking_recv() {
-                hashes.update(&piece);
-            }
-            hashes
-        });
-        let (to_scanner, mut pieces) = mpsc::channel::<Bytes>(QUEUE);
-        let summary = tokio::task::spawn_blocking(move || {
-            let mut fault = None;
-            while let Some(piece) = pieces.blocking_recv() {
-                fault = fault.or_else(|| scanner.feed(&piece).err());
-            }
-            fault.map_or_else(|| scanner.finish(), Err)
-        });
-        let (to_chunks, mut pieces) = mpsc::channel::<Bytes>(QUEUE);
-        let runtime = tokio::runtime::Handle::current();
-        let chunks = tokio::task::spawn_blocking(move || {
-            runtime.block_on(async move {
-                while let Some(piece) = pieces.recv().await {
-                    chunks.writer.write(&piece, &mut chunks.session).await?;
-                }
-                let body = chunks.writer.finish(&mut chunks.session).await?;
-                Ok::<_, StoreError>((body, chunks.session))
-            })
-        });
-        let workers = [to_hashes, to_scanner, to_chunks];
+        let (to_hashes, pieces) = mpsc::channel(QUEUE);
+        let hashes = tokio::spawn(work_off(self.hashes, pieces));
+        let (to_scan, pieces) = mpsc::channel(QUEUE);
+        let scan = tokio::spawn(work_off(self.scan, pieces));
+        let (to_chunks, pieces) = mpsc::channel(QUEUE);
+        let chunks = tokio::spawn(work_off(self.chunks, pieces));
+        let workers = [to_hashes, to_scan, to_chunks];
         for piece in first {
             hand_out(&workers, piece).await;
         }
@@ -178,8 +152,8 @@ impl Work {
         drop(workers);
         let (body, session) = chunks.await.map_err(|_| stopped())??;
         Ok(Done {
-            hashes: hashes.await.map_err(|_| stopped())?,
-            summary: summary.await.map_err(|_| stopped())?,
+            digests: hashes.await.map_err(|_| stopped())??,
+            summary: scan.await.map_err(|_| stopped())??,
             body,
             session,
         })
@@ -196,20 +170,99 @@ async fn hand_out(workers: &[mpsc::Sender<Bytes>; 3], piece: Bytes) -> bool {
     true
 }
 
+/// Has a worker do all pieces. A thread is held only while there are some, so a slow client holds none.
+async fn work_off<W: Worker>(mut worker: W, mut pieces: mpsc::Receiver<Bytes>) -> Result<W::Done> {
+    while let Some(piece) = pieces.recv().await {
+        let work = move || {
+            worker.take(&piece)?;
+            while let Ok(piece) = pieces.try_recv() {
+                worker.take(&piece)?;
+            }
+            Ok::<_, StoreError>((worker, pieces))
+        };
+        (worker, pieces) = tokio::task::spawn_blocking(work).await.map_err(|_| stopped())??;
+    }
+    Ok(tokio::task::spawn_blocking(move || worker.finish()).await.map_err(|_| stopped())??)
+}
+
 fn stopped() -> Error {
     Error::new(Kind::Unavailable, "the state was not stored", "the server is stopping", "try again in a moment")
 }
 
-impl Hashes {
-    fn update(&mut self, piece: &[u8]) {
+/// What is done with every piece of a body. May block.
+trait Worker: Send + Sized + 'static {
+    type Done: Send + 'static;
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), StoreError>;
+
+    fn finish(self) -> Result<Self::Done, StoreError>;
+}
+
+struct Hashes {
+    sha256: Sha256,
+    md5: Md5,
+}
+
+struct Digests {
+    sha256: String,
+    md5: [u8; 16],
+}
+
+impl Worker for Hashes {
+    type Done = Digests;
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
         self.sha256.update(piece);
         self.md5.update(piece);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Digests, StoreError> {
+        Ok(Digests { sha256: hex::encode(self.sha256.finalize()), md5: self.md5.finalize().into() })
+    }
+}
+
+struct Scan {
+    scanner: Scanner,
+    /// Why it is no state. It is read to its end all the same.
+    fault: Option<ScanError>,
+}
+
+impl Worker for Scan {
+    type Done = Result<Summary, ScanError>;
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        if self.fault.is_none() {
+            self.fault = self.scanner.feed(piece).err();
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Self::Done, StoreError> {
+        Ok(self.fault.map_or_else(|| self.scanner.finish(), Err))
+    }
+}
+
+struct Chunks {
+    writer: Writer,
+    session: Counted,
+}
+
+impl Worker for Chunks {
+    type Done = (Tree, Counted);
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        Handle::current().block_on(self.writer.write(piece, &mut self.session))
+    }
+
+    fn finish(mut self) -> Result<Self::Done, StoreError> {
+        Ok((Handle::current().block_on(self.writer.finish(&mut self.session))?, self.session))
     }
 }
 
 impl Done {
-    /// Writes the index of instances beside the body.
-    async fn index(mut self, sealer: &Sealer) -> Result<Ingested> {
+    /// Writes the index of instances beside the body, and counts meanwhile what changes.
+    async fn index(mut self, backend: &Backend, state: &StateId, grain: Grain) -> Result<Ingested> {
         let mut summary = self.summary.map_err(|error| {
             Error::new(
                 Kind::Invalid,
@@ -228,29 +281,51 @@ impl Done {
         }
         let mut entries = std::mem::take(&mut summary.instances);
         entries.append(&mut summary.outputs);
-        entries.sort_unstable_by(|one, other| one.address.cmp(&other.address));
-        let index = match summary.opaque || entries.iter().any(|entry| entry.address.len() > index::ADDRESS_BYTES_MAX) {
-            true => None,
-            false => {
-                let mut tree = TreeBuilder::new(sealer.clone());
-                for entry in &entries {
-                    let (item, hash) = index::encode(entry);
-                    tree.append(&item, hash, &mut self.session).await?;
-                }
-                Some(tree.done(&mut self.session).await?)
+        // Stable sorting makes one pass of two sorted runs.
+        entries.sort_by(|one, other| one.address.cmp(&other.address));
+        let entries = Arc::new(entries);
+        let opaque = summary.opaque;
+        let counting = {
+            let (backend, state, entries) = (backend.clone(), state.clone(), entries.clone());
+            async move { backend.base(&state, &entries, opaque).await }
+        };
+        let counting = async {
+            match entries.len() < MANY {
+                true => counting.await,
+                false => tokio::spawn(counting).await.map_err(|_| stopped())?,
             }
         };
+        let list = ListWriter::new(&backend.shared.sealer, grain);
+        let indexing = write_index(&entries, opaque, list, &mut self.session);
+        let (base, index) = futures::try_join!(counting, indexing)?;
         let body = Taken {
             summary,
-            sha256: hex::encode(self.hashes.sha256.finalize()),
-            md5: self.hashes.md5.finalize().into(),
+            sha256: self.digests.sha256,
+            md5: self.digests.md5,
             tree: self.body,
             entries,
             index,
             stored_size: self.session.bytes,
         };
-        Ok(Ingested { body, session: self.session })
+        Ok(Ingested { body, base, session: self.session })
     }
+}
+
+async fn write_index(
+    entries: &[Entry],
+    opaque: bool,
+    mut list: ListWriter,
+    session: &mut Counted,
+) -> Result<Option<Tree>> {
+    if opaque || entries.iter().any(|entry| entry.address.len() > index::ADDRESS_BYTES_MAX) {
+        return Ok(None);
+    }
+    let mut item = Vec::new();
+    for entry in entries {
+        let hash = index::encode(entry, &mut item);
+        list.append(&item, hash, session).await?;
+    }
+    Ok(Some(list.done(session).await?))
 }
 
 /// A session that counts what it puts.

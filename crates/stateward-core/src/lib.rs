@@ -20,6 +20,7 @@ mod ops;
 mod outside;
 mod ports;
 pub mod publish;
+mod records;
 mod settings;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

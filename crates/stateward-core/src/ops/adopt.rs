@@ -53,7 +53,7 @@ impl Backend {
         }
         let (taken, mut session) = match body {
             Some(body) if !adoption.original.pruned => {
-                let Ingested { body, session } = self.ingest(state, body).await?;
+                let Ingested { body, session, .. } = self.ingest(state, body).await?;
                 agrees(&body, &adoption.original)?;
                 (Some(body), Some(session))
             }
@@ -117,7 +117,7 @@ impl Backend {
     ) -> Result<Changes> {
         match (original.changes, taken, last) {
             (Some(changes), _, _) => Ok(changes),
-            (None, Some(taken), None) => Ok(super::write::count(&[], &taken.entries)),
+            (None, Some(taken), None) => Ok(super::base::all_added(&taken.entries)),
             (None, Some(taken), Some(VersionRecord { index: Some(index), .. })) if !taken.summary.opaque => {
                 self.count_since(index, &taken.entries).await
             }

@@ -1,7 +1,7 @@
 //! The chain of versions.
 
 use stateward_state::Entry;
-use stateward_store::{Key, Listing};
+use stateward_store::{Entry as Stored, Key};
 
 use crate::access::{Caller, Right};
 use crate::backend::Backend;
@@ -9,9 +9,11 @@ use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::index;
 use crate::name::StateId;
+use crate::records::Records;
 use crate::version::{Version, VersionRecord};
 use crate::view::{List, VersionItem};
 
+/// Records of versions read together: they are larger than others, and most walks are short.
 const PAGE: usize = 200;
 
 /// Walks a state's versions from the newest to the oldest.
@@ -20,52 +22,28 @@ pub(crate) struct Chain<'a> {
     prefix: String,
     /// The record that has to come next; records beside the chain belong to writes that lost.
     expected: Option<String>,
-    page: std::vec::IntoIter<(Key, VersionRecord)>,
-    after: Option<Key>,
-    exhausted: bool,
+    records: Records<'a>,
 }
 
 impl<'a> Chain<'a> {
     pub(crate) fn new(backend: &'a Backend, state: &StateId, control: &Control) -> Self {
         let expected = control.tail.as_ref().map(|tail| tail.record.clone());
-        Self {
-            backend,
-            prefix: VersionRecord::prefix(state),
-            expected,
-            page: Vec::new().into_iter(),
-            after: None,
-            exhausted: false,
-        }
+        let prefix = VersionRecord::prefix(state);
+        let records = Records::under(backend.store(), prefix.clone()).by(PAGE);
+        Self { backend, prefix, expected, records }
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<(Key, VersionRecord)>> {
         let Some(expected) = self.expected.take() else { return Ok(None) };
-        loop {
-            for (key, record) in self.page.by_ref() {
-                if key.as_str() == expected {
-                    self.expected = record.facts.parent.as_ref().map(|parent| parent.record.clone());
-                    return Ok(Some((key, record)));
-                }
+        while let Some(entry) = self.records.next().await? {
+            if entry.key.as_str() == expected {
+                let record = VersionRecord::decode(&entry.key, &entry.record.value)?;
+                self.expected = record.facts.parent.as_ref().map(|parent| parent.record.clone());
+                return Ok(Some((entry.key, record)));
             }
-            if self.exhausted {
-                let why =
-                    format!("the record `{expected}`, which a newer version names as the one before it, is missing");
-                return Err(Error::new(Kind::Corrupt, "the history is broken", why, "run `stateward state verify`"));
-            }
-            self.load().await?;
         }
-    }
-
-    async fn load(&mut self) -> Result<()> {
-        let listing = Listing { prefix: self.prefix.clone(), after: self.after.clone(), limit: PAGE };
-        let entries = self.backend.store().list(&listing).await?;
-        self.exhausted = entries.len() < PAGE;
-        self.after = entries.last().map(|entry| entry.key.clone());
-        let decoded = entries
-            .into_iter()
-            .map(|entry| Ok((entry.key.clone(), VersionRecord::decode(&entry.key, &entry.record.value)?)));
-        self.page = decoded.collect::<Result<Vec<_>>>()?.into_iter();
-        Ok(())
+        let why = format!("the record `{expected}`, which a newer version names as the one before it, is missing");
+        Err(Error::new(Kind::Corrupt, "the history is broken", why, "run `stateward state verify`"))
     }
 }
 
@@ -160,15 +138,14 @@ impl Chain<'_> {
     /// Jumps to a version, unless a lost write left a second record with its number: then only the chain itself tells which counts.
     async fn skip_to(&mut self, state: &StateId, version: Version) -> Result<()> {
         let newer = VersionRecord::key(state, Version(version.0 + 1), "~");
-        let listing = Listing { prefix: self.prefix.clone(), after: Some(newer.clone()), limit: 2 };
-        let entries = self.backend.store().list(&listing).await?;
-        let mut numbers = Vec::with_capacity(entries.len());
-        for entry in &entries {
-            numbers.push(VersionRecord::decode(&entry.key, &entry.record.value)?.facts.version);
-        }
-        if numbers.first() == Some(&version) && numbers.get(1) != Some(&version) {
-            self.expected = entries.first().map(|entry| entry.key.to_string());
-            self.after = Some(newer);
+        let from = || Records::under(self.backend.store(), self.prefix.clone()).after(Some(newer.clone()));
+        let mut first = from().by(2);
+        let (Some(wanted), next) = (first.next().await?, first.next().await?) else { return Ok(()) };
+        let number =
+            |entry: &Stored| Ok::<_, Error>(VersionRecord::decode(&entry.key, &entry.record.value)?.facts.version);
+        if number(&wanted)? == version && next.as_ref().map(number).transpose()? != Some(version) {
+            self.expected = Some(wanted.key.to_string());
+            self.records = from().by(PAGE);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What there is: states and locks.
 
 use jiff::SignedDuration;
-use stateward_store::{Key, Listing};
+use stateward_store::Key;
 
 use crate::access::{Caller, Right};
 use crate::backend::Backend;
@@ -11,9 +11,9 @@ use crate::lockinfo::LockInfo;
 use crate::name::StateId;
 use crate::outside::{spot, state_at};
 use crate::ports::Timestamp;
+use crate::records::{PAGE, Records};
 use crate::view::{List, LockItem, StateItem};
 
-const PAGE: usize = 500;
 /// The rights of which any one lets a caller see that a state is there.
 const ANY: [Right; 6] = [Right::Read, Right::Outputs, Right::Write, Right::Lock, Right::ForceUnlock, Right::Delete];
 
@@ -86,31 +86,25 @@ impl Backend {
     ) -> Result<List<T>> {
         let prefix = format!("{}{prefix}", Control::PREFIX);
         let mut after = after.map(|after| Key::new(format!("{}{after}", Control::PREFIX)));
+        let page = PAGE.min(limit.saturating_add(1));
+        let mut records = Records::under(self.store(), prefix).after(after.clone()).by(page);
         let mut list = List::new(Vec::new());
-        loop {
-            let page = PAGE.min(limit.saturating_add(1));
-            let entries =
-                self.store().list(&Listing { prefix: prefix.clone(), after: after.clone(), limit: page }).await?;
-            let last_page = entries.len() < page;
-            for entry in entries {
-                if list.items.len() >= limit {
-                    list.next = after.map(|key| key.as_str()[Control::PREFIX.len()..].to_owned());
-                    return Ok(list);
-                }
-                let state = Control::state_of(&entry.key);
-                after = Some(entry.key.clone());
-                if let Some(state) = state.filter(|state| ANY.iter().any(|right| caller.may(*right, state))) {
-                    // One damaged record must not hide all the others; `state verify` tells of it.
-                    match Control::decode(&entry.key, &entry.record.value) {
-                        Ok(control) => list.items.extend(pick(state, control)),
-                        Err(error) => tracing::error!(%state, %error, "left out of the list: its record is damaged"),
-                    }
+        while let Some(entry) = records.next().await? {
+            if list.items.len() >= limit {
+                list.next = after.map(|key| key.as_str()[Control::PREFIX.len()..].to_owned());
+                break;
+            }
+            let state = Control::state_of(&entry.key);
+            if let Some(state) = state.filter(|state| ANY.iter().any(|right| caller.may(*right, state))) {
+                // One damaged record must not hide all the others; `state verify` tells of it.
+                match Control::decode(&entry.key, &entry.record.value) {
+                    Ok(control) => list.items.extend(pick(state, control)),
+                    Err(error) => tracing::error!(%state, %error, "left out of the list: its record is damaged"),
                 }
             }
-            if last_page {
-                return Ok(list);
-            }
+            after = Some(entry.key);
         }
+        Ok(list)
     }
 }
 

@@ -2,44 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use stateward_store::{Entry, Key, Listing};
+use stateward_store::Key;
 
 use super::prune::States;
 use crate::audit::{AuditItem, PREFIX, place};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::name::StateId;
-
-const PAGE: usize = 500;
+use crate::records::Records;
 
 /// Reads the log from the newest item to the oldest, out of its own records and, where the store gathers, out of control records.
 pub(super) struct Log<'a> {
     backend: &'a Backend,
     /// Read and not yet given out, by place.
     waiting: BTreeMap<String, AuditItem>,
-    page: std::vec::IntoIter<Entry>,
-    after: Option<Key>,
-    last_page: bool,
+    records: Records<'a>,
     /// Items up to this place were given out in an earlier list.
     given: Option<String>,
 }
 
 impl<'a> Log<'a> {
     pub(super) async fn open(backend: &'a Backend, state: Option<&StateId>, given: Option<&str>) -> Result<Self> {
-        let mut log = Self {
-            backend,
-            waiting: BTreeMap::new(),
-            page: Vec::new().into_iter(),
-            after: None,
-            last_page: false,
-            given: given.map(str::to_owned),
-        };
-        if backend.store().gather() > 1 {
-            log.take_unwritten(state).await?;
-        } else {
+        let records = Records::under(backend.store(), PREFIX);
+        if backend.store().gather() <= 1 {
             // A record is an item, so the log goes on where the list before ended.
-            log.after = log.given.take().map(|given| Key::new(format!("{PREFIX}{given}")));
+            let records = records.after(given.map(|given| Key::new(format!("{PREFIX}{given}"))));
+            return Ok(Self { backend, waiting: BTreeMap::new(), records, given: None });
         }
+        let mut log = Self { backend, waiting: BTreeMap::new(), records, given: given.map(str::to_owned) };
+        log.take_unwritten(state).await?;
         Ok(log)
     }
 
@@ -49,8 +40,8 @@ impl<'a> Log<'a> {
             self.wait_for(&state.to_string(), control.notes);
             return Ok(());
         }
-        let mut states = States::default();
-        while let Some((state, control)) = states.next(self.backend).await? {
+        let mut states = States::of(self.backend);
+        while let Some((state, control)) = states.next().await? {
             self.wait_for(&state.to_string(), control.notes);
         }
         Ok(())
@@ -66,10 +57,10 @@ impl<'a> Log<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<(String, AuditItem)>> {
         loop {
             // A record is named for the newest item in it: what is newer than the next record can be given out.
-            let record = self.peek().await?;
+            let record = self.records.peek().await?.map(|entry| entry.key.as_str());
             let first = self.waiting.first_key_value().map(|(place, _)| place.as_str());
             if record.is_some_and(|record| first.is_none_or(|first| first > &record[PREFIX.len()..])) {
-                self.read_record()?;
+                self.read_record().await?;
                 continue;
             }
             let Some((place, item)) = self.waiting.pop_first() else { return Ok(None) };
@@ -79,20 +70,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The key of the next record.
-    async fn peek(&mut self) -> Result<Option<String>> {
-        if self.page.as_slice().is_empty() && !self.last_page {
-            let listing = Listing { prefix: PREFIX.to_owned(), after: self.after.take(), limit: PAGE };
-            let entries = self.backend.store().list(&listing).await?;
-            self.last_page = entries.len() < PAGE;
-            self.after = entries.last().map(|entry| entry.key.clone());
-            self.page = entries.into_iter();
-        }
-        Ok(self.page.as_slice().first().map(|entry| entry.key.to_string()))
-    }
-
-    fn read_record(&mut self) -> Result<()> {
-        let Some(entry) = self.page.next() else { return Ok(()) };
+    async fn read_record(&mut self) -> Result<()> {
+        let Some(entry) = self.records.next().await? else { return Ok(()) };
         let items = AuditItem::read(&entry.record.value).map_err(|error| {
             Error::new(
                 Kind::Corrupt,

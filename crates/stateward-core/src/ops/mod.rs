@@ -2,6 +2,7 @@
 
 mod adopt;
 mod audit;
+mod base;
 mod body;
 mod delete;
 mod diff;
@@ -16,6 +17,8 @@ mod restore;
 mod timeline;
 mod verify;
 mod write;
+
+pub(crate) use base::Base;
 
 pub use crate::view::Pruned;
 pub use body::BodyStream;

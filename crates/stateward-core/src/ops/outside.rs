@@ -247,9 +247,9 @@ impl Backend {
                 break;
             }
         }
-        let mut states = super::prune::States::default();
+        let mut states = super::prune::States::of(self);
         let mut stale = Vec::new();
-        while let Some((state, control)) = states.next(self).await? {
+        while let Some((state, control)) = states.next().await? {
             let stands = there.remove(&state);
             let known = control.head.as_ref().and_then(|head| self.mark_of(&state, head));
             if (control.head.is_some() || stands.is_some()) && stands != known {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stateward_store::body;
-use stateward_store::{Entry, Expect, Key, Listing, Live, StoreError, Write};
+use stateward_store::{Expect, Live, StoreError, Write};
 
 use super::history::Chain;
 use crate::access::Caller;
@@ -13,11 +13,11 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::name::StateId;
 use crate::ports::Timestamp;
+use crate::records::Records;
 use crate::settings::Retention;
 use crate::version::{Version, VersionRecord};
 use crate::view::Pruned;
 
-const PAGE: usize = 200;
 const SECONDS_A_DAY: u64 = 86_400;
 
 impl Backend {
@@ -29,8 +29,8 @@ impl Backend {
         self.collect(&mut pruned).await?;
         let retention = self.settings().retention;
         if retention != Retention::default() {
-            let mut states = States::default();
-            while let Some((state, control)) = states.next(self).await? {
+            let mut states = States::of(self);
+            while let Some((state, control)) = states.next().await? {
                 pruned.versions += self.apply_retention(caller, &state, &control, retention).await?;
             }
         }
@@ -74,8 +74,8 @@ impl Backend {
     async fn collect(&self, pruned: &mut Pruned) -> Result<()> {
         let horizon = self.store().begin_sweep().await?;
         let mut live = Live::default();
-        let mut states = States::default();
-        while let Some((state, control)) = states.next(self).await? {
+        let mut states = States::of(self);
+        while let Some((state, control)) = states.next().await? {
             let heads = control.head.iter().chain(control.deleted.iter().map(|deleted| &deleted.head));
             for head in heads {
                 self.mark(&head.body, true, &mut live).await?;
@@ -96,25 +96,17 @@ impl Backend {
     }
 
     async fn mark_versions(&self, state: &StateId, live: &mut Live) -> Result<()> {
-        let mut after = None;
-        loop {
-            let entries =
-                self.store().list(&Listing { prefix: VersionRecord::prefix(state), after, limit: PAGE }).await?;
-            let last_page = entries.len() < PAGE;
-            after = entries.last().map(|entry| entry.key.clone());
-            for entry in entries {
-                let record = VersionRecord::decode(&entry.key, &entry.record.value)?;
-                if let Some(tree) = &record.body {
-                    self.mark(tree, true, live).await?;
-                }
-                if let Some(tree) = &record.index {
-                    self.mark(tree, false, live).await?;
-                }
+        let mut records = Records::under(self.store(), VersionRecord::prefix(state));
+        while let Some(entry) = records.next().await? {
+            let record = VersionRecord::decode(&entry.key, &entry.record.value)?;
+            if let Some(tree) = &record.body {
+                self.mark(tree, true, live).await?;
             }
-            if last_page {
-                return Ok(());
+            if let Some(tree) = &record.index {
+                self.mark(tree, false, live).await?;
             }
         }
+        Ok(())
     }
 
     async fn mark(&self, tree: &body::Tree, chunks: bool, live: &mut Live) -> Result<()> {
@@ -125,30 +117,20 @@ impl Backend {
 }
 
 /// Goes through all states in order of their names.
-#[derive(Default)]
-pub(super) struct States {
-    page: std::vec::IntoIter<Entry>,
-    after: Option<Key>,
-    last_page: bool,
-}
+pub(super) struct States<'a>(Records<'a>);
 
-impl States {
-    pub(super) async fn next(&mut self, backend: &Backend) -> Result<Option<(StateId, Control)>> {
-        loop {
-            for entry in self.page.by_ref() {
-                if let Some(state) = Control::state_of(&entry.key) {
-                    return Ok(Some((state, Control::decode(&entry.key, &entry.record.value)?)));
-                }
+impl<'a> States<'a> {
+    pub(super) fn of(backend: &'a Backend) -> Self {
+        Self(Records::under(backend.store(), Control::PREFIX))
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<(StateId, Control)>> {
+        while let Some(entry) = self.0.next().await? {
+            if let Some(state) = Control::state_of(&entry.key) {
+                return Ok(Some((state, Control::decode(&entry.key, &entry.record.value)?)));
             }
-            if self.last_page {
-                return Ok(None);
-            }
-            let listing = Listing { prefix: Control::PREFIX.to_owned(), after: self.after.take(), limit: PAGE };
-            let entries = backend.store().list(&listing).await?;
-            self.last_page = entries.len() < PAGE;
-            self.after = entries.last().map(|entry| entry.key.clone());
-            self.page = entries.into_iter();
         }
+        Ok(None)
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use stateward_store::body::{RefItem, Tree};
-use stateward_store::{BlobId, Listing, StoreError};
+use stateward_store::BlobId;
+use stateward_store::body::{self, RefItem, Tree};
 
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, PREFIX};
@@ -14,12 +14,11 @@ use crate::backend::Backend;
 use crate::control::{Control, Head};
 use crate::error::{Error, Kind, Result};
 use crate::name::StateId;
+use crate::records::Records;
 use crate::version::VersionRecord;
 use crate::view::{Finding, Verified};
 
 use super::history::Chain;
-
-const PAGE: usize = 500;
 
 /// How far a verification has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,24 +63,16 @@ impl Backend {
 
     /// The states there are, past records that cannot be read.
     async fn all_states(&self, verified: &mut Verified) -> Result<Vec<StateId>> {
-        let (mut states, mut after) = (Vec::new(), None);
-        loop {
-            let entries =
-                self.store().list(&Listing { prefix: Control::PREFIX.to_owned(), after, limit: PAGE }).await?;
-            let last_page = entries.len() < PAGE;
-            after = entries.last().map(|entry| entry.key.clone());
-            for entry in entries {
-                match Control::state_of(&entry.key) {
-                    Some(state) => states.push(state),
-                    None => verified
-                        .findings
-                        .push(Finding { what: entry.key.to_string(), why: "its key names no state".to_owned() }),
-                }
-            }
-            if last_page {
-                return Ok(states);
+        let (mut states, mut records) = (Vec::new(), Records::under(self.store(), Control::PREFIX));
+        while let Some(entry) = records.next().await? {
+            match Control::state_of(&entry.key) {
+                Some(state) => states.push(state),
+                None => verified
+                    .findings
+                    .push(Finding { what: entry.key.to_string(), why: "its key names no state".to_owned() }),
             }
         }
+        Ok(states)
     }
 
     async fn verify_state(&self, state: &StateId, good: &mut Good, verified: &mut Verified) -> Result<()> {
@@ -188,11 +179,7 @@ impl Backend {
                 let span = match good.get(&child.blob.id) {
                     Some(span) => *span,
                     None => {
-                        let sealed = self.store().get_blobs(std::slice::from_ref(&child.blob)).await?;
-                        let sealed = sealed
-                            .first()
-                            .ok_or_else(|| StoreError::NotFound { what: format!("blob {}", child.blob.id) })?;
-                        let plain = self.shared.sealer.open(&child.blob.id, sealed)?;
+                        let plain = body::open_one(&**self.store(), &self.shared.sealer, &child.blob).await?;
                         verified.bytes += plain.len() as u64;
                         let span = match level {
                             0 => plain.len() as u64,
@@ -213,46 +200,28 @@ impl Backend {
 
     /// Versions of states that have no control record: somebody took it away.
     async fn find_orphans(&self, verified: &mut Verified) -> Result<()> {
-        let (mut after, mut last) = (None, None);
-        loop {
-            let listing = Listing { prefix: VersionRecord::PREFIX.to_owned(), after, limit: PAGE };
-            let entries = self.store().list(&listing).await?;
-            let last_page = entries.len() < PAGE;
-            after = entries.last().map(|entry| entry.key.clone());
-            for entry in entries {
-                let Some(state) = VersionRecord::state_of(&entry.key).filter(|state| last.as_ref() != Some(state))
-                else {
-                    continue;
-                };
-                if self.control(&state).await.is_ok_and(|(control, _)| control.tail.is_none()) {
-                    let why = "it has versions, and the record that says which is current is gone".to_owned();
-                    verified.findings.push(Finding { what: state.to_string(), why });
-                }
-                last = Some(state);
+        let (mut records, mut last) = (Records::under(self.store(), VersionRecord::PREFIX), None);
+        while let Some(entry) = records.next().await? {
+            let state = VersionRecord::state_of(&entry.key).filter(|state| last.as_ref() != Some(state));
+            let Some(state) = state else { continue };
+            if self.control(&state).await.is_ok_and(|(control, _)| control.tail.is_none()) {
+                let why = "it has versions, and the record that says which is current is gone".to_owned();
+                verified.findings.push(Finding { what: state.to_string(), why });
             }
-            if last_page {
-                return Ok(());
-            }
+            last = Some(state);
         }
+        Ok(())
     }
 
     async fn verify_audit(&self, verified: &mut Verified) -> Result<()> {
-        let mut after = None;
-        loop {
-            let entries = self.store().list(&Listing { prefix: PREFIX.to_owned(), after, limit: PAGE }).await?;
-            let last_page = entries.len() < PAGE;
-            for entry in &entries {
-                if AuditItem::read(&entry.record.value).is_err() {
-                    verified
-                        .findings
-                        .push(Finding { what: entry.key.to_string(), why: "it is no audit record".to_owned() });
-                }
-            }
-            after = entries.last().map(|entry| entry.key.clone());
-            if last_page {
-                return Ok(());
+        let mut records = Records::under(self.store(), PREFIX);
+        while let Some(entry) = records.next().await? {
+            if AuditItem::read(&entry.record.value).is_err() {
+                let why = "it is no audit record".to_owned();
+                verified.findings.push(Finding { what: entry.key.to_string(), why });
             }
         }
+        Ok(())
     }
 }
 

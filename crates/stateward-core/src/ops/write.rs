@@ -2,8 +2,6 @@
 
 use bytes::Bytes;
 use futures::StreamExt;
-use stateward_state::Entry;
-use stateward_store::body::Tree;
 use stateward_store::{Expect, Write};
 
 use super::BodyStream;
@@ -12,16 +10,13 @@ use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Beside, Moment, Step};
 use crate::control::{Control, Head, Held, Tail};
 use crate::error::{Error, Kind, Result};
-use crate::index::{self, OUTPUT_PREFIX};
+use crate::index::OUTPUT_PREFIX;
 use crate::ingest::{Ingested, Taken};
 use crate::locks::{self, WriteRefusal};
 use crate::name::StateId;
 use crate::publish::{self, Fit, Incoming};
 use crate::version::{Facts, Parent, Spans, Version, VersionRecord};
 use crate::view::Changes;
-
-/// Entries of the head's index that are compared at a time.
-const COUNT_TOGETHER: usize = 1024;
 
 /// Terraform's POST.
 pub struct Post {
@@ -79,12 +74,6 @@ impl Terms {
             mark: None,
         }
     }
-}
-
-/// The head that changes are counted against.
-struct Base {
-    version: Option<Version>,
-    changes: Changes,
 }
 
 impl Backend {
@@ -174,9 +163,8 @@ impl Backend {
         terms: &Terms,
         fence: Option<u64>,
     ) -> Result<Written> {
-        let Ingested { body, mut session } = ingested;
+        let Ingested { body, mut base, mut session } = ingested;
         loop {
-            let base = self.base(state, &body).await?;
             let step = |control: &mut Control, moment: &Moment| {
                 let held = match terms.outsider {
                     true => None,
@@ -208,52 +196,10 @@ impl Backend {
             if let Some(written) = self.update(state, Some(&mut session), step).await? {
                 return Ok(written);
             }
+            // The head is another by now.
+            base = self.base(state, &body.entries, body.summary.opaque).await?;
         }
     }
-
-    /// Counts the changes against the present head.
-    async fn base(&self, state: &StateId, body: &Taken) -> Result<Base> {
-        let Some(head) = self.glance(state).await?.head else {
-            return Ok(Base { version: None, changes: count(&[], &body.entries) });
-        };
-        let index = match head.index {
-            _ if body.summary.opaque || head.opaque => None,
-            Some(index) => Some(index),
-            None => self.record(&head.record).await?.index,
-        };
-        let changes = match index {
-            Some(index) => self.count_since(&index, &body.entries).await?,
-            None => Changes::default(),
-        };
-        Ok(Base { version: Some(head.version), changes })
-    }
-
-    /// Counts piece by piece, so that the index of the head need not be in memory beside the new one.
-    pub(super) async fn count_since(&self, index: &Tree, mut after: &[Entry]) -> Result<Changes> {
-        let entries = index::entries(self.store().clone(), self.shared.sealer.clone(), index);
-        let mut pieces = std::pin::pin!(entries.chunks(COUNT_TOGETHER));
-        let mut changes = Changes::default();
-        let mut add = |more: Changes| {
-            changes.added += more.added;
-            changes.changed += more.changed;
-            changes.removed += more.removed;
-        };
-        while let Some(piece) = pieces.next().await {
-            let before: Vec<Entry> = piece.into_iter().collect::<Result<_, _>>()?;
-            let Some(last) = before.last() else { continue };
-            let (here, rest) = after.split_at(after.partition_point(|entry| entry.address <= last.address));
-            add(count(&before, here));
-            after = rest;
-        }
-        add(count(&[], after));
-        Ok(changes)
-    }
-}
-
-/// Counts changed instances; outputs stand in the index too, and do not count.
-pub(super) fn count(before: &[Entry], after: &[Entry]) -> Changes {
-    let instance = |entry: &&Entry| !entry.address.starts_with(OUTPUT_PREFIX);
-    stateward_state::counts::changes(before.iter().filter(instance), after.iter().filter(instance))
 }
 
 /// Counts instances.

@@ -7,6 +7,7 @@ mod bench;
 mod faults;
 mod gathering;
 mod history;
+mod large;
 mod locks;
 mod outside;
 mod regressions;

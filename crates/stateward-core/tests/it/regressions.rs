@@ -80,60 +80,79 @@ async fn runs_with_the_same_lock_id_are_not_folded_into_one() {
     assert_eq!(bench.backend.prune(&bench.caller).await.unwrap().versions, 0, "three runs, three fences");
 }
 
-/// A store whose commit goes on when its caller goes away, as in an engine with a writer thread, and takes a while.
-#[derive(Debug)]
-struct Slow(MemStore);
+type Hook = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, ()> + Send>;
+
+/// A store in memory with one thing about it that other engines have.
+#[derive(Default)]
+struct Odd {
+    inner: MemStore,
+    /// A commit takes this long, and goes on when its caller goes away, as in an engine with a writer thread.
+    commit_takes: Option<Duration>,
+    /// Runs once, just before blobs are read.
+    hook: tokio::sync::Mutex<Option<Hook>>,
+}
+
+impl std::fmt::Debug for Odd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Odd")
+    }
+}
 
 #[async_trait]
-impl Store for Slow {
+impl Store for Odd {
     fn describe(&self) -> Description {
-        self.0.describe()
+        self.inner.describe()
     }
     async fn get(&self, key: &Key) -> Result<Option<Record>> {
-        self.0.get(key).await
+        self.inner.get(key).await
     }
     async fn list(&self, listing: &Listing) -> Result<Vec<Entry>> {
-        self.0.list(listing).await
+        self.inner.list(listing).await
     }
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision> {
-        let store = self.0.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let Some(takes) = self.commit_takes else { return self.inner.commit(writes).await };
+        let store = self.inner.clone();
+        let commit = async move {
+            tokio::time::sleep(takes).await;
             store.commit(writes).await
-        })
-        .await
-        .unwrap()
+        };
+        tokio::spawn(commit).await.unwrap()
     }
     async fn delete(&self, key: &Key, expect: Revision) -> Result<()> {
-        self.0.delete(key, expect).await
+        self.inner.delete(key, expect).await
     }
     fn session(&self, home: &Key) -> Box<dyn Session> {
-        self.0.session(home)
+        self.inner.session(home)
     }
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
-        self.0.get_blobs(refs).await
+        let hook = self.hook.lock().await.take();
+        if let Some(hook) = hook {
+            hook().await;
+        }
+        self.inner.get_blobs(refs).await
     }
     async fn begin_sweep(&self) -> Result<Horizon> {
-        self.0.begin_sweep().await
+        self.inner.begin_sweep().await
     }
-    async fn sweep(&self, h: Horizon, a: Option<u64>, l: Arc<Live>) -> Result<SweepPage> {
-        self.0.sweep(h, a, l).await
+    async fn sweep(&self, horizon: Horizon, after: Option<u64>, live: Arc<Live>) -> Result<SweepPage> {
+        self.inner.sweep(horizon, after, live).await
     }
     async fn ready(&self) -> Result<()> {
-        Ok(())
+        self.inner.ready().await
     }
     async fn verify(&self) -> Result<Vec<Problem>> {
-        Ok(vec![])
+        self.inner.verify().await
     }
     async fn backup(&self, to: &std::path::Path) -> Result<()> {
-        self.0.backup(to).await
+        self.inner.backup(to).await
     }
 }
 
 /// the client goes while its lock is being committed.
 #[tokio::test]
 async fn a_client_that_goes_while_its_lock_is_committed_leaves_none() {
-    let bench = Bench::over(Arc::new(Slow(MemStore::default())), Settings::default()).await;
+    let slow = Odd { commit_takes: Some(Duration::from_millis(50)), ..Odd::default() };
+    let bench = Bench::over(Arc::new(slow), Settings::default()).await;
     let gone =
         tokio::time::timeout(Duration::from_millis(10), bench.lock_for("a", "L", "OperationTypeApply", Duration::ZERO))
             .await;
@@ -252,64 +271,11 @@ async fn another_token_needs_force_unlock_to_release_a_lock() {
     assert_eq!(kind(r), Kind::Denied);
 }
 
-type Hook = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, ()> + Send>;
-/// Runs something once, just before blobs are read.
-struct Hooked(MemStore, tokio::sync::Mutex<Option<Hook>>);
-impl std::fmt::Debug for Hooked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hooked")
-    }
-}
-
-#[async_trait]
-impl Store for Hooked {
-    fn describe(&self) -> Description {
-        self.0.describe()
-    }
-    async fn get(&self, key: &Key) -> Result<Option<Record>> {
-        self.0.get(key).await
-    }
-    async fn list(&self, listing: &Listing) -> Result<Vec<Entry>> {
-        self.0.list(listing).await
-    }
-    async fn commit(&self, writes: Vec<Write>) -> Result<Revision> {
-        self.0.commit(writes).await
-    }
-    async fn delete(&self, key: &Key, expect: Revision) -> Result<()> {
-        self.0.delete(key, expect).await
-    }
-    fn session(&self, home: &Key) -> Box<dyn Session> {
-        self.0.session(home)
-    }
-    async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
-        let hook = self.1.lock().await.take();
-        if let Some(hook) = hook {
-            hook().await;
-        }
-        self.0.get_blobs(refs).await
-    }
-    async fn begin_sweep(&self) -> Result<Horizon> {
-        self.0.begin_sweep().await
-    }
-    async fn sweep(&self, h: Horizon, a: Option<u64>, l: Arc<Live>) -> Result<SweepPage> {
-        self.0.sweep(h, a, l).await
-    }
-    async fn ready(&self) -> Result<()> {
-        Ok(())
-    }
-    async fn verify(&self) -> Result<Vec<Problem>> {
-        Ok(vec![])
-    }
-    async fn backup(&self, to: &std::path::Path) -> Result<()> {
-        self.0.backup(to).await
-    }
-}
-
 /// a DELETE (or a rewrite at a lower serial) between what restore reads and what it publishes.
 #[tokio::test]
 async fn a_restore_is_not_published_over_a_head_it_was_not_made_from() {
     let mem = MemStore::default();
-    let hooked = Arc::new(Hooked(mem.clone(), tokio::sync::Mutex::default()));
+    let hooked = Arc::new(Odd { inner: mem.clone(), ..Odd::default() });
     let bench = Bench::over(hooked.clone(), Settings::default()).await;
     bench.post("a", None, state(10, &[("x", "1")])).await.unwrap();
     bench.post("a", None, state(11, &[("x", "2"), ("y", "2")])).await.unwrap();
@@ -321,7 +287,7 @@ async fn a_restore_is_not_published_over_a_head_it_was_not_made_from() {
             o.post("a", None, state(1, &[("new", "acknowledged")])).await.unwrap();
         })
     });
-    *hooked.1.lock().await = Some(hook);
+    *hooked.hook.lock().await = Some(hook);
     let r = bench.backend.restore(&bench.caller, &id("a"), Version(1), &["terraform_data.x".into()]).await;
     assert!(r.is_err(), "the restore was computed from a head that is gone, and took the new one away");
 }
@@ -359,7 +325,7 @@ async fn a_forced_push_does_not_lower_a_serial_that_rose_meanwhile() {
     let mem = MemStore::default();
     let one = Bench::over(Arc::new(mem.clone()), Settings::default()).await;
     one.post("a", None, state(9, &[("x", "1")])).await.unwrap();
-    let slow = Arc::new(Hooked(mem.clone(), tokio::sync::Mutex::default()));
+    let slow = Arc::new(Odd { inner: mem.clone(), ..Odd::default() });
     let bench = Bench::try_over(slow.clone(), Settings::default(), 5).await.unwrap();
     let o = Arc::new(one);
     let o2 = o.clone();
@@ -372,7 +338,7 @@ async fn a_forced_push_does_not_lower_a_serial_that_rose_meanwhile() {
             o2.post("a", None, state(20, &[("new", "1")])).await.unwrap();
         })
     });
-    *slow.1.lock().await = Some(hook);
+    *slow.hook.lock().await = Some(hook);
     let r = bench
         .backend
         .push(&bench.caller, &id("a"), stateward_core::BodyStream::of(state(11, &[("x", "9")])), true)

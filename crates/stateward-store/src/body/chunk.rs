@@ -83,13 +83,16 @@ impl Sealer {
 
     /// Seals a chunk whose address is known already.
     pub fn seal(&self, id: BlobId, plain: &[u8]) -> NewBlob {
-        let mut sealed = Vec::with_capacity(HEADER + plain.len() / 4);
-        let length = u32::try_from(plain.len()).unwrap_or(u32::MAX);
         let packed = PACK.with_borrow_mut(|pack| pack.compress(plain)).ok().filter(|packed| packed.len() < plain.len());
-        sealed.extend([FORMAT, if packed.is_some() { CODEC_ZSTD } else { CODEC_PLAIN }, ENCRYPTION_NONE]);
-        sealed.extend(length.to_le_bytes());
-        sealed.extend_from_slice(packed.as_deref().unwrap_or(plain));
-        NewBlob { id, sealed: sealed.into() }
+        match packed {
+            Some(packed) => sealed(id, CODEC_ZSTD, plain.len(), &packed),
+            None => self.seal_hashes(id, plain),
+        }
+    }
+
+    /// Seals what consists of hashes, mostly: to compress it takes time and saves nothing.
+    pub(super) fn seal_hashes(&self, id: BlobId, plain: &[u8]) -> NewBlob {
+        sealed(id, CODEC_PLAIN, plain.len(), plain)
     }
 
     /// Opens a sealed chunk, and checks that it is the one that `id` names.
@@ -120,6 +123,14 @@ impl Sealer {
         }
         Ok(plain)
     }
+}
+
+fn sealed(id: BlobId, codec: u8, length: usize, content: &[u8]) -> NewBlob {
+    let mut sealed = Vec::with_capacity(HEADER + content.len());
+    sealed.extend([FORMAT, codec, ENCRYPTION_NONE]);
+    sealed.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+    sealed.extend_from_slice(content);
+    NewBlob { id, sealed: sealed.into() }
 }
 
 #[cfg(test)]

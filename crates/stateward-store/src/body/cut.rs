@@ -3,26 +3,32 @@
 use bytes::{Bytes, BytesMut};
 use fastcdc::v2020::{FastCDC, Normalization};
 
-/// How coarsely a body is cut.
+/// How coarsely a body, and the index of what is in it, are cut.
 ///
-/// Fine cuts share more between versions, coarse ones cost less per byte. Two bodies share chunks only within one grain.
+/// Fine cuts share more between versions, coarse ones cost less per byte. Two bodies share only within one grain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grain {
     min: usize,
     average: usize,
     max: usize,
+    /// Items of an index that stand together, on average; a power of two.
+    items: u32,
 }
 
 impl Grain {
     /// For bodies under 32 MiB or of unknown size: 16 KiB on average.
-    pub const FINE: Self = Self { min: 4 << 10, average: 16 << 10, max: 64 << 10 };
+    pub const FINE: Self = Self { min: 4 << 10, average: 16 << 10, max: 64 << 10, items: 16 };
     /// For larger bodies: 64 KiB on average.
-    pub const COARSE: Self = Self { min: 16 << 10, average: 64 << 10, max: 256 << 10 };
+    pub const COARSE: Self = Self { min: 16 << 10, average: 64 << 10, max: 256 << 10, items: 64 };
     const COARSE_FROM: u64 = 32 << 20;
 
     /// The grain for a body of about this size.
     pub fn for_size(bytes: Option<u64>) -> Self {
         if bytes.is_some_and(|bytes| bytes >= Self::COARSE_FROM) { Self::COARSE } else { Self::FINE }
+    }
+
+    pub(super) fn items(self) -> u32 {
+        self.items
     }
 }
 
@@ -65,7 +71,7 @@ impl Cutter {
             chunk(self.pending.split_to(HEAD_BYTES).freeze());
         }
         self.headed = true;
-        let Grain { min, average, max } = self.grain;
+        let Grain { min, average, max, .. } = self.grain;
         let cutter = FastCDC::with_level_and_seed(&self.pending, min, average, max, Normalization::Level1, self.seed);
         let (mut lengths, mut start, total) = (Vec::new(), 0, self.pending.len());
         while total - start > keep {

@@ -16,6 +16,6 @@ mod write;
 
 pub use chunk::{Sealer, StoreKey};
 pub use cut::Grain;
-pub use read::{items, read, read_range, refs_of};
-pub use tree::{RefItem, Tree, TreeBuilder, TreeError};
-pub use write::Writer;
+pub use read::{items, open_one, read, read_range, refs_of};
+pub use tree::{RefItem, Tree, TreeError};
+pub use write::{ListWriter, Writer};

@@ -185,7 +185,8 @@ async fn fetch(
         .map_err(|_| StoreError::Unavailable { retry_after: None, reason: "the read was cancelled".to_owned() })?
 }
 
-async fn open_one(store: &dyn Store, sealer: &Sealer, blob: &BlobRef) -> Result<Bytes> {
+/// Reads one blob: the plain content of a chunk or node.
+pub async fn open_one(store: &dyn Store, sealer: &Sealer, blob: &BlobRef) -> Result<Bytes> {
     let sealed = store.get_blobs(std::slice::from_ref(blob)).await?;
     let sealed = sealed.first().ok_or_else(|| StoreError::NotFound { what: format!("blob {}", blob.id) })?;
     sealer.open(&blob.id, sealed)

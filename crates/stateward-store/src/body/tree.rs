@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Sealer;
+use super::{Grain, Sealer};
 use crate::{BlobId, BlobRef, Locator, NewBlob};
 
 /// A node that is no longer than this stays in the record itself.
 const INLINE_BYTES: usize = 256;
-/// A node ends after an item whose hash has none of these bits: after 16 items on average.
-const BOUNDARY_MASK: u32 = 15;
+/// References in a node, on average; a power of two.
+const REFS: u32 = 16;
 const NODE_ITEMS_MIN: usize = 4;
 /// Bounds a node whatever the hashes are.
 const NODE_BYTES_MAX: usize = 64 << 10;
@@ -77,11 +77,20 @@ impl Tree {
 
 /// Builds a [`Tree`] from its items in order.
 ///
-/// Nodes come out of `push` and `finish` sealed; the caller puts them. Their locators are asked for through `place`, because an
+/// Nodes come out of `push` and `finish`; the caller puts them. Their locators are asked for through `place`, because an
 /// engine may choose a blob's place only when it takes it.
-pub struct TreeBuilder {
+pub(super) struct TreeBuilder {
     sealer: Sealer,
     levels: Vec<Level>,
+    /// What the list itself consists of.
+    leaves: Leaves,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    Chunks,
+    /// So many stand together, on average.
+    Items(u32),
 }
 
 #[derive(Default)]
@@ -92,22 +101,35 @@ struct Level {
     closed_nodes: usize,
 }
 
-/// A node that is complete: its blob, and what the level above has to note once it is placed.
-pub struct Node {
-    pub(super) blob: NewBlob,
-    pub(super) level: usize,
-    pub(super) span: u64,
+/// A node that is complete, and what the level above has to note once it is placed.
+pub(super) struct Node {
+    pub(super) id: BlobId,
+    plain: Vec<u8>,
+    level: usize,
+    span: u64,
+    has_refs: bool,
+}
+
+impl Node {
+    pub(super) fn seal(&self, sealer: &Sealer) -> NewBlob {
+        if self.has_refs { sealer.seal_hashes(self.id, &self.plain) } else { sealer.seal(self.id, &self.plain) }
+    }
 }
 
 impl TreeBuilder {
-    /// An empty list.
-    pub fn new(sealer: Sealer) -> Self {
-        Self { sealer, levels: vec![Level::default()] }
+    /// An empty list of chunks.
+    pub(super) fn of_chunks(sealer: Sealer) -> Self {
+        Self { sealer, levels: vec![Level::default()], leaves: Leaves::Chunks }
+    }
+
+    /// An empty list of items.
+    pub(super) fn of_items(sealer: Sealer, grain: Grain) -> Self {
+        Self { sealer, levels: vec![Level::default()], leaves: Leaves::Items(grain.items()) }
     }
 
     /// Appends an item of the list. `hash` decides where nodes end: derive it from what is stable about the item.
-    /// Returns a node when one is complete; place it with [`TreeBuilder::place`] before the next push.
-    pub fn push(&mut self, item: &[u8], hash: u32, span: u64) -> Result<Option<Node>, TreeError> {
+    /// Returns a node when one is complete; place them with [`TreeBuilder::place`] in the order in which they come.
+    pub(super) fn push(&mut self, item: &[u8], hash: u32, span: u64) -> Result<Option<Node>, TreeError> {
         if item.len() > ITEM_BYTES_MAX {
             return Err(TreeError("an item is longer than 32 KiB"));
         }
@@ -115,18 +137,19 @@ impl TreeBuilder {
     }
 
     /// Appends a reference to a chunk.
-    pub fn push_ref(&mut self, item: &RefItem) -> Option<Node> {
+    pub(super) fn push_ref(&mut self, item: &RefItem) -> Option<Node> {
         self.push_at(0, &item.encode(), hash_of(&item.blob.id), item.span)
     }
 
     /// Notes where a complete node went; returns a node of the level above when that is complete too.
-    pub fn place(&mut self, node: &Node, locator: Locator) -> Option<Node> {
-        let item = RefItem { blob: BlobRef { id: node.blob.id, locator }, span: node.span };
+    pub(super) fn place(&mut self, node: &Node, locator: Locator) -> Option<Node> {
+        let item = RefItem { blob: BlobRef { id: node.id, locator }, span: node.span };
         self.push_at(node.level + 1, &item.encode(), hash_of(&item.blob.id), item.span)
     }
 
-    /// Closes the lowest open level that has to become a node, or gives the finished tree. Call until it is the tree.
-    pub fn finish(&mut self) -> Result<Tree, Node> {
+    /// Closes the lowest open level that has to become a node, or gives the finished tree. Call until it is the tree, and place
+    /// all nodes before each call.
+    pub(super) fn finish(&mut self) -> Result<Tree, Node> {
         let top = self.levels.len() - 1;
         for level in 0..top {
             if self.levels[level].items > 0 {
@@ -150,7 +173,11 @@ impl TreeBuilder {
         open.bytes.extend_from_slice(item);
         open.items += 1;
         open.span += span;
-        let boundary = hash & BOUNDARY_MASK == 0 && open.items >= NODE_ITEMS_MIN;
+        let together = match self.leaves {
+            Leaves::Items(together) if level == 0 => together,
+            _ => REFS,
+        };
+        let boundary = hash & (together - 1) == 0 && open.items >= NODE_ITEMS_MIN;
         (boundary || open.bytes.len() >= NODE_BYTES_MAX - ITEM_BYTES_MAX).then(|| self.close(level))
     }
 
@@ -160,8 +187,8 @@ impl TreeBuilder {
         if level + 1 == self.levels.len() {
             self.levels.push(Level::default());
         }
-        let id = self.sealer.id(&open.bytes);
-        Node { blob: self.sealer.seal(id, &open.bytes), level, span: open.span }
+        let has_refs = level > 0 || self.leaves == Leaves::Chunks;
+        Node { id: self.sealer.id(&open.bytes), plain: open.bytes, level, span: open.span, has_refs }
     }
 }
 
@@ -222,10 +249,10 @@ mod tests {
     /// Builds in memory; gives the tree and its nodes.
     fn build(items: &[Vec<u8>]) -> (Tree, HashMap<BlobId, Bytes>) {
         let sealer = Sealer::new(&StoreKey::new([1; 32]));
-        let (mut builder, mut blobs) = (TreeBuilder::new(sealer.clone()), HashMap::new());
+        let (mut builder, mut blobs) = (TreeBuilder::of_items(sealer.clone(), Grain::FINE), HashMap::new());
         let place = |builder: &mut TreeBuilder, mut node: Option<Node>, blobs: &mut HashMap<BlobId, Bytes>| {
             while let Some(done) = node {
-                blobs.insert(done.blob.id, sealer.open(&done.blob.id, &done.blob.sealed).unwrap());
+                blobs.insert(done.id, sealer.open(&done.id, &done.seal(&sealer).sealed).unwrap());
                 node = builder.place(&done, Locator::default());
             }
         };
