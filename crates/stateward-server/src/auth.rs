@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
+use axum::http::{HeaderMap, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use stateward_core::{Caller, Error, Kind, Result, Tokens};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::exchange::Exchange;
+use crate::local;
 
 const ANONYMOUS: &str = "anonymous";
 /// Bytes kept of what a client says of itself.
@@ -24,6 +25,8 @@ const STRANGERS_NOTED: u32 = 5;
 pub enum Auth {
     /// Everybody, for everything.
     Open,
+    /// Everybody on this machine, for everything; but no web page that somebody on it looks at.
+    Local,
     /// The bearers of these tokens.
     Tokens(Tokens),
 }
@@ -35,10 +38,15 @@ struct Credentials {
 }
 
 /// Finds out who asks, or refuses.
-pub(crate) async fn caller(app: &App, exchange: &Exchange, headers: &HeaderMap) -> Result<Caller> {
+pub(crate) async fn caller(app: &App, exchange: &Exchange, uri: &Uri, headers: &HeaderMap) -> Result<Caller> {
     let shown = credentials(headers);
-    let caller = match (app.auth(), shown) {
-        (Auth::Open, shown) => {
+    let auth = app.auth();
+    if let (Auth::Local, Some(why)) = (&auth, local::objection(uri, headers)) {
+        note(app, exchange, &why).await;
+        return Err(local::refusal(why));
+    }
+    let caller = match (auth, shown) {
+        (Auth::Open | Auth::Local, shown) => {
             Caller::trusted(shown.and_then(|shown| shown.user).unwrap_or_else(|| ANONYMOUS.to_owned()))
         }
         (Auth::Tokens(tokens), Some(shown)) => match tokens.bearer(&shown.secret) {
@@ -66,11 +74,18 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     Some(Credentials { user: Some(printable(user)).filter(|user| !user.is_empty()), secret: secret.to_owned() })
 }
 
-fn printable(claim: &str) -> String {
+pub(crate) fn printable(claim: &str) -> String {
     claim.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(CLAIM_BYTES_MAX).collect()
 }
 
 async fn turn_away(app: &App, exchange: &Exchange, why: &str) -> Error {
+    note(app, exchange, why).await;
+    let next = "set `username` to anything and `password` to a token in the backend block (`TF_HTTP_PASSWORD`), or send it as a Bearer token";
+    Error::new(Kind::Unauthenticated, "the request was refused", format!("{why}, and this server asks for one"), next)
+}
+
+/// Leaves a record that somebody was turned away, unless too many were just now.
+async fn note(app: &App, exchange: &Exchange, why: &str) {
     match app.strangers().came(Instant::now()) {
         None => {
             app.metrics().audit_suppressed.inc();
@@ -81,8 +96,6 @@ async fn turn_away(app: &App, exchange: &Exchange, why: &str) -> Error {
             app.backend().note_stranger(Some(exchange.peer.to_string()), &why).await;
         }
     }
-    let next = "set `username` to anything and `password` to a token in the backend block (`TF_HTTP_PASSWORD`), or send it as a Bearer token";
-    Error::new(Kind::Unauthenticated, "the request was refused", format!("{why}, and this server asks for one"), next)
 }
 
 /// Keeps strangers from filling the audit log.

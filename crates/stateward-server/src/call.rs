@@ -34,7 +34,7 @@ impl FromRequestParts<App> for Call {
             Error::new(Kind::Bug, "the request failed", "it came past the server's own connections", "please report it")
         };
         let exchange: Arc<Exchange> = parts.extensions.remove().ok_or_else(missing)?;
-        let caller = auth::caller(app, &exchange, &parts.headers).await?;
+        let caller = auth::caller(app, &exchange, &parts.uri, &parts.headers).await?;
         let headers = std::mem::take(&mut parts.headers);
         Ok(Self { app: app.clone(), exchange, caller, method: parts.method.clone(), uri: parts.uri.clone(), headers })
     }

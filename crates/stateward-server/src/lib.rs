@@ -13,6 +13,7 @@ mod call;
 mod drain;
 mod exchange;
 mod grant;
+mod local;
 mod metrics;
 mod openapi;
 mod probes;

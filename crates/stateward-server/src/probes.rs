@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
 use serde_json::json;
 use stateward_core::{Error, Kind};
@@ -41,8 +41,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Answer {
 pub(crate) async fn metrics(
     State(app): State<App>,
     Extension(exchange): Extension<Arc<Exchange>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
-    auth::caller(&app, &exchange, &headers).await?;
+    auth::caller(&app, &exchange, &uri, &headers).await?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], app.metrics().text(app.backend()).await).into_response())
 }

@@ -89,7 +89,7 @@ pub(crate) struct ServeArgs {
     /// The tokens file: who may do what. It is read again whenever it changes.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
-    /// Listen on any address without tokens: whoever reaches it may read and write every state.
+    /// Listen on any address, and for any host, without tokens: whoever reaches it may read and write every state.
     #[arg(long)]
     pub(crate) insecure_no_auth: bool,
 }

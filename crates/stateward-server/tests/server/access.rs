@@ -143,3 +143,33 @@ fn without_tokens_the_user_name_is_the_author() {
     let history = json(&server.get("/api/v1/history?state=a"));
     assert_eq!((&history["items"][0]["who"], &history["items"][1]["who"]), (&"anonymous".into(), &"ana@laptop".into()));
 }
+
+/// A page in a browser of this machine reaches loopback as any program does.
+#[test]
+fn without_tokens_no_web_page_is_served() {
+    let server = Server::start();
+    let (form, rebound) = ([("Origin", "https://evil.example")], [("Host", "evil.example")]);
+    let ask = |headers: &[(&str, &str)], method: &str, target: &str| {
+        server.http.request(method, target, headers, &state(1)).status
+    };
+    for headers in [&form, &rebound] {
+        let answer = server.http.request("POST", "/state/a", headers, &state(1)).expect_status(403);
+        assert!(json(&answer)["why"].as_str().unwrap().contains("evil.example"), "{}", answer.text());
+        for target in ["/state/a", "/api/v1/states", "/metrics"] {
+            assert_eq!(ask(headers, "GET", target), 403, "{target}");
+        }
+    }
+    server.get("/state/a").expect_status(404);
+    for host in ["localhost", "localhost:1", "127.0.0.1", "[::1]:7017"] {
+        server.http.request("POST", "/state/a", &[("Host", host)], &state(1)).expect_status(200);
+    }
+    let audit = json(&server.get("/api/v1/audit").expect_status(200));
+    assert!(audit["items"].as_array().unwrap().iter().any(|item| item["action"] == "refuse"));
+}
+
+#[test]
+fn where_something_else_keeps_strangers_out_any_host_is_served() {
+    let server = Server::with(|setup| setup.auth = Auth::Open);
+    let proxied = [("Host", "states.example"), ("Origin", "https://states.example")];
+    server.http.request("POST", "/state/a", &proxied, &state(1)).expect_status(200);
+}

@@ -74,7 +74,7 @@ impl Server {
         keep_log();
         let mut setup = Setup {
             settings: Settings::default(),
-            auth: Auth::Open,
+            auth: Auth::Local,
             options: Options::default(),
             store: Arc::new(MemStore::new()),
         };

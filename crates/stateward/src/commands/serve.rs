@@ -61,8 +61,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
 
 /// Anybody who reaches the server may do everything unless there are tokens: that has to be meant.
 fn refuse_open_door(settings: &Settings) -> Result<()> {
-    let is_loopback = settings.listen.ip().to_canonical().is_loopback();
-    if is_loopback || settings.tokens.is_some() || settings.insecure_no_auth {
+    if is_loopback(settings.listen) || settings.tokens.is_some() || settings.insecure_no_auth {
         return Ok(());
     }
     Err(Failure::usage(
@@ -73,8 +72,14 @@ fn refuse_open_door(settings: &Settings) -> Result<()> {
     ))
 }
 
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
 fn auth(settings: &Settings) -> Result<(Auth, Option<Stamp>)> {
-    let Some(path) = &settings.tokens else { return Ok((Auth::Open, None)) };
+    let Some(path) = &settings.tokens else {
+        return Ok((if settings.insecure_no_auth { Auth::Open } else { Auth::Local }, None));
+    };
     // The stamp is taken first: a change in between is then seen at the first look.
     let stamp = Stamp::of(path);
     Ok((Auth::Tokens(token::read_tokens(path)?), stamp))
@@ -118,7 +123,7 @@ terraform {{
     );
     if settings.tokens.is_some() {
         text += "# The token goes into the environment: TF_HTTP_USERNAME=anything TF_HTTP_PASSWORD=sw_…\n";
-    } else if address.ip().to_canonical().is_loopback() {
+    } else if is_loopback(address) {
         text += "# No tokens: everybody on this machine may read and write every state (see --tokens).\n";
     } else {
         text += "# WARNING: no tokens: everybody who reaches this address may read and write every state.\n";

@@ -181,7 +181,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         flag: Some("--insecure-no-auth"),
         kind: Kind::Switch,
         default: Fallback::Text("false"),
-        help: "`serve`: listen on any address without tokens: whoever reaches it may read and write every state.",
+        help: "`serve`: listen on any address, and for any host, without tokens: whoever reaches it may read and write every state.",
         apply: |settings, text| put(&mut settings.insecure_no_auth, value::switch(text)),
     },
     Setting {
