@@ -28,6 +28,12 @@ use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 
+/// A server that takes large bodies on many threads must not keep on each of them what the largest one needed. The settings that
+/// are built in stand in `.cargo/config.toml`.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| output::bug(info.location())));
     let cli = match Cli::try_parse() {
