@@ -43,7 +43,7 @@ pub(crate) async fn caller(app: &App, exchange: &Exchange, uri: &Uri, headers: &
     let auth = app.auth();
     if let (Auth::Local, Some(why)) = (&auth, local::objection(uri, headers)) {
         note(app, exchange, &why).await;
-        return Err(local::refusal(why));
+        return Err(local::refusal(&why));
     }
     let caller = match (auth, shown) {
         (Auth::Open | Auth::Local, shown) => {

@@ -37,7 +37,7 @@ fn is_here(authority: &str) -> bool {
     }
 }
 
-pub(crate) fn refusal(why: String) -> Error {
+pub(crate) fn refusal(why: &str) -> Error {
     Error::new(
         Kind::Denied,
         "the request was refused",

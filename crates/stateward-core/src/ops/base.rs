@@ -69,7 +69,7 @@ pub(super) fn all_added(entries: &[Entry]) -> Changes {
 }
 
 /// Counts changed instances; outputs stand in the index too, and do not count.
-fn count<'a, T: IndexEntry, A: IntoIterator<Item = T>>(before: A, after: &'a [Entry]) -> Changes {
+fn count<T: IndexEntry, A: IntoIterator<Item = T>>(before: A, after: &[Entry]) -> Changes {
     fn is_instance(entry: &impl IndexEntry) -> bool {
         !entry.address().starts_with(OUTPUT_PREFIX)
     }

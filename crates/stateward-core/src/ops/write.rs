@@ -79,7 +79,7 @@ impl Terms {
 impl Backend {
     /// Stores what Terraform posts. Repeating a POST is safe.
     pub async fn write(&self, caller: &Caller, state: &StateId, post: Post) -> Result<Written> {
-        self.audited(caller, state, "POST", self.try_write(caller, state, post)).await
+        self.audited(caller, state, "POST", Box::pin(self.try_write(caller, state, post))).await
     }
 
     async fn try_write(&self, caller: &Caller, state: &StateId, post: Post) -> Result<Written> {

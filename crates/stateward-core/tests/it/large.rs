@@ -81,7 +81,7 @@ fn slow_clients_hold_no_threads() {
         });
         let slow: Vec<_> = slow.collect();
         drop(waiting.acquire_many(3).await.unwrap());
-        let done = tokio::time::timeout(Duration::from_secs(60), bench.post("a", None, text.clone())).await;
+        let done = tokio::time::timeout(Duration::from_mins(1), bench.post("a", None, text.clone())).await;
         assert!(done.expect("a body that is there is not held up").unwrap().changed);
         assert!(slow.iter().all(|slow| !slow.is_finished()));
         slow.iter().for_each(tokio::task::JoinHandle::abort);

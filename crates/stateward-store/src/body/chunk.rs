@@ -86,12 +86,12 @@ impl Sealer {
         let packed = PACK.with_borrow_mut(|pack| pack.compress(plain)).ok().filter(|packed| packed.len() < plain.len());
         match packed {
             Some(packed) => sealed(id, CODEC_ZSTD, plain.len(), &packed),
-            None => self.seal_hashes(id, plain),
+            None => Self::seal_hashes(id, plain),
         }
     }
 
     /// Seals what consists of hashes, mostly: to compress it takes time and saves nothing.
-    pub(super) fn seal_hashes(&self, id: BlobId, plain: &[u8]) -> NewBlob {
+    pub(super) fn seal_hashes(id: BlobId, plain: &[u8]) -> NewBlob {
         sealed(id, CODEC_PLAIN, plain.len(), plain)
     }
 

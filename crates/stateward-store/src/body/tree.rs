@@ -112,7 +112,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn seal(&self, sealer: &Sealer) -> NewBlob {
-        if self.has_refs { sealer.seal_hashes(self.id, &self.plain) } else { sealer.seal(self.id, &self.plain) }
+        if self.has_refs { Sealer::seal_hashes(self.id, &self.plain) } else { sealer.seal(self.id, &self.plain) }
     }
 }
 
