@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use stateward_store::BlobId;
 use stateward_store::body::{self, RefItem, Tree};
+use stateward_store::outside::Seen;
 
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, PREFIX};
@@ -14,6 +15,7 @@ use crate::backend::Backend;
 use crate::control::{Control, Head};
 use crate::error::{Error, Kind, Result};
 use crate::name::StateId;
+use crate::outside::{label, spot};
 use crate::records::Records;
 use crate::version::VersionRecord;
 use crate::view::{Finding, Verified};
@@ -77,6 +79,9 @@ impl Backend {
 
     async fn verify_state(&self, state: &StateId, good: &mut Good, verified: &mut Verified) -> Result<()> {
         verified.states += 1;
+        if let Err(error) = Box::pin(self.verify_outside(state, verified)).await {
+            note(verified, format!("{state}, where others look for it"), error)?;
+        }
         let control = match self.control(state).await {
             Ok((control, _)) => control,
             Err(error) => return note(verified, state.to_string(), error),
@@ -101,21 +106,29 @@ impl Backend {
         }
     }
 
+    /// Compares the bytes that others find with the head, after what they wrote was taken in.
+    async fn verify_outside(&self, state: &StateId, verified: &mut Verified) -> Result<()> {
+        let Some(place) = self.shared.outside.bytes.clone() else { return Ok(()) };
+        let Some(head) = self.present(state).await?.control.head else { return Ok(()) };
+        let Seen::Bytes(incoming) = place.read(&spot(state), None).await? else { return Ok(()) };
+        if incoming.label.is_some_and(|found| found != label(&head)) {
+            // Another version came to stand there meanwhile.
+            return Ok(());
+        }
+        let sha256 = digest(incoming.bytes.map_err(Error::from), &mut verified.bytes).await?;
+        if sha256 == head.sha256 { Ok(()) } else { Err(damage("what stands there are not the bytes of its head")) }
+    }
+
     /// Reads the head as a client would, and compares it with its SHA-256.
     async fn verify_head(&self, head: &Head, verified: &mut Verified) -> Result<()> {
         let record = self.record(&head.record).await?;
         if !is_head_of(head, &record) {
             return Err(damage("the head does not agree with the version it names"));
         }
-        let (mut hasher, mut size) = (Sha256::new(), 0u64);
-        let mut bytes = self.stream(&head.body);
-        while let Some(piece) = bytes.next().await {
-            let piece = piece?;
-            size += piece.len() as u64;
-            hasher.update(&piece);
-        }
+        let mut size = 0;
+        let sha256 = digest(self.stream(&head.body).map_err(Error::from), &mut size).await?;
         verified.bytes += size;
-        if size == head.size && hex::encode(hasher.finalize()) == head.sha256 {
+        if size == head.size && sha256 == head.sha256 {
             return Ok(());
         }
         Err(damage("its bytes do not have the SHA-256 they had when they were stored"))
@@ -223,6 +236,17 @@ impl Backend {
         }
         Ok(())
     }
+}
+
+/// The SHA-256 of what comes, whose length is added to `size`.
+async fn digest(bytes: impl Stream<Item = Result<Bytes>>, size: &mut u64) -> Result<String> {
+    let (mut bytes, mut hasher) = (std::pin::pin!(bytes), Sha256::new());
+    while let Some(piece) = bytes.next().await {
+        let piece = piece?;
+        *size += piece.len() as u64;
+        hasher.update(&piece);
+    }
+    Ok(hex::encode(hasher.finalize()))
 }
 
 fn is_head_of(head: &Head, record: &VersionRecord) -> bool {

@@ -343,6 +343,24 @@ async fn what_is_no_state_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_find_is_verified_too() {
+    let (bench, bucket) = fresh().await;
+    let findings = async || {
+        let verified = bench.backend.verify(&bench.caller, None, |_| ()).await.unwrap();
+        verified.findings.into_iter().map(|finding| format!("{}: {}", finding.what, finding.why)).collect::<Vec<_>>()
+    };
+    bench.post("a", None, state(1, &[("x", "1")])).await.unwrap();
+    assert_eq!(findings().await, [""; 0]);
+    bucket.inner().objects.get_mut(&at("a")).unwrap().bytes = Bytes::from(state(1, &[("x", "2")]));
+    assert_eq!(findings().await, ["a, where others look for it: what stands there are not the bytes of its head"]);
+    bucket.foreign_write("a", &state(2, &[("x", "3")]));
+    assert_eq!(findings().await, [""; 0], "what somebody else wrote is taken in");
+    bucket.foreign_write("a", "oops");
+    assert_eq!(findings().await.len(), 1);
+    assert_eq!(history(&bench).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_list_holds_what_others_wrote() {
     let (bench, bucket) = fresh().await;
     bench.post("a", None, state(1, &[])).await.unwrap();
