@@ -10,7 +10,7 @@ use stateward_store::{Key, StoreError};
 use crate::audit::AuditItem;
 use crate::name::StateId;
 use crate::ports::Timestamp;
-use crate::version::Version;
+use crate::version::{Version, VersionRecord};
 
 /// The version of the record's own form. A reader refuses a higher one.
 const FORMAT: u8 = 1;
@@ -82,6 +82,29 @@ pub struct Head {
     /// Its instances and outputs; absent where it has no index, and in records of an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Tree>,
+}
+
+impl Head {
+    /// The head that a version becomes; none where its bytes are no longer kept. `mark` says which bytes outside it is.
+    pub(crate) fn of(record: &VersionRecord, key: &Key, mark: Option<String>) -> Option<Self> {
+        let facts = &record.facts;
+        Some(Self {
+            version: facts.version,
+            record: key.to_string(),
+            serial: facts.serial,
+            lineage: facts.lineage.clone(),
+            size: facts.size,
+            sha256: facts.sha256.clone(),
+            md5: facts.md5.clone(),
+            resources: facts.resources,
+            opaque: facts.opaque,
+            created: facts.created,
+            who: facts.who.clone(),
+            body: record.body.clone()?,
+            mark,
+            index: record.index.clone(),
+        })
+    }
 }
 
 /// The end of the hash chain.

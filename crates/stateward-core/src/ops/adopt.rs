@@ -4,9 +4,11 @@
 //! of what is there, a copy that was cut off goes on where it stopped, and two histories never mix. Only the one that is current
 //! there becomes current here, in one step: until then nobody sees a state that is on its way.
 
-use stateward_store::body::Tree;
+use std::cmp::Ordering;
+
 use stateward_store::{Expect, Session, Write};
 
+use super::history::Chain;
 use super::write::refused;
 use super::{BodyStream, Written};
 use crate::access::{Caller, Right};
@@ -18,7 +20,8 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{Ingested, Taken};
 use crate::locks;
 use crate::name::StateId;
-use crate::version::{Facts, Imported, Parent, Spans, VersionRecord};
+use crate::outside::Look;
+use crate::version::{Facts, Imported, Parent, Version, VersionRecord};
 use crate::view::Changes;
 
 impl Backend {
@@ -31,13 +34,7 @@ impl Backend {
         adoption: Adoption,
         body: Option<BodyStream>,
     ) -> Result<Written> {
-        self.audited(caller, state, "import", async {
-            caller.demand(&[Right::Write], state)?;
-            adoption.check()?;
-            let run = Box::pin(self.try_adopt(caller, state, &adoption, body));
-            self.alone_outside(caller, state, "import", run).await
-        })
-        .await
+        self.audited(caller, state, "import", self.try_adopt(caller, state, &adoption, body)).await
     }
 
     async fn try_adopt(
@@ -47,30 +44,67 @@ impl Backend {
         adoption: &Adoption,
         body: Option<BodyStream>,
     ) -> Result<Written> {
+        caller.demand(&[Right::Write], state)?;
+        adoption.check()?;
         // Looked at before the bytes come, and again when they are here.
         if let (Place::There, _) = self.place_of(state, adoption).await? {
             return Ok(written(adoption, false));
         }
-        let (taken, mut session) = match body {
+        match body {
             Some(body) if !adoption.original.pruned => {
-                let Ingested { body, session, .. } = self.ingest(state, body).await?;
-                agrees(&body, &adoption.original)?;
-                (Some(body), Some(session))
+                let ingested = self.ingest(state, body).await?;
+                agrees(&ingested.body, &adoption.original)?;
+                match adoption.current {
+                    false => self.append(caller, state, adoption, Some(ingested), None).await,
+                    true => {
+                        let become_current = Box::pin(self.become_current(caller, state, adoption, ingested));
+                        self.alone_outside(caller, state, "import", become_current).await
+                    }
+                }
             }
-            None if adoption.original.pruned => (None, None),
+            None if adoption.original.pruned => self.append(caller, state, adoption, None, None).await,
             _ => {
                 let why = "its bytes have to come with it, unless they are no longer kept where it comes from";
-                return Err(Error::new(Kind::Invalid, NOT_TAKEN_IN, why, "send them both, or say that it is `pruned`"));
+                Err(Error::new(Kind::Invalid, NOT_TAKEN_IN, why, "send them both, or say that it is `pruned`"))
             }
-        };
-        let before = if adoption.current { self.place_before(state).await? } else { None };
+        }
+    }
+
+    /// Where others have a place for the state, the version comes to stand there too; it may be there already.
+    async fn become_current(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        adoption: &Adoption,
+        ingested: Ingested,
+    ) -> Result<Written> {
+        if let Some(mark) = self.stands_outside(state, &adoption.original).await? {
+            let written = self.append(caller, state, adoption, Some(ingested), Some(mark.as_str().to_owned())).await?;
+            self.latch(state).note_look(Some(Look::Version(written.version, mark)));
+            return Ok(written);
+        }
+        let before = self.place_before(state).await?;
+        let written = self.append(caller, state, adoption, Some(ingested), None).await?;
+        self.follow_outside(state, before).await?;
+        Ok(written)
+    }
+
+    async fn append(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        adoption: &Adoption,
+        ingested: Option<Ingested>,
+        mark: Option<String>,
+    ) -> Result<Written> {
+        let (taken, mut session) = ingested.map(|Ingested { body, session, .. }| (body, session)).unzip();
         loop {
             let (place, last) = self.place_of(state, adoption).await?;
             if place == Place::There {
                 return Ok(written(adoption, false));
             }
             let changes = self.changes_since(last.as_ref(), taken.as_ref(), &adoption.original).await?;
-            let arrival = Arrival { caller, state, adoption, taken: taken.as_ref(), changes };
+            let arrival = Arrival { caller, state, adoption, taken: taken.as_ref(), changes, mark: mark.as_ref() };
             let last = last.map(|record| record.hash);
             let step = |control: &mut Control, moment: &Moment| {
                 locks::may_write(control, None, moment.now).map_err(refused)?;
@@ -81,9 +115,6 @@ impl Backend {
             };
             let session = session.as_mut().map(|session| session as &mut dyn Session);
             if self.update(state, session, step).await? {
-                if adoption.current {
-                    self.follow_outside(state, before).await?;
-                }
                 return Ok(written(adoption, true));
             }
         }
@@ -97,16 +128,30 @@ impl Backend {
             Some(tail) => Some(self.record(&tail.record).await?),
             None => None,
         };
-        let same_number = match &last {
-            Some(last) if last.facts.version == adoption.version => Some(last.clone()),
-            Some(last) if last.facts.version > adoption.version => {
-                Some(self.find_version(state, adoption.version).await?)
-            }
-            _ => None,
+        let newest = last.as_ref().map(|last| last.facts.version);
+        let same_number = match newest.cmp(&Some(adoption.version)) {
+            Ordering::Less => None,
+            Ordering::Equal => last.clone(),
+            Ordering::Greater => self.recorded_version(state, &control, adoption.version).await?,
         };
         let [last_facts, same_facts] = [&last, &same_number].map(|record| record.as_ref().map(|record| &record.facts));
         let place = adoption.place(state, last_facts, same_facts)?;
         Ok((place, last))
+    }
+
+    async fn recorded_version(
+        &self,
+        state: &StateId,
+        control: &Control,
+        version: Version,
+    ) -> Result<Option<VersionRecord>> {
+        let mut chain = Chain::new(self, state, control);
+        while let Some((_, record)) = chain.next().await? {
+            if record.facts.version <= version {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     async fn changes_since(
@@ -148,28 +193,23 @@ struct Arrival<'a> {
     /// Its body, unless that is no longer kept.
     taken: Option<&'a Taken>,
     changes: Changes,
+    /// Which bytes outside it is, where it stands there already.
+    mark: Option<&'a String>,
 }
 
 impl Arrival<'_> {
-    /// Puts it behind the last version in `control`; gives the records that have to be written before.
+    /// Puts it behind the last version in `control`; gives what has to be written with that.
     fn append(&self, control: &mut Control, moment: &Moment) -> Beside {
         let facts = self.facts(control, moment);
         let (version, serial) = (facts.version, facts.serial);
         let key = VersionRecord::key(self.state, version, &moment.write_id);
         let record = match self.taken {
-            Some(taken) => {
-                let spans = Spans {
-                    serial: taken.summary.spans.serial.clone(),
-                    outputs: taken.summary.spans.outputs.clone(),
-                    terraform_version: taken.summary.terraform_version.clone(),
-                };
-                VersionRecord::new(facts, taken.stored_size, taken.tree.clone(), taken.index.clone(), spans)
-            }
+            Some(taken) => super::write::record(facts, taken),
             None => VersionRecord::new_without_body(facts),
         };
         control.tail = Some(Tail { version, record: key.to_string(), hash: record.hash.clone() });
-        if let Some(body) = record.body.as_ref().filter(|_| self.adoption.current) {
-            control.head = Some(head(&record, key.to_string(), body.clone()));
+        if self.adoption.current {
+            control.head = Head::of(&record, &key, self.mark.cloned());
             control.deleted = None;
         }
         let audit = AuditItem {
@@ -219,25 +259,5 @@ impl Arrival<'_> {
             content: String::new(),
             imported: Some(imported),
         }
-    }
-}
-
-fn head(version: &VersionRecord, record: String, body: Tree) -> Head {
-    let facts = &version.facts;
-    Head {
-        version: facts.version,
-        record,
-        serial: facts.serial,
-        lineage: facts.lineage.clone(),
-        size: facts.size,
-        sha256: facts.sha256.clone(),
-        md5: facts.md5.clone(),
-        resources: facts.resources,
-        opaque: facts.opaque,
-        created: facts.created,
-        who: facts.who.clone(),
-        body,
-        mark: None,
-        index: version.index.clone(),
     }
 }

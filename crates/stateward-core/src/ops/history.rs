@@ -59,22 +59,49 @@ impl Backend {
         self.audited(caller, state, "history", async {
             caller.demand(&[Right::Read], state)?;
             let control = self.known(state).await?;
-            let head = control.head.as_ref().map(|head| head.version);
-            let mut chain = Chain::new(self, state, &control);
-            let mut list = List::new(Vec::new());
-            while let Some((_, record)) = chain.next().await? {
-                if before.is_some_and(|before| record.facts.version >= before) {
-                    continue;
-                }
-                if limit.is_some_and(|limit| list.items.len() >= limit) {
-                    list.next = list.items.last().map(|item: &VersionItem| item.version.to_string());
-                    break;
-                }
-                list.items.push(item(record, head));
-            }
-            Ok(list)
+            self.versions(state, &control, before, limit).await
         })
         .await
+    }
+
+    /// The same, as far as it is recorded here: without a look at a place that is shared with others, where what they wrote would be
+    /// taken in as a version. Empty where there never was one.
+    pub async fn recorded(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        before: Option<Version>,
+        limit: Option<usize>,
+    ) -> Result<List<VersionItem>> {
+        self.audited(caller, state, "history", async {
+            caller.demand(&[Right::Read], state)?;
+            let (control, _) = self.control(state).await?;
+            self.versions(state, &control, before, limit).await
+        })
+        .await
+    }
+
+    async fn versions(
+        &self,
+        state: &StateId,
+        control: &Control,
+        before: Option<Version>,
+        limit: Option<usize>,
+    ) -> Result<List<VersionItem>> {
+        let head = control.head.as_ref().map(|head| head.version);
+        let mut chain = Chain::new(self, state, control);
+        let mut list = List::new(Vec::new());
+        while let Some((_, record)) = chain.next().await? {
+            if before.is_some_and(|before| record.facts.version >= before) {
+                continue;
+            }
+            if limit.is_some_and(|limit| list.items.len() >= limit) {
+                list.next = list.items.last().map(|item: &VersionItem| item.version.to_string());
+                break;
+            }
+            list.items.push(item(record, head));
+        }
+        Ok(list)
     }
 
     /// One version of the chain.

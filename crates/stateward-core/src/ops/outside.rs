@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
 use stateward_store::StoreError;
 use stateward_store::outside::{BytesPlace, Incoming, Mark, Outgoing, Seen, Taken};
 
 use super::BodyStream;
 use super::write::Terms;
 use crate::access::Caller;
+use crate::adoption::Original;
 use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Step};
 use crate::control::{Control, Deleted, Head};
@@ -231,6 +233,21 @@ impl Backend {
         }
         let control = self.present(state).await?.control;
         Ok(control.head.and_then(|head| self.mark_of(state, &head)))
+    }
+
+    /// Which bytes outside are exactly these of somebody else's, if they are.
+    pub(crate) async fn stands_outside(&self, state: &StateId, original: &Original) -> Result<Option<Mark>> {
+        let Some(place) = &self.shared.outside.bytes else { return Ok(None) };
+        let seen = place.read(&spot(state), None).await.map_err(|error| outside_failed(state, error))?;
+        let Seen::Bytes(mut incoming) = seen else { return Ok(None) };
+        if incoming.label.is_some() || incoming.size != original.size {
+            return Ok(None);
+        }
+        let mut hasher = Sha256::new();
+        while let Some(piece) = incoming.bytes.try_next().await? {
+            hasher.update(&piece);
+        }
+        Ok((hex::encode(hasher.finalize()) == original.sha256).then_some(incoming.mark))
     }
 
     /// Looks at everything that stands outside, and takes in what is new or changed.

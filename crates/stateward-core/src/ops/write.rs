@@ -207,6 +207,16 @@ pub(super) fn resources(body: &Taken) -> u64 {
     body.entries.iter().filter(|entry| !entry.address.starts_with(OUTPUT_PREFIX)).count() as u64
 }
 
+/// The record of a version that was taken in.
+pub(super) fn record(facts: Facts, body: &Taken) -> VersionRecord {
+    let spans = Spans {
+        serial: body.summary.spans.serial.clone(),
+        outputs: body.summary.spans.outputs.clone(),
+        terraform_version: body.summary.terraform_version.clone(),
+    };
+    VersionRecord::new(facts, body.stored_size, body.tree.clone(), body.index.clone(), spans)
+}
+
 /// Who a version is by, and why.
 struct Author<'a> {
     caller: &'a Caller,
@@ -227,27 +237,6 @@ impl Author<'_> {
         let version = Version(control.tail.as_ref().map_or(0, |tail| tail.version.0) + 1);
         let facts = self.facts(state, version, control, body, changes, moment);
         let key = VersionRecord::key(state, version, &moment.write_id);
-        let spans = Spans {
-            serial: body.summary.spans.serial.clone(),
-            outputs: body.summary.spans.outputs.clone(),
-            terraform_version: body.summary.terraform_version.clone(),
-        };
-        let head = Head {
-            version,
-            record: key.to_string(),
-            serial: facts.serial,
-            lineage: facts.lineage.clone(),
-            size: facts.size,
-            sha256: facts.sha256.clone(),
-            md5: facts.md5.clone(),
-            resources: facts.resources,
-            opaque: facts.opaque,
-            created: facts.created,
-            who: facts.who.clone(),
-            body: body.tree.clone(),
-            mark: self.terms.mark.clone(),
-            index: body.index.clone(),
-        };
         let audit = AuditItem {
             who: facts.who.clone(),
             lock_id: facts.lock_id.clone(),
@@ -256,9 +245,9 @@ impl Author<'_> {
             detail: self.terms.detail.clone(),
             ..AuditItem::by(self.caller, moment.now, self.terms.deed, Some(state))
         };
-        let record = VersionRecord::new(facts, body.stored_size, body.tree.clone(), body.index.clone(), spans);
+        let record = record(facts, body);
         control.tail = Some(Tail { version, record: key.to_string(), hash: record.hash.clone() });
-        control.head = Some(head);
+        control.head = Head::of(&record, &key, self.terms.mark.clone());
         control.deleted = None;
         if let Some(held) = control.lock.as_mut().filter(|_| self.held.is_some()) {
             held.last_seen = moment.now;

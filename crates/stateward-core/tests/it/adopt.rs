@@ -17,7 +17,7 @@ use crate::bench::{Bench, bench, id, kind, state};
 use crate::faults::insist;
 
 /// What it takes to take in the versions of a state, oldest first.
-async fn adoptions(source: &Bench, name: &str) -> Vec<(Adoption, Option<Vec<u8>>)> {
+pub(crate) async fn adoptions(source: &Bench, name: &str) -> Vec<(Adoption, Option<Vec<u8>>)> {
     let mut history = source.backend.history(&source.caller, &id(name), None, None).await.unwrap().items;
     history.reverse();
     let mut adoptions: Vec<(Adoption, Option<Vec<u8>>)> = Vec::new();
@@ -33,12 +33,17 @@ async fn adoptions(source: &Bench, name: &str) -> Vec<(Adoption, Option<Vec<u8>>
     adoptions
 }
 
-async fn adopt(bench: &Bench, name: &str, adoption: &Adoption, body: Option<&[u8]>) -> Result<Written, Error> {
+pub(crate) async fn adopt(
+    bench: &Bench,
+    name: &str,
+    adoption: &Adoption,
+    body: Option<&[u8]>,
+) -> Result<Written, Error> {
     let body = body.map(|body| BodyStream::of(body.to_vec()));
     bench.backend.adopt(&bench.caller, &id(name), adoption.clone(), body).await
 }
 
-async fn adopt_all(bench: &Bench, name: &str, all: &[(Adoption, Option<Vec<u8>>)]) -> Result<(), Error> {
+pub(crate) async fn adopt_all(bench: &Bench, name: &str, all: &[(Adoption, Option<Vec<u8>>)]) -> Result<(), Error> {
     for (adoption, body) in all {
         insist(async || adopt(bench, name, adoption, body.as_deref()).await).await?;
     }

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use stateward_core::testing::{ManualClock, SeededEntropy};
-use stateward_core::{Backend, Caller, Kind, Outside, Settings};
+use stateward_core::{Adoption, Backend, Caller, Kind, Outside, Settings};
 use stateward_store::fault::{Fault, FaultPlan, FaultStore};
 use stateward_store::outside::{BytesPlace, Incoming, LockPlace, Mark, Outgoing, Seen, Spot, Taken};
 use stateward_store::{MemStore, Result, Store, StoreError};
 
-use crate::bench::{Bench, id, kind, lock_info, state};
+use crate::adopt::{adopt_all, adoptions};
+use crate::bench::{Bench, bench, id, kind, lock_info, state};
 
 /// A bucket in memory, with a lock file beside each state.
 #[derive(Debug, Clone, Default)]
@@ -370,6 +371,52 @@ async fn the_list_holds_what_others_wrote() {
     let states = bench.backend.states(&bench.caller, &stateward_core::StatesQuery::default()).await.unwrap().items;
     let found: Vec<(String, u64)> = states.iter().map(|item| (item.state.to_string(), item.serial)).collect();
     assert_eq!(found, [("a".to_owned(), 2), ("net/prod".to_owned(), 40)]);
+}
+
+/// A state with three versions elsewhere, as it is taken in.
+async fn elsewhere() -> Vec<(Adoption, Option<Vec<u8>>)> {
+    let there = bench().await;
+    for serial in 1..=3 {
+        there.post("a", None, state(serial, &[("x", &serial.to_string())])).await.unwrap();
+    }
+    adoptions(&there, "a").await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_from_elsewhere_ends_with_what_others_are_to_see() {
+    let ((bench, bucket), all) = (fresh().await, elsewhere().await);
+    adopt_all(&bench, "a", &all[..2]).await.unwrap();
+    assert_eq!(bucket.bytes("a"), None);
+    bucket.foreign_lock("a", "plain");
+    assert_eq!(kind(adopt_all(&bench, "a", &all).await), Kind::Locked);
+    bucket.inner().locks.remove(&at("a"));
+    adopt_all(&bench, "a", &all).await.unwrap();
+    assert_eq!(bucket.bytes("a"), Some(state(3, &[("x", "3")])));
+    assert_eq!((bucket.holder("a"), history(&bench).await.len()), (None, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_there_before_may_get_its_old_versions() {
+    let ((bench, bucket), all) = (fresh().await, elsewhere().await);
+    bucket.foreign_write("a", &state(3, &[("x", "3")]));
+    assert!(bench.backend.recorded(&bench.caller, &id("a"), None, None).await.unwrap().items.is_empty());
+    adopt_all(&bench, "a", &all).await.unwrap();
+    assert!(!bucket.log().contains(&"write"), "the bytes are there already");
+    assert_eq!(bench.get("a").await.unwrap(), state(3, &[("x", "3")]));
+    let operations: Vec<_> = history(&bench).await.into_iter().map(|(_, operation, _)| operation).collect();
+    assert_eq!(operations, ["write"; 3], "and are not taken in a second time");
+    bench.post("a", None, state(4, &[])).await.unwrap();
+    assert_eq!(bucket.bytes("a"), Some(state(4, &[])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_from_elsewhere_takes_the_place_of_what_others_wrote() {
+    let ((bench, bucket), all) = (fresh().await, elsewhere().await);
+    let theirs = state(3, &[("x", "theirs")]);
+    bucket.foreign_write("a", &theirs);
+    assert_eq!(kind(adopt_all(&bench, "a", &all).await), Kind::Conflict);
+    assert_eq!(bench.get("a").await.unwrap(), theirs);
+    assert_eq!(bucket.bytes("a"), Some(theirs));
 }
 
 /// Reads, locks, writes twice and unlocks, again and again where the outcome is not known; gives what was acknowledged.
