@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use stateward_core::audit::AuditItem;
 use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
-use stateward_core::{BodyStream, Result, StateId, StatesQuery, VerifyProgress, Version};
+use stateward_core::{Adoption, BodyStream, LockRequest, Result, StateId, StatesQuery, VerifyProgress, Version};
 
 /// A version's bytes on their way here.
 pub struct Pulled {
@@ -31,6 +31,9 @@ pub type OnVerify<'a> = &'a mut (dyn FnMut(VerifyProgress) + Send);
 /// Lists are whole unless a limit is given, however many requests that takes.
 #[async_trait]
 pub trait Connection: fmt::Debug + Send + Sync {
+    /// Where it is: a URL without secrets.
+    fn place(&self) -> String;
+
     /// The states there are.
     async fn states(&self, query: &StatesQuery) -> Result<List<StateItem>>;
 
@@ -42,11 +45,18 @@ pub trait Connection: fmt::Debug + Send + Sync {
         limit: Option<usize>,
     ) -> Result<List<VersionItem>>;
 
+    /// A state's versions as they are recorded, newest first, without a look at what others may have written to a place that is shared
+    /// with them. Empty where there never was one.
+    async fn recorded(&self, state: &StateId) -> Result<List<VersionItem>>;
+
     /// The bytes of a version; of the current one unless told.
     async fn pull(&self, state: &StateId, version: Option<Version>) -> Result<Pulled>;
 
     /// Stores a body as it is. With `force` its lineage may be another; see [`push`](crate::push) for its serial.
     async fn store(&self, state: &StateId, body: BodyStream, force: bool) -> Result<Stored>;
+
+    /// Takes in a version from elsewhere, with its bytes unless they are no longer kept; see [`copy`](crate::transfer::copy).
+    async fn adopt(&self, state: &StateId, adoption: &Adoption, body: Option<BodyStream>) -> Result<Stored>;
 
     /// Makes an old version, or only some addresses of it, the current one.
     async fn restore(&self, state: &StateId, version: Version, only: &[String]) -> Result<Stored>;
@@ -57,8 +67,8 @@ pub trait Connection: fmt::Debug + Send + Sync {
     /// When an address came, changed and went.
     async fn timeline(&self, state: &StateId, address: &str) -> Result<List<TimelineItem>>;
 
-    /// Deletes a state; gives its last version, or nothing where there was no state.
-    async fn delete(&self, state: &StateId) -> Result<Option<Version>>;
+    /// Deletes a state, under a lock where one is named; gives its last version, or nothing where there was no state.
+    async fn delete(&self, state: &StateId, lock_id: Option<&str>) -> Result<Option<Version>>;
 
     /// Brings a deleted state back.
     async fn undelete(&self, state: &StateId) -> Result<Version>;
@@ -68,6 +78,12 @@ pub trait Connection: fmt::Debug + Send + Sync {
 
     /// The locks held on one state, or on all.
     async fn locks(&self, state: Option<&StateId>) -> Result<List<LockItem>>;
+
+    /// Terraform's LOCK. Dropping the future gives up the place in the queue.
+    async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()>;
+
+    /// Terraform's UNLOCK: `raw` is the lock information that LOCK was sent; nothing or an ID alone is `force-unlock`.
+    async fn unlock(&self, state: &StateId, raw: Bytes) -> Result<()>;
 
     /// Breaks the lock with this ID, or whatever is held; gives the IDs of what was released.
     async fn release(&self, state: &StateId, id: Option<&str>) -> Result<Vec<String>>;

@@ -1,13 +1,14 @@
 //! One way to a store, wherever it is: [`Connection`] is what the command line needs, [`Local`] serves it from a store on this
 //! machine, [`Remote`] from a server, by API v1.
 //!
-//! [`push`] and [`find_state`] are built on any connection.
+//! [`push`], [`find_state`] and all of [`transfer`] are built on any connection.
 
 mod connection;
 mod local;
 mod push;
 mod remote;
 mod server_url;
+pub mod transfer;
 mod transport;
 
 pub use connection::{Connection, OnVerify, Pulled, find_state};

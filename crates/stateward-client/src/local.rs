@@ -1,9 +1,13 @@
 //! A store on this machine.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use stateward_core::audit::AuditItem;
 use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
-use stateward_core::{Backend, BodyStream, Caller, Error, Kind, Result, StateId, StatesQuery, Version};
+use stateward_core::{
+    Adoption, Backend, BodyStream, Caller, Error, Grant, Kind, LockRequest, Result, StateId, StatesQuery, Version,
+    Written,
+};
 
 use crate::connection::{Connection, OnVerify, Pulled};
 
@@ -23,6 +27,10 @@ impl Local {
 
 #[async_trait]
 impl Connection for Local {
+    fn place(&self) -> String {
+        self.backend.store().describe().location
+    }
+
     async fn states(&self, query: &StatesQuery) -> Result<List<StateItem>> {
         self.backend.states(&self.caller, query).await
     }
@@ -36,6 +44,10 @@ impl Connection for Local {
         self.backend.history(&self.caller, state, before, limit).await
     }
 
+    async fn recorded(&self, state: &StateId) -> Result<List<VersionItem>> {
+        self.backend.recorded(&self.caller, state, None, None).await
+    }
+
     async fn pull(&self, state: &StateId, version: Option<Version>) -> Result<Pulled> {
         let content = match version {
             Some(version) => self.backend.read_version(&self.caller, state, version).await?,
@@ -45,14 +57,11 @@ impl Connection for Local {
     }
 
     async fn store(&self, state: &StateId, body: BodyStream, force: bool) -> Result<Stored> {
-        let written = self.backend.push(&self.caller, state, body, force).await?;
-        Ok(Stored {
-            version: written.version,
-            serial: written.serial,
-            changed: written.changed,
-            renumbered: false,
-            addresses: Vec::new(),
-        })
+        Ok(stored(self.backend.push(&self.caller, state, body, force).await?))
+    }
+
+    async fn adopt(&self, state: &StateId, adoption: &Adoption, body: Option<BodyStream>) -> Result<Stored> {
+        Ok(stored(self.backend.adopt(&self.caller, state, adoption.clone(), body).await?))
     }
 
     async fn restore(&self, state: &StateId, version: Version, only: &[String]) -> Result<Stored> {
@@ -67,8 +76,8 @@ impl Connection for Local {
         self.backend.timeline(&self.caller, state, address).await
     }
 
-    async fn delete(&self, state: &StateId) -> Result<Option<Version>> {
-        self.backend.delete(&self.caller, state, None).await
+    async fn delete(&self, state: &StateId, lock_id: Option<&str>) -> Result<Option<Version>> {
+        self.backend.delete(&self.caller, state, lock_id).await
     }
 
     async fn undelete(&self, state: &StateId) -> Result<Version> {
@@ -83,6 +92,15 @@ impl Connection for Local {
         self.backend.locks(&self.caller, state).await
     }
 
+    async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()> {
+        // Who asks is in this process, and has the answer when this returns.
+        self.backend.lock(&self.caller, state, request).await.map(Grant::delivered)
+    }
+
+    async fn unlock(&self, state: &StateId, raw: Bytes) -> Result<()> {
+        self.backend.unlock(&self.caller, state, &raw).await.map(drop)
+    }
+
     async fn release(&self, state: &StateId, id: Option<&str>) -> Result<Vec<String>> {
         Ok(self.backend.release(&self.caller, state, id).await?.released)
     }
@@ -94,6 +112,10 @@ impl Connection for Local {
     async fn prune(&self) -> Result<Pruned> {
         self.backend.prune(&self.caller).await
     }
+}
+
+fn stored(Written { version, serial, changed }: Written) -> Stored {
+    Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }
 }
 
 fn no_state(state: &StateId) -> Error {

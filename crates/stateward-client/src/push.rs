@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use md5::Md5;
 use sha2::{Digest, Sha256};
 use stateward_core::view::{Stored, VersionItem};
 use stateward_core::{BodyStream, Error, Kind, Result, StateId};
@@ -28,7 +29,7 @@ pub async fn push(connection: &dyn Connection, state: &StateId, source: &dyn Sou
     if !force {
         return connection.store(state, source.open().await?, false).await;
     }
-    let file = scan(source.open().await?).await?;
+    let file = scan(source.open().await?, "the file was not pushed").await?;
     let mut tried = 1;
     loop {
         let head = head(connection, state).await?;
@@ -42,28 +43,27 @@ pub async fn push(connection: &dyn Connection, state: &StateId, source: &dyn Sou
     }
 }
 
-/// What the first pass finds out.
-struct Scanned {
-    summary: Summary,
-    sha256: String,
+/// What a pass over a body finds out.
+pub(crate) struct Scanned {
+    pub(crate) summary: Summary,
+    pub(crate) sha256: String,
+    pub(crate) md5: String,
 }
 
-async fn scan(mut body: BodyStream) -> Result<Scanned> {
+/// Reads a body to its end. Where it is no state, `failed` says what therefore did not happen.
+pub(crate) async fn scan(mut body: BodyStream, failed: &str) -> Result<Scanned> {
     let refused = |error: stateward_state::ScanError| {
-        Error::new(
-            Kind::Invalid,
-            "the file was not pushed",
-            error.to_string(),
-            "push a state file, as `terraform state pull` writes it",
-        )
+        Error::new(Kind::Invalid, failed, error.to_string(), "give a state file, as `terraform state pull` writes it")
     };
     // The digests of instances are not looked at, so that their key does not matter.
-    let (mut scanner, mut hasher) = (Scanner::new([0; 32]), Sha256::new());
+    let (mut scanner, mut sha256, mut md5) = (Scanner::new([0; 32]), Sha256::new(), Md5::new());
     while let Some(piece) = body.bytes.try_next().await? {
-        hasher.update(&piece);
+        sha256.update(&piece);
+        md5.update(&piece);
         scanner.feed(&piece).map_err(refused)?;
     }
-    Ok(Scanned { summary: scanner.finish().map_err(refused)?, sha256: hex::encode(hasher.finalize()) })
+    let summary = scanner.finish().map_err(refused)?;
+    Ok(Scanned { summary, sha256: hex::encode(sha256.finalize()), md5: hex::encode(md5.finalize()) })
 }
 
 async fn head(connection: &dyn Connection, state: &StateId) -> Result<Option<VersionItem>> {

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, RequestBuilder};
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use stateward_core::audit::AuditItem;
 use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
-use stateward_core::{BodyStream, Error, Result, StateId, StatesQuery, Version};
+use stateward_core::{Adoption, BodyStream, Error, LockRequest, Result, StateId, StatesQuery, Version};
 
 use crate::connection::{Connection, OnVerify, Pulled};
 use crate::server_url::{Secret, ServerUrl};
@@ -82,10 +84,28 @@ impl Remote {
             place = page.next;
         }
     }
+
+    /// Sends a request whose body is a state, and reads what became of it.
+    async fn put(&self, request: RequestBuilder, body: BodyStream) -> Result<Stored> {
+        let request = match body.length {
+            Some(length) => request.header(CONTENT_LENGTH, length),
+            None => request,
+        };
+        let failed = Arc::new(Mutex::new(None));
+        let request = request.header(CONTENT_TYPE, "application/json").body(upload(body, &failed));
+        let stored = self.transport.json(request).await;
+        // Where reading the file failed, that is the reason, and not that the server saw the body cut short.
+        let reading: Option<Error> = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reading.map_or(stored, Err)
+    }
 }
 
 #[async_trait]
 impl Connection for Remote {
+    fn place(&self) -> String {
+        self.transport.server().to_string()
+    }
+
     async fn states(&self, query: &StatesQuery) -> Result<List<StateItem>> {
         let request = || {
             let request = self.get("states").query(&[("prefix", &query.prefix)]);
@@ -104,6 +124,10 @@ impl Connection for Remote {
         self.pages("before", before, limit, || self.of_state("history", state)).await
     }
 
+    async fn recorded(&self, state: &StateId) -> Result<List<VersionItem>> {
+        self.pages("before", None, None, || self.of_state("history", state).query(&[("recorded", true)])).await
+    }
+
     async fn pull(&self, state: &StateId, version: Option<Version>) -> Result<Pulled> {
         let request = self.of_state("content", state).query(&[("version", version)]);
         let response = self.transport.send(request).await?;
@@ -117,15 +141,17 @@ impl Connection for Remote {
         if force {
             request = request.query(&[("force", true)]);
         }
-        if let Some(length) = body.length {
-            request = request.header(CONTENT_LENGTH, length);
+        self.put(request, body).await
+    }
+
+    async fn adopt(&self, state: &StateId, adoption: &Adoption, body: Option<BodyStream>) -> Result<Stored> {
+        let adoption = serde_json::to_string(adoption).unwrap_or_default();
+        let query = [("state", state.to_string()), ("adoption", adoption)];
+        let request = self.transport.request(Method::PUT, "import").query(&query);
+        match body {
+            Some(body) => self.put(request, body).await,
+            None => self.transport.json(request).await,
         }
-        let failed = Arc::new(Mutex::new(None));
-        let request = request.header(CONTENT_TYPE, "application/json").body(upload(body, &failed));
-        let stored = self.transport.json(request).await;
-        // Where reading the file failed, that is the reason, and not that the server saw the body cut short.
-        let reading: Option<Error> = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        reading.map_or(stored, Err)
     }
 
     async fn restore(&self, state: &StateId, version: Version, only: &[String]) -> Result<Stored> {
@@ -144,8 +170,12 @@ impl Connection for Remote {
         self.transport.json(self.of_state("timeline", state).query(&[("address", address)])).await
     }
 
-    async fn delete(&self, state: &StateId) -> Result<Option<Version>> {
-        let deleted: Deleted = self.transport.json(self.post("delete", &json!({ "state": state }))).await?;
+    async fn delete(&self, state: &StateId, lock_id: Option<&str>) -> Result<Option<Version>> {
+        let body = match lock_id {
+            Some(lock_id) => json!({ "state": state, "lock_id": lock_id }),
+            None => json!({ "state": state }),
+        };
+        let deleted: Deleted = self.transport.json(self.post("delete", &body)).await?;
         Ok(deleted.version)
     }
 
@@ -161,6 +191,18 @@ impl Connection for Remote {
 
     async fn locks(&self, state: Option<&StateId>) -> Result<List<LockItem>> {
         self.transport.json(self.get("locks").query(&[("state", state)])).await
+    }
+
+    async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()> {
+        // Sent in whole seconds, and no shorter than was asked for.
+        let seconds = |time: Duration| format!("{}s", time.as_secs() + u64::from(time.subsec_nanos() > 0));
+        let (wait, lease) = (request.wait.map(seconds), request.lease.map(seconds));
+        let lock = self.transport.to_state("LOCK", state)?.query(&[("wait", wait), ("lease", lease)]);
+        self.transport.send(lock.body(request.raw)).await.map(drop)
+    }
+
+    async fn unlock(&self, state: &StateId, raw: Bytes) -> Result<()> {
+        self.transport.send(self.transport.to_state("UNLOCK", state)?.body(raw)).await.map(drop)
     }
 
     async fn release(&self, state: &StateId, id: Option<&str>) -> Result<Vec<String>> {

@@ -55,14 +55,7 @@ impl ServerUrl {
 
     /// Whether it means this machine.
     pub fn is_loopback(&self) -> bool {
-        match self.base.host_str() {
-            Some("localhost") => true,
-            Some(host) => {
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
-            None => false,
-        }
+        is_loopback(&self.base)
     }
 
     /// Whether it asks for TLS.
@@ -101,6 +94,18 @@ impl FromStr for ServerUrl {
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.base.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Whether a URL means this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        None => false,
     }
 }
 

@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use stateward_core::{Error, Kind, Result};
+use stateward_core::{Error, Kind, LockInfo, Result, StateId};
 
 use crate::server_url::{Secret, ServerUrl};
 
@@ -63,6 +63,24 @@ impl Transport {
         request.header(AUTHORIZATION, self.authorization.clone())
     }
 
+    /// A request of Terraform's own protocol, which has methods of its own.
+    pub(crate) fn to_state(&self, method: &str, state: &StateId) -> Result<RequestBuilder> {
+        let method = Method::from_bytes(method.as_bytes()).map_err(|error| {
+            Error::new(Kind::Bug, "the request was not sent", error.to_string(), "please report it")
+        })?;
+        let request = self.client.request(method, self.server.join(&format!("state/{}", state.name)));
+        let request = request.header(AUTHORIZATION, self.authorization.clone());
+        Ok(match state.workspace.is_default() {
+            true => request,
+            false => request.query(&[("workspace", state.workspace.as_str())]),
+        })
+    }
+
+    /// The server that it knows.
+    pub(crate) fn server(&self) -> &ServerUrl {
+        &self.server
+    }
+
     /// Sends it; anything but success becomes an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
@@ -92,6 +110,9 @@ impl Transport {
             Ok(body) => body,
             Err(error) => return self.cut_short(&error),
         };
+        if let Some(held) = parse_holder(status, &body) {
+            return held;
+        }
         let mut refusal = parse_refusal(&body).unwrap_or_else(|| self.foreign(status));
         if refusal.kind() == Kind::Unauthenticated {
             refusal = self.turned_away();
@@ -186,6 +207,15 @@ fn name_only(who: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Basic {credentials}")).unwrap_or(HeaderValue::from_static("Basic Og=="))
 }
 
+/// Terraform's protocol answers a LOCK with the lock information of who holds it.
+fn parse_holder(status: StatusCode, body: &Bytes) -> Option<Error> {
+    let info = LockInfo::parse(body).ok().filter(|_| status == StatusCode::LOCKED)?;
+    let who = if info.who.is_empty() { "somebody" } else { &info.who };
+    let why = format!("{who} holds it ({}, lock {})", info.operation, info.id);
+    let next = "wait for the end of that run; `stateward lock list` shows how long it has held it";
+    Some(Error::new(Kind::Locked, "the lock was not taken", why, next).held_by(body.clone()))
+}
+
 fn parse_refusal(body: &Bytes) -> Option<Error> {
     if body.len() > ERROR_BYTES_MAX {
         return None;
@@ -203,7 +233,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 }
 
 /// The last source says what happened; those around it say where in the library.
-fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let innermost = chain(error).last().map(ToString::to_string).unwrap_or_default();
     // The number after the system's words says the same once more.
     let text = innermost.split(" (os error").next().unwrap_or_default();

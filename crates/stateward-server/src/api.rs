@@ -99,6 +99,12 @@ const BEFORE: Parameter = Parameter {
     required: false,
     about: "Only versions before this one: what `next` of the list before says.",
 };
+const RECORDED: Parameter = Parameter {
+    name: "recorded",
+    kind: "boolean",
+    required: false,
+    about: "Only what is recorded here, without a look at what others wrote to a place that is shared with them.",
+};
 const PREFIX: Parameter =
     Parameter { name: "prefix", kind: "string", required: false, about: "Only states whose name starts with this." };
 const DELETED: Parameter =
@@ -172,7 +178,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/api/v1/history",
         name: "getHistory",
         about: "A state's versions, newest first.",
-        query: &[STATE, BEFORE, LIMIT],
+        query: &[STATE, BEFORE, LIMIT, RECORDED],
         takes: Takes::Nothing,
         gives: Gives::List("VersionItem"),
         refusals: &[404],

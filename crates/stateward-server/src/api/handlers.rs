@@ -76,7 +76,11 @@ pub(super) async fn import_version(asked: Asked, body: Body) -> Result<Response>
 
 pub(super) async fn get_history(asked: Asked) -> Result<Response> {
     let (state, before, limit, call) = (asked.state()?, asked.query.parsed("before")?, asked.limit()?, &asked.call);
-    Ok(answer::json(&call.backend().history(&call.caller, &state, before, limit).await?))
+    let list = match asked.query.parsed("recorded")? {
+        Some(true) => call.backend().recorded(&call.caller, &state, before, limit).await?,
+        _ => call.backend().history(&call.caller, &state, before, limit).await?,
+    };
+    Ok(answer::json(&list))
 }
 
 pub(super) async fn get_diff(asked: Asked) -> Result<Response> {

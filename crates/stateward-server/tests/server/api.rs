@@ -95,6 +95,8 @@ fn history_diff_and_timeline() {
     let page = get(&server, "history?state=a&limit=2");
     assert_eq!(page["next"], "v2");
     assert_eq!(get(&server, "history?state=a&before=v2")["items"].as_array().unwrap().len(), 1);
+    assert_eq!(get(&server, "history?state=a&recorded=true"), history);
+    assert_eq!(get(&server, "history?state=none&recorded=true")["items"], json!([]));
     let diff = get(&server, "diff?state=a&from=v1&to=v3");
     let change =
         diff["items"].as_array().unwrap().iter().find(|change| change["address"] == "terraform_data.a").unwrap();

@@ -207,7 +207,7 @@ fn files_that_are_no_states_are_refused() {
     $ state push net/prod bad.json --force
     ! error: the file was not pushed
     !   why: the body ends at byte 34, before its JSON is complete: it was cut off; send it again
-    !   next: push a state file, as `terraform state pull` writes it
+    !   next: give a state file, as `terraform state pull` writes it
     [exit 1]
 
     $ state push net/prod empty.json

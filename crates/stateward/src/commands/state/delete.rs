@@ -23,7 +23,7 @@ pub(super) async fn delete(context: &Context, name: &StateId, yes: bool) -> Resu
         output::note("nothing was deleted\n");
         return Ok(Exit::Failed);
     }
-    let version = context.open().await?.delete(name).await?;
+    let version = context.open().await?.delete(name, None).await?;
     let outcome = Outcome { state: &name.name, workspace: &name.workspace, version, deleted: version.is_some() };
     context.out.answer(&outcome, || match version {
         Some(version) => format!(

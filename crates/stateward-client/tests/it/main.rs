@@ -1,0 +1,7 @@
+//! Copy, move, import and export between stores in memory, with faults.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod copy;
+mod files;
+mod relocate;
+mod world;
