@@ -1,0 +1,184 @@
+//! A working directory of Terraform: which backend it was initialised for, and where the `local` backend keeps its states.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Where Terraform keeps what `init` found out, unless `TF_DATA_DIR` says otherwise.
+const DATA_DIR: &str = ".terraform";
+const STATE_FILE: &str = "terraform.tfstate";
+const WORKSPACES_DIR: &str = "terraform.tfstate.d";
+const DEFAULT: &str = "default";
+
+/// The backend that a directory was initialised for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// `local`, `s3`, `http`, …
+    pub kind: String,
+    /// Its arguments as `init` got them; what came from the environment is not among them.
+    pub config: Value,
+}
+
+/// The state of one workspace in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalState {
+    /// Which workspace.
+    pub workspace: String,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// Why a directory could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkdirError {
+    /// The system refused.
+    #[error("`{}`: {error}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The record of the initialisation is not what Terraform writes.
+    #[error("`{}` is not what `terraform init` writes: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Backend {
+    /// What the directory was initialised for; nothing where it was not, or needs no backend. `data_dir` is the value of `TF_DATA_DIR`.
+    pub fn of(directory: &Path, data_dir: Option<&Path>) -> Result<Option<Self>, WorkdirError> {
+        #[derive(Deserialize)]
+        struct Initialised {
+            #[serde(default)]
+            backend: Option<Recorded>,
+        }
+        #[derive(Deserialize)]
+        struct Recorded {
+            #[serde(rename = "type")]
+            kind: String,
+            #[serde(default)]
+            config: Value,
+        }
+        let path = directory.join(data_dir.unwrap_or(Path::new(DATA_DIR))).join(STATE_FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(WorkdirError::Io { path, error }),
+        };
+        let initialised: Initialised = serde_json::from_slice(&text)
+            .map_err(|error| WorkdirError::Malformed { path, reason: error.to_string() })?;
+        Ok(initialised.backend.map(|Recorded { kind, config }| Self { kind, config }))
+    }
+
+    /// An argument that is a text, and not empty.
+    pub fn text(&self, argument: &str) -> Option<&str> {
+        self.config.get(argument)?.as_str().filter(|text| !text.is_empty())
+    }
+}
+
+/// The states that the `local` backend keeps for a directory, the default workspace first. Files that are empty are none: Terraform leaves
+/// one behind when it takes a state to another backend.
+pub fn local_states(directory: &Path, backend: Option<&Backend>) -> Result<Vec<LocalState>, WorkdirError> {
+    let argument = |name, default| directory.join(backend.and_then(|backend| backend.text(name)).unwrap_or(default));
+    let mut states = Vec::new();
+    let mut add = |workspace: &str, path: PathBuf| match fs::metadata(&path) {
+        Ok(found) => {
+            if found.is_file() && found.len() > 0 {
+                states.push(LocalState { workspace: workspace.to_owned(), path });
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(WorkdirError::Io { path, error }),
+    };
+    add(DEFAULT, argument("path", STATE_FILE))?;
+    let workspaces = argument("workspace_dir", WORKSPACES_DIR);
+    for name in directories(&workspaces)? {
+        add(&name, workspaces.join(&name).join(STATE_FILE))?;
+    }
+    Ok(states)
+}
+
+/// The names of the directories in one, sorted; none where it is not there.
+fn directories(path: &Path) -> Result<Vec<String>, WorkdirError> {
+    let failed = |error| WorkdirError::Io { path: path.to_path_buf(), error };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.path().is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(directory: &Path, path: &str, text: &str) {
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn names(directory: &Path, backend: Option<&Backend>) -> Vec<(String, String)> {
+        let relative = |path: &Path| path.strip_prefix(directory).unwrap().display().to_string();
+        let states = local_states(directory, backend).unwrap();
+        states.into_iter().map(|state| (state.workspace, relative(&state.path))).collect()
+    }
+
+    #[test]
+    fn workspaces_lie_where_the_local_backend_keeps_them() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(names(directory.path(), None).is_empty());
+        write(directory.path(), "terraform.tfstate", "{}");
+        write(directory.path(), "terraform.tfstate.d/prod/terraform.tfstate", "{}");
+        write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate", "{}");
+        write(directory.path(), "terraform.tfstate.d/empty/terraform.tfstate", "");
+        write(directory.path(), "terraform.tfstate.d/none/x", "");
+        let pair = |workspace: &str, path: &str| (workspace.to_owned(), path.to_owned());
+        let (dev, prod) = ("terraform.tfstate.d/dev/terraform.tfstate", "terraform.tfstate.d/prod/terraform.tfstate");
+        assert_eq!(
+            names(directory.path(), None),
+            [pair("default", "terraform.tfstate"), pair("dev", dev), pair("prod", prod)]
+        );
+        write(directory.path(), "state/main.json", "{}");
+        write(directory.path(), "spaces/dev/terraform.tfstate", "{}");
+        let config = serde_json::json!({ "path": "state/main.json", "workspace_dir": "spaces" });
+        let backend = Backend { kind: "local".into(), config };
+        assert_eq!(
+            names(directory.path(), Some(&backend)),
+            [pair("default", "state/main.json"), pair("dev", "spaces/dev/terraform.tfstate")]
+        );
+    }
+
+    #[test]
+    fn the_backend_is_what_init_recorded() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Backend::of(directory.path(), None).unwrap(), None);
+        let recorded = r#"{"version":3,"serial":1,"lineage":"x","backend":{"type":"http","config":{"address":"http://h/s","lock_address":null},"hash":1}}"#;
+        write(directory.path(), ".terraform/terraform.tfstate", recorded);
+        let backend = Backend::of(directory.path(), None).unwrap().unwrap();
+        assert_eq!((backend.kind.as_str(), backend.text("address")), ("http", Some("http://h/s")));
+        assert_eq!((backend.text("lock_address"), backend.text("username")), (None, None));
+        write(directory.path(), "elsewhere/terraform.tfstate", r#"{"version":3}"#);
+        assert_eq!(Backend::of(directory.path(), Some(Path::new("elsewhere"))).unwrap(), None);
+        write(directory.path(), ".terraform/terraform.tfstate", "{");
+        assert!(matches!(Backend::of(directory.path(), None), Err(WorkdirError::Malformed { .. })));
+    }
+}
