@@ -1,5 +1,7 @@
 //! The command line. Parsing does no I/O.
 
+mod transfer;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use stateward_core::{NameError, Right, StateId, Version};
 
 use crate::config::Flags;
+
+pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
 /// A database for Terraform and OpenTofu state.
 ///
@@ -176,6 +180,23 @@ pub(crate) enum StateCommand {
         /// Its address, as `terraform state list` writes it.
         address: String,
     },
+    /// Copy states with all their versions, within a store or to another.
+    ///
+    /// Every version keeps its serial, lineage, time and author, and is read back and compared. What is there already is not sent
+    /// again: a copy that was cut off goes on when the same command is run again.
+    Copy(CopyArgs),
+    /// Move states with all their versions: copied, compared, and only then deleted where they were.
+    ///
+    /// Each is locked while it moves. Where it was it can be undeleted.
+    Move(CopyArgs),
+    /// Take in a state from a file, a directory of Terraform, an http backend, or an export.
+    ///
+    /// Serial and lineage stay, so that the next plan shows no changes and saved plans stay valid.
+    Import(ImportArgs),
+    /// Write a state to plain files, its current version or all of them.
+    ///
+    /// The bytes are exactly those that Terraform wrote. `state import` takes the directory back in, with the whole history.
+    Export(ExportArgs),
     /// Delete a state. Its history stays, and `undelete` brings it back.
     Delete {
         #[arg(value_parser = state_id)]

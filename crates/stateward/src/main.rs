@@ -11,6 +11,7 @@ mod config;
 mod docs;
 mod exit;
 mod failure;
+mod input;
 mod logs;
 mod output;
 mod store;

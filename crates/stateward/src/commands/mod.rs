@@ -11,7 +11,7 @@ mod token;
 
 use std::io::{BufRead, IsTerminal};
 
-use stateward_client::{Connection, Local, Remote};
+use stateward_client::{Connection, Local, Remote, Secret};
 use stateward_core::{Caller, Clock};
 
 use crate::cli::Command;
@@ -56,12 +56,21 @@ impl Context {
 
     /// The store or server to work on.
     async fn connect(&self, missing: Missing) -> Result<Box<dyn Connection>> {
-        Ok(match &self.config.target {
-            Target::Server(server) => {
-                Box::new(Remote::new(server.clone(), self.settings().token.as_ref(), &self.who(), TOOL)?)
-            }
-            Target::Store(_) => {
-                Box::new(Local::new(store::open_backend(self.settings(), missing).await?, self.operator()))
+        self.connect_to(&self.config.target, self.settings().token.as_ref(), missing).await
+    }
+
+    /// Any store or server; `token` is for a server whose URL has none.
+    async fn connect_to(
+        &self,
+        target: &Target,
+        token: Option<&Secret>,
+        missing: Missing,
+    ) -> Result<Box<dyn Connection>> {
+        Ok(match target {
+            Target::Server(server) => Box::new(Remote::new(server.clone(), token, &self.who(), TOOL)?),
+            Target::Store(store) => {
+                let settings = Settings { store: store.clone(), ..self.settings().clone() };
+                Box::new(Local::new(store::open_backend(&settings, missing).await?, self.operator()))
             }
         })
     }

@@ -150,6 +150,22 @@ pub(crate) const SETTINGS: &[Setting] = &[
         apply: |settings, text| put(&mut settings.token, Ok(Some(Secret::new(text.trim())))),
     },
     Setting {
+        key: "from_token",
+        flag: None,
+        kind: Kind::Secret,
+        default: Fallback::Unset,
+        help: "`state copy` and `state move`: the token to show to the server of `--from-server`. One in its URL goes first.",
+        apply: |settings, text| put(&mut settings.from_token, Ok(Some(Secret::new(text.trim())))),
+    },
+    Setting {
+        key: "to_token",
+        flag: None,
+        kind: Kind::Secret,
+        default: Fallback::Unset,
+        help: "`state copy` and `state move`: the token to show to the server of `--to-server`. One in its URL goes first.",
+        apply: |settings, text| put(&mut settings.to_token, Ok(Some(Secret::new(text.trim())))),
+    },
+    Setting {
         key: "who",
         flag: Some("--who"),
         kind: Kind::Text,

@@ -5,6 +5,7 @@ mod crash;
 mod disk;
 mod readme;
 mod terraform;
+mod transfer;
 
 use std::time::Duration;
 

@@ -23,6 +23,8 @@ fn values_and_where_they_come_from() {
     store                     sqlite:s.db  STATEWARD_STORE
     server                    -            default
     token                     (set)        STATEWARD_TOKEN
+    from_token                -            default
+    to_token                  -            default
     who                       me           --who
     listen                    127.0.0.1:[PORT]  [DIR]/stateward.toml:1
     tokens                    -            default

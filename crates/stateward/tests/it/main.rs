@@ -4,11 +4,14 @@
 
 mod backup;
 mod config;
+mod import;
 mod locks;
 mod output;
 mod serve;
+mod stalling;
 mod states;
 mod tokens;
+mod transfer;
 mod versions;
 mod world;
 mod wrong;

@@ -35,7 +35,8 @@ pub(super) async fn run(
 
 fn row(context: &Context, item: &VersionItem) -> Vec<String> {
     let Changes { added, changed, removed } = item.changes;
-    let notes = [(item.head, "current"), (item.pruned, "pruned"), (item.opaque, "encrypted")];
+    let imported = item.imported.is_some();
+    let notes = [(item.head, "current"), (item.pruned, "pruned"), (item.opaque, "encrypted"), (imported, "imported")];
     let notes: Vec<&str> = notes.iter().filter(|(is, _)| *is).map(|(_, note)| *note).collect();
     vec![
         item.version.to_string(),

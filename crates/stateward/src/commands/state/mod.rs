@@ -1,14 +1,18 @@
 //! `stateward state`, one file a use.
 
+mod copy;
 mod delete;
 mod diff;
+mod export;
 mod history;
+mod import;
 mod list;
 mod pull;
 mod push;
 mod restore;
 mod show;
 mod timeline;
+mod transfer;
 mod upkeep;
 
 use std::num::NonZeroUsize;
@@ -36,6 +40,10 @@ pub(super) async fn run(context: &Context, command: &StateCommand) -> Result<Exi
         StateCommand::Diff { name, a, b } => diff::run(context, name, *a, *b).await,
         StateCommand::Restore { name, version, only } => restore::run(context, name, *version, only).await,
         StateCommand::Timeline { name, address } => timeline::run(context, name, address).await,
+        StateCommand::Copy(args) => copy::copy(context, args).await,
+        StateCommand::Move(args) => copy::relocate(context, args).await,
+        StateCommand::Import(args) => import::run(context, args).await,
+        StateCommand::Export(args) => export::run(context, args).await,
         StateCommand::Delete { name, yes } => delete::delete(context, name, *yes).await,
         StateCommand::Undelete { name } => delete::undelete(context, name).await,
         StateCommand::Verify { name } => upkeep::verify(context, name.as_ref()).await,
