@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+ROOT = os.path.dirname(os.path.realpath(__file__))
 
 
 def reset_signals():

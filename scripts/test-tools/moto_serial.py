@@ -1,0 +1,159 @@
+"""moto's S3 and DynamoDB on loopback, made fit for tests of conditional writes and for counting requests.
+
+    moto [--port PORT] [--log FILE]
+
+Prints `listening on http://127.0.0.1:PORT` once it accepts connections (on a free port unless told), and ends when its
+standard input does: so it never outlives whoever started it, however that ends. With a log, each request is one line of
+JSON in it, written before the answer is sent.
+
+It differs from moto's own server where that differs from AWS in ways that tests of locks run into:
+
+- One request at a time. moto's conditional writes look first and write then, on many threads, so two could both win.
+- Connections stay open. moto's server closes each after one answer, and a client that used it again at that moment
+  sends its request once more: a conditional write then fails on what its own first try has written.
+- An answer leaves in one piece, so that headers never arrive without their body.
+"""
+
+import argparse
+import importlib.metadata
+import io
+import json
+import logging
+import os
+import sys
+import threading
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+# What tells one operation from another, who asks, and how it is meant.
+LOGGED_HEADERS = (
+    "amz-sdk-request",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "range",
+    "user-agent",
+    "x-amz-copy-source",
+    "x-amz-target",
+)
+# These are the connection's own affair; the server below writes them.
+NOT_FORWARDED = ("connection", "date", "server", "transfer-encoding")
+
+
+class RequestLog:
+    """One line of JSON for each request, appended whole."""
+
+    def __init__(self, path):
+        self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def write(self, handler, status):
+        path, _, query = handler.path.partition("?")
+        headers = {name: handler.headers[name] for name in LOGGED_HEADERS if name in handler.headers}
+        entry = {"method": handler.command, "path": path, "query": query, "headers": headers, "status": status}
+        os.write(self.file, (json.dumps(entry) + "\n").encode())
+
+
+class Handler(MotoRequestHandler):
+    """Reads a request whole, has moto answer it alone, and sends the answer in one write."""
+
+    protocol_version = "HTTP/1.1"
+    # Buffered, so that the flush at the end is the one write.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    one_at_a_time = threading.Lock()
+    request_log = None
+
+    def log_message(self, *_):
+        pass
+
+    def handle_expect_100(self):
+        super().handle_expect_100()
+        # The client waits for it with the body in hand.
+        self.wfile.flush()
+        return True
+
+    def run_wsgi(self):
+        environ = self.make_environ()
+        # Before the lock is taken: a slow client must not hold up the others.
+        body = self.read_body(environ)
+        if body is None:
+            self.close_connection = True
+            return
+        environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+        with self.one_at_a_time:
+            status, headers, answer = self.call(environ)
+            if self.request_log:
+                self.request_log.write(self, int(status.split()[0]))
+        self.send(status, headers, answer)
+
+    @staticmethod
+    def read_body(environ):
+        """The body; None where the client was gone before it had sent all of it, and so has asked for nothing."""
+        length = environ.get("CONTENT_LENGTH")
+        try:
+            if length:
+                body = environ["wsgi.input"].read(int(length))
+                return body if len(body) == int(length) else None
+            # Werkzeug's mark of a chunked body, which it decodes.
+            return environ["wsgi.input"].read() if environ.get("wsgi.input_terminated") else b""
+        except OSError:
+            return None
+
+    def call(self, environ):
+        started = []
+        parts = self.server.app(environ, lambda status, headers, *_: started.append((status, headers)))
+        try:
+            answer = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        status, headers = started[-1]
+        return status, headers, answer
+
+    def send(self, status, headers, answer):
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        kept = [(name, value) for name, value in headers if name.lower() not in NOT_FORWARDED]
+        for name, value in kept:
+            self.send_header(name, value)
+        has_no_body = int(code) in (204, 304)
+        # The answer to a HEAD tells the length of what is not sent, and knows it already.
+        if not has_no_body and "content-length" not in (name.lower() for name, _ in kept):
+            self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD" and not has_no_body:
+            self.wfile.write(answer)
+        self.wfile.flush()
+
+
+def end_with_stdin():
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="moto", description="moto's S3 and DynamoDB, one request at a time")
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on (a free one)")
+    parser.add_argument("--log", metavar="FILE", help="append a line of JSON for each request")
+    parser.add_argument("--version", action="version", version="moto " + importlib.metadata.version("moto"))
+    arguments = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    if arguments.log:
+        Handler.request_log = RequestLog(arguments.log)
+    server = make_server(
+        "127.0.0.1",
+        arguments.port,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=Handler,
+    )
+    threading.Thread(target=end_with_stdin, daemon=True).start()
+    print("listening on http://127.0.0.1:%d" % server.port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
