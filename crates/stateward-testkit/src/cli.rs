@@ -42,6 +42,12 @@ impl<'dir> Cli<'dir> {
         self
     }
 
+    /// With more variables, such as those of [`crate::AwsEnv::pairs`].
+    #[must_use]
+    pub fn envs(self, pairs: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
+        pairs.into_iter().fold(self, |cli, (name, value)| cli.env(name, value))
+    }
+
     /// With another working directory.
     #[must_use]
     pub fn current_dir(mut self, path: impl AsRef<Path>) -> Self {

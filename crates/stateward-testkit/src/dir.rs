@@ -17,16 +17,21 @@ pub struct TestDir {
 impl TestDir {
     /// A new directory, empty.
     #[expect(clippy::new_without_default, reason = "makes a directory: not a value without effect")]
-    #[expect(clippy::disallowed_methods, reason = "a switch for whoever debugs a test")]
     #[expect(clippy::print_stderr, reason = "whoever keeps the directory must learn where it is")]
     pub fn new() -> Self {
         let mut dir = tempfile::Builder::new().prefix("stateward-test-").tempdir().expect("make a temporary directory");
         let path = dir.path().canonicalize().expect("resolve the temporary directory");
-        if env::var_os("STATEWARD_TEST_KEEP").is_some() {
+        if Self::are_kept() {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", path.display());
         }
         Self { path, _removed_on_drop: dir }
+    }
+
+    /// Whether directories are left there to look at.
+    #[expect(clippy::disallowed_methods, reason = "a switch for whoever debugs a test")]
+    pub(crate) fn are_kept() -> bool {
+        env::var_os("STATEWARD_TEST_KEEP").is_some()
     }
 
     /// The directory itself.
@@ -99,7 +104,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the switch under test")]
     fn is_written_read_and_removed() {
         let dir = TestDir::new();
         let path = dir.write("a/b/c.txt", "text");
@@ -107,7 +111,7 @@ mod tests {
         assert_eq!(dir.read("a/b/c.txt"), "text");
         let root = dir.path().to_owned();
         drop(dir);
-        assert_eq!(root.exists(), env::var_os("STATEWARD_TEST_KEEP").is_some());
+        assert_eq!(root.exists(), TestDir::are_kept());
     }
 
     #[test]

@@ -7,9 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::dir::write_file;
-use crate::{Output, Running, TestDir};
+use crate::{Output, Running, S3Backend, TestDir, tools};
 
-const SETUP: &str = "scripts/setup-test-tools";
 /// Long enough for a machine that builds and tests on every core; a run that needs it hangs.
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -29,16 +28,7 @@ impl Terraform {
             assert!(program.is_file(), "STATEWARD_TERRAFORM names {}, which is no file", program.display());
             return Self { program };
         }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let tools = env::var_os("STATEWARD_TEST_TOOLS").map_or_else(|| root.join(".cache/test-tools"), PathBuf::from);
-        let program = tools.join("bin/terraform");
-        assert!(
-            program.is_file(),
-            "this test needs Terraform, and {} is not there.\nnext: run {SETUP} in {}, or set STATEWARD_TERRAFORM",
-            program.display(),
-            root.canonicalize().unwrap_or(root).display(),
-        );
-        Self { program }
+        Self { program: tools::find("terraform") }
     }
 
     /// The directory to put on a shell's `PATH`.
@@ -101,6 +91,13 @@ impl Workdir {
         self
     }
 
+    /// With more variables, such as those of [`crate::AwsEnv::pairs`].
+    #[must_use]
+    pub fn envs(mut self, pairs: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Self {
+        pairs.into_iter().for_each(|(name, value)| self.set(name, value));
+        self
+    }
+
     /// With another time limit on each run.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
@@ -133,6 +130,11 @@ impl Workdir {
                  unlock_address = \"{url}\"\n  }}\n}}\n"
             ),
         )
+    }
+
+    /// Writes `backend.tf`: Terraform's own s3 backend. The credentials come from the environment.
+    pub fn write_s3_backend(&self, backend: &S3Backend) -> PathBuf {
+        self.write("backend.tf", backend.to_hcl())
     }
 
     /// The command, for what the helpers do not cover.

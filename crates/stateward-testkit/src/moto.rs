@@ -1,0 +1,70 @@
+//! moto: S3 and `DynamoDB` in one server.
+
+use std::sync::OnceLock;
+
+use crate::service::Service;
+use crate::{AwsEnv, RawHttp, SeenRequest, aws, tools};
+
+const LOG: &str = "requests.log";
+
+/// moto's S3 and `DynamoDB`, answering one request at a time. It checks no signatures and keeps all in memory.
+#[derive(Debug)]
+pub struct Moto {
+    service: Service,
+    url: String,
+}
+
+impl Moto {
+    /// A server of its own, empty, which ends when dropped.
+    #[track_caller]
+    pub fn start() -> Self {
+        let arguments = |port: u16, dir: &crate::TestDir| {
+            let log = dir.join(LOG).display().to_string();
+            ["--port", &port.to_string(), "--log", &log].map(str::to_owned).to_vec()
+        };
+        let service = Service::start(&tools::find("moto"), &[], arguments, "listening on http://");
+        let url = service.url();
+        Self { service, url }
+    }
+
+    /// The one that all tests of this process may share, each with buckets and tables of its own.
+    #[track_caller]
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Moto> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// `http://127.0.0.1:PORT`, for S3 and `DynamoDB` alike.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The environment of its clients.
+    pub fn env(&self) -> AwsEnv {
+        AwsEnv::new().s3(self.url()).dynamodb(self.url()).others(self.url())
+    }
+
+    /// Makes a bucket under a fresh name, which is returned.
+    #[track_caller]
+    pub fn create_bucket(&self) -> String {
+        let name = aws::fresh_name("bucket");
+        let authorization = aws::unchecked_authorization("s3");
+        let headers = [("Authorization", authorization.as_str())];
+        RawHttp::new(self.service.address()).request("PUT", &format!("/{name}"), &headers, b"").expect_status(200);
+        name
+    }
+
+    /// Makes a table such as Terraform's `s3` backend wants for its locks, under a fresh name, which is returned.
+    #[track_caller]
+    pub fn create_lock_table(&self) -> String {
+        aws::create_lock_table(self.service.address())
+    }
+
+    /// All requests answered since it started, in order. On the shared server they are those of other tests too.
+    #[track_caller]
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        let log = self.service.dir().read(LOG);
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("moto's log: {error}: {line}"));
+        log.lines().map(parse).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! The stand-ins for AWS, the proxy before them, and Terraform's own `s3` backend on them.
+
+use std::io;
+use std::net::SocketAddr;
+
+use stateward_testkit::{
+    AwsEnv, DynamoDbLocal, Fault, FaultProxy, Moto, RawHttp, Response, Rule, S3Backend, SeenRequest, Terraform,
+    TestDir, VersityGw, Workdir,
+};
+
+const CONFIGURATION: &str = "resource \"terraform_data\" \"a\" { input = 1 }\n";
+
+fn address(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").unwrap().parse().unwrap()
+}
+
+/// A request to a server that tells services apart by the signature and does not check it.
+fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Response> {
+    let signed = "AWS4-HMAC-SHA256 Credential=AKIATESTKIT/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none";
+    let headers: Vec<(&str, &str)> = headers.iter().copied().chain([("Authorization", signed)]).collect();
+    RawHttp::new(address(url)).try_request(method, path, &headers, body)
+}
+
+fn initialised(dir: &TestDir, env: &AwsEnv, backend: &S3Backend) -> Workdir {
+    let work = Terraform::find().workdir(dir, "work").envs(env.pairs());
+    work.write_s3_backend(backend);
+    work.write("main.tf", CONFIGURATION);
+    work.run(&["init"]).expect_success();
+    work
+}
+
+fn names(requests: &[SeenRequest]) -> Vec<String> {
+    requests.iter().map(|request| request.to_string().replace("/locks", "")).collect()
+}
+
+#[test]
+fn terraform_keeps_and_locks_its_state_on_moto() {
+    let (moto, dir) = (Moto::start(), TestDir::new());
+    let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
+    let backend = S3Backend::new(moto.url(), &bucket, "k").lockfile().lock_table(moto.url(), &table);
+    let work = initialised(&dir, &moto.env(), &backend);
+    work.run(&["apply", "-auto-approve"]).expect_success();
+    let before = moto.requests().len();
+    work.run(&["apply", "-auto-approve", "-replace=terraform_data.a"]).expect_success();
+    let requests = names(&moto.requests()[before..]);
+    let (state, lock) = (format!("/{bucket}/k"), format!("/{bucket}/k.tflock"));
+    let expected = [
+        format!("ListObjectsV2 /{bucket}"),
+        format!("PutObject {lock}"),
+        "PutItem".to_owned(),
+        format!("HeadObject {state}"),
+        format!("GetObject {state}"),
+        "GetItem".to_owned(),
+        format!("PutObject {state}"),
+        "PutItem".to_owned(),
+        format!("GetObject {lock}"),
+        format!("DeleteObject {lock}"),
+        "GetItem".to_owned(),
+        "DeleteItem".to_owned(),
+    ];
+    assert_eq!(requests, expected);
+    work.run(&["destroy", "-auto-approve"]).expect_success();
+}
+
+#[test]
+fn terraform_s_lock_in_a_table_keeps_it_out_on_servers_that_check() {
+    let (s3, dynamodb, dir) = (VersityGw::shared(), DynamoDbLocal::shared(), TestDir::new());
+    let table = dynamodb.create_lock_table();
+    let backend = S3Backend::new(s3.url(), &s3.create_bucket(), "a/b").lock_table(dynamodb.url(), &table);
+    let work = initialised(&dir, &s3.env().dynamodb(dynamodb.url()), &backend);
+    work.run(&["apply", "-auto-approve"]).expect_success();
+    work.run(&["plan", "-detailed-exitcode"]).expect_success();
+    let wrong = AwsEnv::new().s3(s3.url()).dynamodb(dynamodb.url());
+    let pairs: Vec<(&str, String)> = wrong
+        .pairs()
+        .into_iter()
+        .map(|(name, value)| (name, if name == "AWS_SECRET_ACCESS_KEY" { "wrong".to_owned() } else { value }))
+        .collect();
+    let refused = Terraform::find().workdir(&dir, "work").envs(pairs).run(&["plan"]).expect_code(1);
+    assert!(refused.stderr.contains("SignatureDoesNotMatch"), "{}", refused.report());
+}
+
+#[test]
+fn requests_go_wrong_as_they_are_told_to() {
+    let moto = Moto::shared();
+    let (bucket, proxy) = (moto.create_bucket(), FaultProxy::to(moto.url()));
+    let path = |key: &str| format!("/{bucket}/{key}");
+    let put = |key: &str, headers: &[(&str, &str)]| ask(proxy.url(), "PUT", &path(key), headers, "x");
+    let there = |key: &str| ask(moto.url(), "HEAD", &path(key), &[], "").unwrap().status == 200;
+    let once = [("If-None-Match", "*")];
+
+    proxy.inject(Rule::new(Fault::LoseRequest).operation("PutObject").path("/lost-before"));
+    assert!(put("lost-before", &[]).is_err() && !there("lost-before"));
+    proxy.inject(Rule::new(Fault::LoseAnswer).operation("PutObject").path("/lost-after"));
+    assert!(put("lost-after", &once).is_err() && there("lost-after"));
+    proxy.inject(Rule::new(Fault::DuplicateAnsweredSecond).path("/twice"));
+    assert_eq!(put("twice", &once).unwrap().status, 412, "the second copy meets the first");
+    assert!(there("twice"));
+    proxy.inject(Rule::new(Fault::DuplicateAnsweredFirst).path("/again"));
+    assert_eq!(put("again", &once).unwrap().status, 200);
+    proxy.inject(Rule::new(Fault::slow_down().header("Retry-After", "3")).path("/slow").nth(2));
+    assert_eq!(put("slow", &[]).unwrap().status, 200);
+    let slow = put("slow", &[]).unwrap();
+    assert_eq!((slow.status, slow.header("retry-after")), (503, Some("3")));
+    assert!(slow.text().contains("<Code>SlowDown</Code>"));
+    assert_eq!((proxy.count("PutObject"), proxy.injected()), (6, 5));
+    assert_eq!(proxy.requests()[0].status, None);
+    proxy.heal();
+    proxy.forget_requests();
+    assert_eq!(put("lost-before", &[]).unwrap().status, 200);
+    assert_eq!(names(&proxy.requests()), [format!("PutObject {}", path("lost-before"))]);
+}
