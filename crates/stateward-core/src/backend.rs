@@ -1,9 +1,11 @@
 //! The backend over one store.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use stateward_store::body::{Sealer, StoreKey};
+use stateward_store::outside::Mark;
 use stateward_store::{Expect, Key, Revision, Session, Store, StoreError, Write};
 use tokio::task::JoinSet;
 
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
     pub(crate) outside: Outside,
+    /// What was found outside under the name of a state and is none.
+    pub(crate) no_states: Mutex<HashMap<StateId, Mark>>,
     pub(crate) latches: Latches,
     /// What is being tidied up behind clients that are gone.
     pub(crate) leaving: Mutex<JoinSet<()>>,
@@ -101,6 +105,7 @@ impl Backend {
             entropy,
             settings,
             outside,
+            no_states: Mutex::default(),
             latches: Latches::default(),
             leaving: Mutex::default(),
         };

@@ -6,6 +6,8 @@
 //!
 //! An implementation moves bytes and knows formats; it decides nothing. Its errors mean what they mean in [`crate::Store`].
 
+mod lock_info;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::Result;
+
+pub use lock_info::{lock_id_in, lock_info_at};
 
 /// What is kept, by its name and workspace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +78,8 @@ pub trait BytesPlace: fmt::Debug + Send + Sync + 'static {
     /// Removes the bytes that `expected` names; `Conflict` where others stand there.
     async fn delete(&self, at: &Spot, expected: &Mark) -> Result<()>;
 
-    /// What stands in the place, in order of name and workspace, after `after`, at most `limit`.
-    async fn list(&self, after: Option<&Spot>, limit: usize) -> Result<Vec<(Spot, Mark)>>;
+    /// All that stands in the place, in any order.
+    async fn list(&self) -> Result<Vec<(Spot, Mark)>>;
 }
 
 /// Whether a lock was taken.

@@ -5,13 +5,13 @@
 //! that we did not write are somebody else's: they become a version by "external writer", and are never written over unseen.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use stateward_store::StoreError;
-use stateward_store::outside::{BytesPlace, Incoming, Mark, Outgoing, Seen, Taken};
+use stateward_store::outside::{BytesPlace, Incoming, Mark, Outgoing, Seen, Spot, Taken};
 
 use super::BodyStream;
 use super::write::Terms;
@@ -31,6 +31,8 @@ const LOOKS_MAX: usize = 16;
 const OWN_BYTES: u64 = 1 << 20;
 /// States that are taken in side by side.
 const TOGETHER: usize = 8;
+/// Objects that are no states and are remembered as such.
+const NO_STATES_MAX: usize = 100_000;
 /// Who a version is by that somebody else wrote.
 const OUTSIDER: &str = "external writer";
 const OUTSIDE_WRITE: &str = "external-write";
@@ -253,35 +255,39 @@ impl Backend {
     /// Looks at everything that stands outside, and takes in what is new or changed.
     pub(crate) async fn catch_up_all(&self) -> Result<()> {
         let Some(place) = self.shared.outside.bytes.clone() else { return Ok(()) };
-        let mut there: HashMap<StateId, Mark> = HashMap::new();
-        let mut after = None;
-        loop {
-            let page = place.list(after.as_ref(), 1000).await?;
-            let last = page.len() < 1000;
-            after = page.last().map(|(at, _)| at.clone());
-            there.extend(page.into_iter().filter_map(|(at, mark)| Some((state_at(&at)?, mark))));
-            if last {
-                break;
-            }
-        }
+        let named = |(at, mark): (Spot, Mark)| Some((state_at(&at)?, mark));
+        let mut there: HashMap<StateId, Mark> = place.list().await?.into_iter().filter_map(named).collect();
         let mut states = super::prune::States::of(self);
         let mut stale = Vec::new();
         while let Some((state, control)) = states.next().await? {
             let stands = there.remove(&state);
             let known = control.head.as_ref().and_then(|head| self.mark_of(&state, head));
             if (control.head.is_some() || stands.is_some()) && stands != known {
-                stale.push(state);
+                stale.push((state, None));
             }
         }
-        stale.extend(there.into_keys());
+        let no_states = self.shared.no_states.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        there.retain(|state, mark| no_states.get(state) != Some(mark));
+        stale.extend(there.into_iter().map(|(state, mark)| (state, Some(mark))));
         futures::stream::iter(stale)
-            .for_each_concurrent(TOGETHER, |state| async move {
-                if let Err(error) = self.present(&state).await {
-                    tracing::warn!(%state, %error, "what stands outside could not be taken in");
+            .for_each_concurrent(TOGETHER, |(state, new)| async move {
+                let Err(error) = self.present(&state).await else { return };
+                tracing::warn!(%state, %error, "what stands outside could not be taken in");
+                if let Some(mark) = new.filter(|_| error.kind() == Kind::Corrupt) {
+                    self.note_no_state(state, mark);
                 }
             })
             .await;
         Ok(())
+    }
+
+    /// Buckets hold many things that are no states: each is read once.
+    fn note_no_state(&self, state: StateId, mark: Mark) {
+        let mut no_states = self.shared.no_states.lock().unwrap_or_else(PoisonError::into_inner);
+        if no_states.len() >= NO_STATES_MAX {
+            no_states.clear();
+        }
+        no_states.insert(state, mark);
     }
 
     /// Takes the lock outside. Gives the information of whoever else holds it.

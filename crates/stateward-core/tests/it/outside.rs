@@ -173,10 +173,10 @@ impl BytesPlace for Bucket {
         })
     }
 
-    async fn list(&self, after: Option<&Spot>, limit: usize) -> Result<Vec<(Spot, Mark)>> {
+    async fn list(&self) -> Result<Vec<(Spot, Mark)>> {
         self.operation("list", |inner| {
-            let later = inner.objects.iter().filter(|(at, _)| after.is_none_or(|after| *at > after));
-            Ok(later.take(limit).map(|(at, object)| (at.clone(), Mark::new(object.mark.to_string()))).collect())
+            let marked = |(at, object): (&Spot, &Object)| (at.clone(), Mark::new(object.mark.to_string()));
+            Ok(inner.objects.iter().map(marked).collect())
         })
     }
 }
@@ -371,6 +371,12 @@ async fn the_list_holds_what_others_wrote() {
     let states = bench.backend.states(&bench.caller, &stateward_core::StatesQuery::default()).await.unwrap().items;
     let found: Vec<(String, u64)> = states.iter().map(|item| (item.state.to_string(), item.serial)).collect();
     assert_eq!(found, [("a".to_owned(), 2), ("net/prod".to_owned(), 40)]);
+    bucket.log();
+    bench.backend.states(&bench.caller, &stateward_core::StatesQuery::default()).await.unwrap();
+    assert_eq!(bucket.log(), ["list"], "what is no state is not read again and again");
+    bucket.foreign_write("broken", &state(1, &[]));
+    let states = bench.backend.states(&bench.caller, &stateward_core::StatesQuery::default()).await.unwrap().items;
+    assert_eq!(states.len(), 3, "unless it changes");
 }
 
 /// A state with three versions elsewhere, as it is taken in.
