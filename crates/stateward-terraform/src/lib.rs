@@ -1,3 +1,22 @@
-//! What touches the command lines of Terraform and `OpenTofu`: backend blocks, override files, running them, and Terraform's own layouts.
+//! What touches the command lines of Terraform and `OpenTofu`: recognising them ([`Invocation`]), reading where a configuration keeps its
+//! state ([`Configuration`]), putting our backend in its place for a run ([`OverrideFile`], [`RunDir`]), running them ([`Child`]), and what
+//! they leave in a directory ([`workdir`]).
 
+mod backend;
+mod child;
+mod environment;
+mod hcl;
+mod json;
+mod lock_info;
+mod override_file;
+mod run_dir;
+mod tool;
 pub mod workdir;
+
+pub use backend::{Arguments, Backend, Configuration, Declared, Place, cached, data_dir, selected_workspace};
+pub use child::{Changes, Child, Signals, Terminal};
+pub use environment::{Addresses, REMOVED, variables};
+pub use lock_info::with_who;
+pub use override_file::{OverrideError, OverrideFile};
+pub use run_dir::{InitError, RunDir};
+pub use tool::{Invocation, Need, Tool};

@@ -1,0 +1,230 @@
+//! Where a configuration keeps its state, as far as its own files say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::hcl::{self, Said};
+use crate::json;
+use crate::override_file;
+use crate::tool::Tool;
+use crate::workdir;
+
+/// Arguments by their names, those of blocks within as `block.name`; `None` for a value that is not written out.
+pub type Arguments = BTreeMap<String, Option<String>>;
+
+/// A backend, as a block or the cache of `init` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// `backend "KIND" {…}`.
+    Block {
+        /// `s3`, `http`, `local`, …
+        kind: String,
+        /// What stands in it.
+        arguments: Arguments,
+    },
+    /// `cloud {…}`.
+    Cloud {
+        /// What stands in it.
+        arguments: Arguments,
+    },
+}
+
+impl Backend {
+    /// Its name in messages: `backend "s3"`, `cloud`.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Block { kind, .. } => format!("backend \"{kind}\""),
+            Self::Cloud { .. } => "cloud".to_owned(),
+        }
+    }
+
+    /// The kind of a `backend` block.
+    pub fn kind(&self) -> Option<&str> {
+        match self {
+            Self::Block { kind, .. } => Some(kind),
+            Self::Cloud { .. } => None,
+        }
+    }
+
+    /// What stands in it.
+    pub fn arguments(&self) -> &Arguments {
+        match self {
+            Self::Block { arguments, .. } | Self::Cloud { arguments } => arguments,
+        }
+    }
+
+    /// An argument that is written out.
+    pub fn argument(&self, name: &str) -> Option<&str> {
+        self.arguments().get(name)?.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// The addresses that are fixed in an `http` backend, so that the environment does not count.
+    pub fn fixed_address(&self) -> Option<&'static str> {
+        const ADDRESSES: [&str; 3] = ["address", "lock_address", "unlock_address"];
+        ADDRESSES.into_iter().find(|name| self.kind() == Some("http") && self.arguments().contains_key(*name))
+    }
+
+    /// What this backend calls the state: the argument that holds the name, and the name. Its own words, which need not be a name here.
+    ///
+    /// A `local` backend has none: the same file name in every directory says nothing.
+    pub fn state_name(&self) -> Option<(&'static str, String)> {
+        let argument = match self {
+            Self::Cloud { .. } => "workspaces.name",
+            Self::Block { kind, .. } => match kind.as_str() {
+                "s3" | "azurerm" | "oci" => "key",
+                "cos" | "oss" | "gcs" => "prefix",
+                "consul" => "path",
+                "kubernetes" => "secret_suffix",
+                "remote" => "workspaces.name",
+                "http" => return Some(("address", name_in_address(self.argument("address")?)?)),
+                _ => return None,
+            },
+        };
+        let name = self.argument(argument)?;
+        Some((argument, name.trim_matches('/').to_owned()))
+    }
+}
+
+/// The state in an address of a server of ours: what follows `/state/`, and the workspace in the query.
+fn name_in_address(address: &str) -> Option<String> {
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let name = path.split_once("/state/")?.1;
+    let workspace = query.split('&').find_map(|pair| pair.strip_prefix("workspace="));
+    Some(workspace.map_or_else(|| name.to_owned(), |workspace| format!("{name}@{workspace}")))
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name.
+    pub file: String,
+    /// The line, from 1 on.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A backend and where it is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// The backend.
+    pub backend: Backend,
+    /// Where.
+    pub place: Place,
+}
+
+/// What a directory's configuration files say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Configuration {
+    /// The backend that counts: the last in the override files, else that of the other files.
+    pub declared: Option<Declared>,
+    /// Where `terraform.workspace` is used.
+    pub workspace: Option<Place>,
+    /// Files that could not be read, and why.
+    pub unreadable: Vec<(String, String)>,
+    /// Whether there are any files at all.
+    pub is_empty: bool,
+}
+
+impl Configuration {
+    /// Reads a directory's files, as the tool would choose them. Our own [override file](crate::OverrideFile) does not count.
+    pub fn read(directory: &Path, tool: Tool) -> io::Result<Self> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        let names = chosen(names, tool);
+        let mut found = Self { is_empty: names.is_empty(), ..Self::default() };
+        for name in names {
+            match fs::read_to_string(directory.join(&name)) {
+                Ok(text) if name == override_file::NAME && override_file::is_ours(&text) => {}
+                Ok(text) => found.take(&name, &text),
+                Err(error) => found.unreadable.push((name, error.to_string())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Files come in the order in which they count.
+    fn take(&mut self, name: &str, text: &str) {
+        let is_json = stem(name).is_some_and(|(_, extension)| extension.contains("json"));
+        let said = if is_json { json::read(text) } else { hcl::read(text) };
+        let place = |line| Place { file: name.to_owned(), line };
+        match said {
+            Ok(Said { backends, workspace }) => {
+                for (backend, line) in backends {
+                    if is_override(name) || self.declared.is_none() {
+                        self.declared = Some(Declared { backend, place: place(line) });
+                    }
+                }
+                self.workspace = self.workspace.take().or(workspace.map(place));
+            }
+            Err(why) => self.unreadable.push((name.to_owned(), why)),
+        }
+    }
+
+    /// The backend of an override file that counts more than ours, because its name sorts behind.
+    pub fn beyond_override(&self) -> Option<&Declared> {
+        self.declared
+            .as_ref()
+            .filter(|declared| is_override(&declared.place.file) && declared.place.file.as_str() > override_file::NAME)
+    }
+}
+
+/// The files that the tool would read, those that override others last.
+fn chosen(mut names: Vec<String>, tool: Tool) -> Vec<String> {
+    let is_ignored =
+        |name: &str| name.starts_with('.') || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'));
+    let is_ours =
+        |name: &str| stem(name).is_some_and(|(_, extension)| !extension.starts_with(".tofu") || tool == Tool::OpenTofu);
+    names.retain(|name| !is_ignored(name) && is_ours(name));
+    // OpenTofu takes `a.tofu` in place of `a.tf`.
+    let hidden: Vec<String> =
+        names.iter().filter(|name| name.contains(".tofu")).map(|name| name.replacen(".tofu", ".tf", 1)).collect();
+    names.retain(|name| !hidden.contains(name));
+    names.sort_by(|a, b| (is_override(a), a).cmp(&(is_override(b), b)));
+    names
+}
+
+fn stem(name: &str) -> Option<(&str, &str)> {
+    [".tf", ".tf.json", ".tofu", ".tofu.json"]
+        .into_iter()
+        .find_map(|extension| Some((name.strip_suffix(extension)?, extension)))
+}
+
+fn is_override(name: &str) -> bool {
+    stem(name).is_some_and(|(stem, _)| stem == "override" || stem.ends_with("_override"))
+}
+
+/// What `init` noted of the backend in a data directory (`.terraform`); `None` where it has not been run, or for the `local` backend
+/// without a block.
+pub fn cached(data_dir: &Path) -> Option<Backend> {
+    let noted = workdir::Backend::of(Path::new(""), Some(data_dir)).ok()??;
+    let given = noted.config.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let arguments = given.map(|(name, value)| (name.clone(), value.as_str().map(str::to_owned))).collect();
+    Some(if noted.kind == "cloud" {
+        Backend::Cloud { arguments }
+    } else {
+        Backend::Block { kind: noted.kind, arguments }
+    })
+}
+
+/// The workspace that was last selected in a data directory, unless it is the default one.
+pub fn selected_workspace(data_dir: &Path) -> Option<String> {
+    let name = fs::read_to_string(data_dir.join("environment")).ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "default")
+}
+
+/// The directory in which a tool keeps what it has downloaded and noted: `TF_DATA_DIR`, or `.terraform`.
+pub fn data_dir(directory: &Path, variable: Option<&str>) -> PathBuf {
+    directory.join(variable.unwrap_or(".terraform"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+use proptest::prelude::*;
+use stateward_testkit::TestDir;
+
+use super::*;
+
+fn read(files: &[(&str, &str)]) -> Configuration {
+    read_with(Tool::Terraform, files)
+}
+
+fn read_with(tool: Tool, files: &[(&str, &str)]) -> Configuration {
+    let dir = TestDir::new();
+    files.iter().for_each(|(name, text)| drop(dir.write(name, text)));
+    Configuration::read(dir.path(), tool).unwrap()
+}
+
+/// `backend "s3" at main.tf:2`.
+fn declared(configuration: &Configuration) -> Option<String> {
+    configuration.declared.as_ref().map(|declared| format!("{} at {}", declared.backend.title(), declared.place))
+}
+
+const S3: &str =
+    "terraform {\n  backend \"s3\" {\n    bucket = \"b\"\n    key    = \"net/prod\"\n    region = var.region\n  }\n}\n";
+
+#[test]
+fn blocks_in_both_syntaxes() {
+    for (name, text, expected) in [
+        ("main.tf", S3, Some("backend \"s3\" at main.tf:2")),
+        (
+            "main.tf",
+            "terraform {\n  required_version = \"1\"\n}\n\nterraform {\n backend http {}\n}",
+            Some("backend \"http\" at main.tf:6"),
+        ),
+        ("main.tf", "terraform {\n  cloud {\n    organization = \"o\"\n  }\n}\n", Some("cloud at main.tf:2")),
+        ("main.tf", "# terraform { backend \"s3\" {} }\nresource \"x\" \"backend\" {}\n", None),
+        ("main.tf", "locals { backend = \"s3\" }", None),
+        (
+            "main.tf.json",
+            r#"{"terraform": {"backend": {"s3": {"key": "k"}}}}"#,
+            Some("backend \"s3\" at main.tf.json:1"),
+        ),
+        (
+            "main.tf.json",
+            r#"{"terraform": [{"backend": [{"s3": [{"key": "k"}]}]}]}"#,
+            Some("backend \"s3\" at main.tf.json:1"),
+        ),
+        ("main.tf.json", r#"{"terraform": {"cloud": {}}}"#, Some("cloud at main.tf.json:1")),
+        ("main.tf.json", r#"{"resource": {}}"#, None),
+        ("notes.txt", S3, None),
+        (".hidden.tf", S3, None),
+        ("main.tf~", S3, None),
+    ] {
+        assert_eq!(declared(&read(&[(name, text)])).as_deref(), expected, "{name}: {text}");
+    }
+}
+
+#[test]
+fn arguments_that_are_written_out() {
+    let backend = read(&[("a.tf", S3)]).declared.unwrap().backend;
+    assert_eq!(
+        (backend.argument("key"), backend.argument("region"), backend.argument("x")),
+        (Some("net/prod"), None, None)
+    );
+    assert!(backend.arguments().contains_key("region"), "computed, but there");
+    let json = r#"{"terraform": {"backend": {"s3": {"key": "a/${b}", "encrypt": true, "region": null, "assume_role": {"role_arn": "r"}}}}}"#;
+    let backend = read(&[("a.tf.json", json)]).declared.unwrap().backend;
+    let expected = [("assume_role.role_arn", Some("r")), ("encrypt", Some("true")), ("key", None)];
+    let found: Vec<_> = backend.arguments().iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn override_files_go_last_and_ours_does_not_count() {
+    let local = "terraform {\n  backend \"local\" {}\n}\n";
+    let two = read(&[("a_override.tf", local), ("z.tf", S3)]);
+    assert_eq!(declared(&two).as_deref(), Some("backend \"local\" at a_override.tf:2"));
+    assert_eq!(two.beyond_override(), None);
+    assert!(read(&[("z_override.tf", local), ("z.tf", S3)]).beyond_override().is_some());
+    assert!(read(&[("override.tf.json", r#"{"terraform":{"cloud":{}}}"#)]).beyond_override().is_none());
+    let ours = read(&[(override_file::NAME, override_file::TEXT), ("z.tf", S3)]);
+    assert_eq!(declared(&ours).as_deref(), Some("backend \"s3\" at z.tf:2"));
+    let theirs = read(&[(override_file::NAME, local), ("z.tf", S3)]);
+    assert_eq!(declared(&theirs).as_deref(), Some("backend \"local\" at stateward_override.tf:2"));
+}
+
+#[test]
+fn opentofu_has_files_of_its_own() {
+    let files = [("a.tofu", "terraform {\n backend \"http\" {}\n}"), ("a.tf", S3)];
+    assert_eq!(declared(&read_with(Tool::OpenTofu, &files)).as_deref(), Some("backend \"http\" at a.tofu:2"));
+    assert_eq!(declared(&read_with(Tool::Terraform, &files)).as_deref(), Some("backend \"s3\" at a.tf:2"));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let found = read(&[("bad.tf", "terraform {\n"), ("worse.tf.json", "{\n\"a\":"), ("good.tf", S3)]);
+    assert_eq!(found.unreadable.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["bad.tf", "worse.tf.json"]);
+    assert!(found.unreadable.iter().all(|(_, why)| why.starts_with("line ")), "{:?}", found.unreadable);
+    assert!(declared(&found).is_some() && !found.is_empty);
+    assert!(read(&[("README.md", "")]).is_empty);
+}
+
+#[test]
+fn mentions_of_the_workspace() {
+    for (text, line) in [
+        ("locals {\n  a = terraform.workspace\n}", Some(2)),
+        ("locals {\n\n  a = \"x-${terraform.workspace}-y\"\n}", Some(3)),
+        ("# terraform.workspace\nlocals { a = \"terraform.workspace\" }", None),
+        ("locals { a = var.terraform.workspace }", None),
+        ("resource \"x\" \"y\" {\n  z {\n    c = [for w in [terraform.workspace] : w]\n  }\n}", Some(3)),
+    ] {
+        assert_eq!(read(&[("a.tf", text)]).workspace.map(|place| place.line), line, "{text}");
+    }
+    let json = "{\n\"locals\": {\"a\": \"${terraform.workspace}\"}}";
+    assert_eq!(read(&[("a.tf.json", json)]).workspace.unwrap().to_string(), "a.tf.json:2");
+}
+
+#[test]
+fn the_state_s_name_in_each_backend_s_words() {
+    for (block, name) in [
+        ("backend \"s3\" { key = \"net/prod/terraform.tfstate\" }", Some("key net/prod/terraform.tfstate")),
+        ("backend \"s3\" { bucket = \"b\" }", None),
+        ("backend \"gcs\" { prefix = \"/net/prod/\" }", Some("prefix net/prod")),
+        ("backend \"local\" { path = \"x\" }", None),
+        (
+            "backend \"http\" { address = \"https://h/base/state/net/prod?workspace=dev\" }",
+            Some("address net/prod@dev"),
+        ),
+        ("backend \"http\" { address = \"https://gitlab/api/terraform/x\" }", None),
+        ("cloud {\n workspaces { name = \"net-prod\" }\n}", Some("workspaces.name net-prod")),
+        ("backend \"remote\" {\n workspaces { prefix = \"net-\" }\n}", None),
+    ] {
+        let backend = read(&[("a.tf", &format!("terraform {{\n{block}\n}}"))]).declared.unwrap().backend;
+        let found = backend.state_name().map(|(argument, name)| format!("{argument} {name}"));
+        assert_eq!(found.as_deref(), name, "{block}");
+    }
+}
+
+#[test]
+fn addresses_that_are_fixed() {
+    let fixed =
+        |text: &str| read(&[("a.tf", &format!("terraform {{\n{text}\n}}"))]).declared.unwrap().backend.fixed_address();
+    assert_eq!(fixed("backend \"http\" {}"), None);
+    assert_eq!(fixed("backend \"http\" { address = null }"), None);
+    assert_eq!(fixed("backend \"http\" { lock_address = var.a }"), Some("lock_address"));
+    assert_eq!(fixed("backend \"consul\" { address = \"a\" }"), None);
+}
+
+#[test]
+fn what_init_has_noted() {
+    let dir = TestDir::new();
+    assert_eq!(cached(dir.path()), None);
+    dir.write(
+        "terraform.tfstate",
+        r#"{"version":3,"terraform_version":"1.15.5","backend":{"type":"s3","config":{"key":"net/prod","region":null,"encrypt":true},"hash":7}}"#,
+    );
+    let backend = cached(dir.path()).unwrap();
+    assert_eq!((backend.kind(), backend.argument("key"), backend.arguments().len()), (Some("s3"), Some("net/prod"), 2));
+    dir.write("terraform.tfstate", "{");
+    assert_eq!(cached(dir.path()), None);
+    assert_eq!(selected_workspace(dir.path()), None);
+    for (text, name) in [("dev\n", Some("dev")), ("default", None), ("", None)] {
+        dir.write("environment", text);
+        assert_eq!(selected_workspace(dir.path()).as_deref(), name);
+    }
+}
+
+proptest! {
+    /// A block says the same in both syntaxes, whatever else stands around it.
+    #[test]
+    fn both_syntaxes_say_the_same(kind in "[a-z][a-z0-9]{0,8}", arguments in prop::collection::btree_map("[a-z][a-z_]{0,8}", "[ -~&&[^\"\\\\$%{]]{0,12}", 0..5)) {
+        let lines: Vec<String> = arguments.iter().map(|(name, value)| format!("    {name} = \"{value}\"\n")).collect();
+        let lines = lines.concat();
+        let native = format!("locals {{\n  a = 1\n}}\nterraform {{\n  backend \"{kind}\" {{\n{lines}  }}\n}}\n");
+        let json = serde_json::json!({"locals": {"a": 1}, "terraform": {"backend": {kind.as_str(): &arguments}}}).to_string();
+        let (native, other) = (hcl::read(&native).unwrap(), json::read(&json).unwrap());
+        prop_assert_eq!(native.backends.len(), 1);
+        prop_assert_eq!(&native.backends[0].0, &other.backends[0].0);
+    }
+
+    #[test]
+    fn no_text_is_too_odd(text in "\\PC{0,200}") {
+        let _either = hcl::read(&text);
+        let _either = json::read(&text);
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading the parts of a configuration file in HCL's own syntax that say where its state is kept. Pure: nothing is evaluated.
+
+use hcl_edit::Span;
+use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
+use hcl_edit::structure::{Block, Body};
+use hcl_edit::visit::{self, Visit};
+
+use crate::backend::{Arguments, Backend};
+
+/// What one file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Said {
+    /// Its backend and cloud blocks, each with its line.
+    pub(crate) backends: Vec<(Backend, usize)>,
+    /// The line of the first mention of `terraform.workspace`.
+    pub(crate) workspace: Option<usize>,
+}
+
+/// Reads a file.
+pub(crate) fn read(text: &str) -> Result<Said, String> {
+    let body: Body = hcl_edit::parser::parse_body(text)
+        .map_err(|error| format!("line {}: {}", error.location().line(), error.message()))?;
+    let line = |span: Option<std::ops::Range<usize>>| span.map_or(1, |span| line_of(text, span.start));
+    let settings = body.get_blocks("terraform").flat_map(|block| block.body.blocks());
+    let backends = settings.filter_map(|block| Some((backend(block)?, line(block.ident.span())))).collect();
+    let mut mentions = Mentions::default();
+    mentions.visit_body(&body);
+    Ok(Said { backends, workspace: mentions.first.map(|at| line_of(text, at)) })
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
+}
+
+fn backend(block: &Block) -> Option<Backend> {
+    let label = block.labels.first().map(|label| label.as_str().to_owned());
+    match (block.ident.as_str(), label) {
+        ("backend", Some(kind)) => Some(Backend::Block { kind, arguments: arguments(&block.body) }),
+        ("cloud", None) => Some(Backend::Cloud { arguments: arguments(&block.body) }),
+        _ => None,
+    }
+}
+
+/// Attributes by their names, those of blocks within as `block.name`. `null` is as good as not there.
+fn arguments(body: &Body) -> Arguments {
+    let named = |prefix: &str, body: &Body| -> Vec<(String, Option<String>)> {
+        let given = body.attributes().filter(|attribute| !matches!(attribute.value, Expression::Null(_)));
+        given.map(|attribute| (format!("{prefix}{}", attribute.key.as_str()), literal(&attribute.value))).collect()
+    };
+    let inner = body.blocks().flat_map(|block| named(&format!("{}.", block.ident.as_str()), &block.body));
+    named("", body).into_iter().chain(inner).collect()
+}
+
+fn literal(value: &Expression) -> Option<String> {
+    match value {
+        Expression::String(text) => Some(text.value().clone()),
+        Expression::Bool(flag) => Some(flag.value().to_string()),
+        Expression::Number(number) => Some(number.value().to_string()),
+        _ => None,
+    }
+}
+
+/// Finds `terraform.workspace`.
+#[derive(Default)]
+struct Mentions {
+    first: Option<usize>,
+}
+
+impl Visit for Mentions {
+    fn visit_traversal(&mut self, traversal: &Traversal) {
+        let of_terraform = matches!(&traversal.expr, Expression::Variable(name) if name.as_str() == "terraform");
+        let workspace = traversal.operators.first().is_some_and(
+            |operator| matches!(operator.value(), TraversalOperator::GetAttr(name) if name.as_str() == "workspace"),
+        );
+        if of_terraform && workspace && self.first.is_none() {
+            self.first = traversal.span().map(|span| span.start).or(Some(0));
+        }
+        visit::visit_traversal(self, traversal);
+    }
+}

@@ -1,0 +1,51 @@
+//! The same as [`hcl`](crate::hcl) for files in JSON syntax. Pure.
+
+use serde_json::Value;
+
+use crate::backend::{Arguments, Backend};
+use crate::hcl::Said;
+
+/// Reads a file.
+pub(crate) fn read(text: &str) -> Result<Said, String> {
+    let root: Value = serde_json::from_str(text).map_err(|error| format!("line {}: it is not JSON", error.line()))?;
+    let mut said = Said::default();
+    for settings in each(root.get("terraform")) {
+        for (kind, bodies) in each(settings.get("backend")).filter_map(Value::as_object).flatten() {
+            let backend = |body| Backend::Block { kind: kind.clone(), arguments: arguments(body) };
+            said.backends.extend(each(Some(bodies)).map(|body| (backend(body), 1)));
+        }
+        let clouds = each(settings.get("cloud"));
+        said.backends.extend(clouds.map(|body| (Backend::Cloud { arguments: arguments(body) }, 1)));
+    }
+    said.workspace = text.lines().position(|line| line.contains("terraform.workspace")).map(|line| line + 1);
+    Ok(said)
+}
+
+/// A block may be an object, or a list of objects.
+fn each(block: Option<&Value>) -> impl Iterator<Item = &Value> {
+    let bodies = block.map(|block| block.as_array().map_or(std::slice::from_ref(block), Vec::as_slice));
+    bodies.unwrap_or_default().iter()
+}
+
+fn arguments(body: &Value) -> Arguments {
+    let mut arguments = Arguments::new();
+    for (name, value) in body.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        if value.is_object() || value.is_array() {
+            let inner = each(Some(value)).filter_map(Value::as_object).flatten();
+            arguments.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), literal(value))));
+        } else {
+            arguments.insert(name.clone(), literal(value));
+        }
+    }
+    arguments
+}
+
+fn literal(value: &Value) -> Option<String> {
+    match value {
+        // What has an interpolation in it is computed.
+        Value::String(text) => Some(text.clone()).filter(|text| !text.contains("${")),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
