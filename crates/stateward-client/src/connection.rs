@@ -1,6 +1,7 @@
 //! What can be asked of a store, wherever it is.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,8 +80,20 @@ pub trait Connection: fmt::Debug + Send + Sync {
     /// The locks held on one state, or on all.
     async fn locks(&self, state: Option<&StateId>) -> Result<List<LockItem>>;
 
+    /// Terraform's POST: stores a body under the lock `lock_id`. `md5` is what its bytes have to have.
+    async fn write(
+        &self,
+        state: &StateId,
+        lock_id: Option<&str>,
+        md5: Option<[u8; 16]>,
+        body: BodyStream,
+    ) -> Result<Stored>;
+
     /// Terraform's LOCK. Dropping the future gives up the place in the queue.
     async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()>;
+
+    /// Renews the lease of a lock that was taken with one.
+    async fn renew(&self, state: &StateId, id: &str, lease: Duration) -> Result<()>;
 
     /// Terraform's UNLOCK: `raw` is the lock information that LOCK was sent; nothing or an ID alone is `force-unlock`.
     async fn unlock(&self, state: &StateId, raw: Bytes) -> Result<()>;

@@ -1,12 +1,14 @@
 //! A store on this machine.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use stateward_core::audit::AuditItem;
 use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
 use stateward_core::{
-    Adoption, Backend, BodyStream, Caller, Error, Grant, Kind, LockRequest, Result, StateId, StatesQuery, Version,
-    Written,
+    Adoption, Backend, BodyStream, Caller, Error, Grant, Kind, LockRequest, Post, Result, StateId, StatesQuery,
+    Version, Written,
 };
 
 use crate::connection::{Connection, OnVerify, Pulled};
@@ -92,9 +94,24 @@ impl Connection for Local {
         self.backend.locks(&self.caller, state).await
     }
 
+    async fn write(
+        &self,
+        state: &StateId,
+        lock_id: Option<&str>,
+        md5: Option<[u8; 16]>,
+        body: BodyStream,
+    ) -> Result<Stored> {
+        let post = Post { lock_id: lock_id.map(str::to_owned), md5, body };
+        Ok(stored(self.backend.write(&self.caller, state, post).await?))
+    }
+
     async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()> {
         // Who asks is in this process, and has the answer when this returns.
         self.backend.lock(&self.caller, state, request).await.map(Grant::delivered)
+    }
+
+    async fn renew(&self, state: &StateId, id: &str, lease: Duration) -> Result<()> {
+        self.backend.renew(&self.caller, state, id, lease).await.map(drop)
     }
 
     async fn unlock(&self, state: &StateId, raw: Bytes) -> Result<()> {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -34,6 +36,13 @@ struct Deleted {
 #[derive(Deserialize)]
 struct Undeleted {
     version: Version,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    version: Version,
+    serial: u64,
+    changed: bool,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +95,7 @@ impl Remote {
     }
 
     /// Sends a request whose body is a state, and reads what became of it.
-    async fn put(&self, request: RequestBuilder, body: BodyStream) -> Result<Stored> {
+    async fn put<T: for<'a> Deserialize<'a>>(&self, request: RequestBuilder, body: BodyStream) -> Result<T> {
         let request = match body.length {
             Some(length) => request.header(CONTENT_LENGTH, length),
             None => request,
@@ -193,12 +202,32 @@ impl Connection for Remote {
         self.transport.json(self.get("locks").query(&[("state", state)])).await
     }
 
+    async fn write(
+        &self,
+        state: &StateId,
+        lock_id: Option<&str>,
+        md5: Option<[u8; 16]>,
+        body: BodyStream,
+    ) -> Result<Stored> {
+        let mut request = self.transport.to_state("POST", state)?.query(&[("ID", lock_id)]);
+        if let Some(md5) = md5 {
+            request = request.header("content-md5", BASE64_STANDARD.encode(md5));
+        }
+        let Written { version, serial, changed } = self.put(request, body).await?;
+        Ok(Stored { version, serial, changed, renumbered: false, addresses: Vec::new() })
+    }
+
     async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()> {
         // Sent in whole seconds, and no shorter than was asked for.
         let seconds = |time: Duration| format!("{}s", time.as_secs() + u64::from(time.subsec_nanos() > 0));
         let (wait, lease) = (request.wait.map(seconds), request.lease.map(seconds));
         let lock = self.transport.to_state("LOCK", state)?.query(&[("wait", wait), ("lease", lease)]);
         self.transport.send(lock.body(request.raw)).await.map(drop)
+    }
+
+    async fn renew(&self, state: &StateId, id: &str, lease: Duration) -> Result<()> {
+        let body = json!({ "state": state, "id": id, "lease_s": lease.as_secs().max(1) });
+        self.transport.send(self.post("locks/renew", &body)).await.map(drop)
     }
 
     async fn unlock(&self, state: &StateId, raw: Bytes) -> Result<()> {
