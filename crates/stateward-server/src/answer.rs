@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use stateward_core::view::SCHEMA;
-use stateward_core::{Content, Error, Kind};
+use stateward_core::{BodyStream, Content, Error, Kind};
 
 pub(crate) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("x-stateward-version");
@@ -145,6 +145,16 @@ pub(crate) async fn content(mut content: Content) -> Result<Response, Error> {
     }
     headers.insert(SERIAL, content.serial.into());
     Ok(response)
+}
+
+/// A state's bytes, about which nothing else is known. The first of them are there before the status is sent.
+pub(crate) async fn stream(mut body: BodyStream) -> Result<Response, Error> {
+    let first = body.bytes.next().await.transpose()?.unwrap_or_default();
+    let bytes = Body::from_stream(stream::once(async move { Ok(first) }).chain(body.bytes));
+    Ok(match body.length {
+        Some(length) => document(bytes, length),
+        None => ([(CONTENT_TYPE, JSON)], bytes).into_response(),
+    })
 }
 
 /// A state that was made for this answer.

@@ -14,6 +14,7 @@ mod drain;
 mod exchange;
 mod grant;
 mod local;
+mod loopback;
 mod metrics;
 mod openapi;
 mod probes;
@@ -27,5 +28,6 @@ mod terraform;
 
 pub use app::{App, Options};
 pub use auth::Auth;
+pub use loopback::{Loopback, OneState};
 pub use openapi::document as openapi;
 pub use serve::serve;
