@@ -2,13 +2,15 @@
 
 mod transfer;
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stateward_core::{NameError, Right, StateId, Version};
+use stateward_core::{NameError, Right, StateId, Version, Workspace};
 
-use crate::config::Flags;
+use crate::config::{self, Flags};
 
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
@@ -55,6 +57,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Serve Terraform's http backend and API v1.
     Serve(ServeArgs),
+    /// Run Terraform, OpenTofu, or a command that calls them, with its state here.
+    Run(RunArgs),
     /// Look at states, and change them.
     #[command(subcommand)]
     State(StateCommand),
@@ -96,6 +100,28 @@ pub(crate) struct ServeArgs {
     /// Listen on any address, and for any host, without tokens: whoever reaches it may read and write every state.
     #[arg(long)]
     pub(crate) insecure_no_auth: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The state, `NAME` or `NAME@WORKSPACE`; unless told, what the configuration's own backend calls it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) state: Option<String>,
+    /// The workspace; unless told, the one that is selected in the directory, or `default`.
+    #[arg(long, value_name = "WORKSPACE")]
+    pub(crate) workspace: Option<Workspace>,
+    /// How long to wait while somebody else holds the state; `0s` not at all.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = config::duration)]
+    pub(crate) wait: Duration,
+    /// How long the lock stays when this run gives no sign of life, from `1s` to `1h`.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = lease)]
+    pub(crate) lease: Duration,
+    /// For the time of the run, use this store in place of whatever backend the configuration declares.
+    #[arg(long = "override")]
+    pub(crate) override_backend: bool,
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -328,6 +354,12 @@ impl Cli {
 
 fn state_id(text: &str) -> Result<StateId, String> {
     text.parse().map_err(|error: NameError| format!("{error}; {}", NameError::SHAPE))
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = config::duration(text)?;
+    let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
+    if bounds.contains(&lease) { Ok(lease) } else { Err("is not from 1s to 1h".to_owned()) }
 }
 
 fn version(text: &str) -> Result<Version, &'static str> {

@@ -25,6 +25,9 @@ A state is written `NAME` or `NAME@WORKSPACE`, a version `v7` or `7`.
 | 4 | denied: a token or a right is missing |
 | 5 | what is stored is damaged |
 | 70 | a bug in stateward |
+
+`run` ends as its command did: with its exit code, or with 128 + N when signal N ended it; only what was refused for the sake of
+somebody else gives 3.
 ";
 
 /// Compares a generated document with the one in the repository, or renews that.

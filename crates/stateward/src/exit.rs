@@ -8,19 +8,37 @@ use stateward_core::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
-    Done = 0,
+    Done,
     /// It failed, and the message says why.
-    Failed = 1,
+    Failed,
     /// The command line or the configuration is wrong.
-    Usage = 2,
+    Usage,
     /// Locked, or somebody else was faster.
-    Conflict = 3,
+    Conflict,
     /// A right is missing.
-    Denied = 4,
+    Denied,
     /// What is stored is damaged.
-    Corrupt = 5,
+    Corrupt,
     /// A bug in stateward.
-    Bug = 70,
+    Bug,
+    /// As the command ended that `stateward run` started.
+    Command(u8),
+}
+
+impl Exit {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Conflict => 3,
+            Self::Denied => 4,
+            Self::Corrupt => 5,
+            Self::Bug => 70,
+            Self::Command(code) => code,
+        }
+    }
 }
 
 impl From<Kind> for Exit {
@@ -40,7 +58,7 @@ impl From<Kind> for Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -64,7 +82,7 @@ mod tests {
             (Kind::Unsupported, 1),
             (Kind::Bug, 70),
         ] {
-            assert_eq!(Exit::from(kind) as u8, code, "{kind:?}");
+            assert_eq!(Exit::from(kind).code(), code, "{kind:?}");
         }
     }
 }

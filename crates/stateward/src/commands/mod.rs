@@ -5,6 +5,7 @@ mod backup;
 mod config;
 mod generate;
 mod lock;
+mod run;
 mod serve;
 mod state;
 mod token;
@@ -102,6 +103,7 @@ fn confirm(question: &str, flag: &str) -> Result<bool> {
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
     match command {
         Command::Serve(_) => serve::run(context).await,
+        Command::Run(args) => run::run(context, args).await,
         Command::State(command) => state::run(context, command).await,
         Command::Lock(command) => lock::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,

@@ -22,6 +22,7 @@ pub(crate) use settings::{LogFormat, Settings};
 use stateward_client::ServerUrl;
 pub(crate) use store_url::StoreUrl;
 pub(crate) use table::{Fallback, SETTINGS, Setting};
+pub(crate) use value::duration;
 
 use crate::failure::{Message, plain};
 

@@ -4,6 +4,7 @@
 mod crash;
 mod disk;
 mod readme;
+mod run;
 mod terraform;
 mod transfer;
 
