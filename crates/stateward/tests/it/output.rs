@@ -18,6 +18,7 @@ fn help_and_version_go_to_standard_output() {
 
     Commands:
       serve           Serve Terraform's http backend and API v1
+      run             Run Terraform, OpenTofu, or a command that calls them, with its state here
       state           Look at states, and change them
       lock            Look at locks, and break them
       audit           Show the audit log: every change, lock, force-unlock and refusal, newest first
