@@ -30,7 +30,8 @@ pub async fn sweep_keeps_what_is_fresh(place: &dyn Place) {
     assert_there(&*store, &refs, &fresh).await;
 }
 
-/// A blob that nobody refers to goes in the second round, at the latest in the third, and says how much room it gave back.
+/// A blob that nobody refers to goes in the second round, at the latest in the third, and says how much room it gave back. One that
+/// is kept in its locator lies nowhere else, and is no business of a sweep.
 pub async fn sweep_removes_the_dead_in_the_second_round(place: &dyn Place) {
     let store = place.open().await;
     let dead: Vec<NewBlob> = (0..700).map(|n| sized_blob(&format!("dead {n}"), 1000)).collect();
@@ -38,6 +39,8 @@ pub async fn sweep_removes_the_dead_in_the_second_round(place: &dyn Place) {
     let kept = [blob("kept")];
     let (kept_refs, _) = publish(&*store, "b", &kept).await;
     let live = live([&kept[0].id]);
+    let in_store: Vec<&BlobRef> = refs.iter().filter(|blob| blob.locator.kept().is_none()).collect();
+    assert!(in_store.len() > 500, "few blobs are kept in their locators");
     store.delete(&Key::new("a"), revision).await.expect("deletes");
 
     assert_eq!(round(&*store, &live).await, 0, "the first round takes nothing that young");
@@ -54,9 +57,9 @@ pub async fn sweep_removes_the_dead_in_the_second_round(place: &dyn Place) {
             break;
         }
     }
-    assert_eq!(deleted, 700, "the second round takes all");
-    assert!(freed_bytes >= 700 * 1000, "{freed_bytes} bytes were freed");
-    for blob in &refs {
+    assert_eq!(deleted, in_store.len() as u64, "the second round takes all");
+    assert!(freed_bytes >= deleted * 1000, "{freed_bytes} bytes were freed");
+    for blob in in_store {
         assert!(!is_there(&*store, blob).await);
     }
     assert_there(&*store, &kept_refs, &kept).await;
