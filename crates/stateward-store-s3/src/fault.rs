@@ -1,0 +1,206 @@
+//! What an error of the SDK means: whether the request was done, was not, or may have been.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use stateward_store::StoreError;
+
+/// Why a request was not answered with success.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// There is no such object, item or upload. Nothing was done.
+    Missing,
+    /// The condition does not hold: what is there is not what was expected. Or it was this very request that changed it, sent twice.
+    Precondition,
+    /// Another write of the same object was under way. Nothing was done; it may be tried again.
+    Contended,
+    /// Too many requests. Nothing was done.
+    Throttled(Option<Duration>, String),
+    /// The request never left. Nothing was done.
+    NotSent(String),
+    /// It may have been done, or may be yet.
+    Lost(String),
+    /// It was refused, and will be again.
+    Refused(Refused),
+}
+
+/// What will not get better by itself.
+#[derive(Debug, Clone)]
+pub(crate) enum Refused {
+    /// The bucket or table does not exist.
+    NoPlace(String),
+    /// It is in another Region: that one, if the answer says.
+    Region(Option<String>, String),
+    /// For lack of a right.
+    Denied(String),
+    /// The credentials are no longer good.
+    Expired(String),
+    /// There are no credentials.
+    NoCredentials(String),
+    /// No room.
+    Full(String),
+    /// The service cannot do what was asked.
+    Unsupported(String),
+    /// An object is shorter than the part that was asked for.
+    OutOfRange,
+    /// Anything else.
+    Other(String),
+}
+
+impl Fault {
+    /// True where the same request may be sent again with a chance of success.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Contended | Self::Throttled(..) | Self::NotSent(_) | Self::Lost(_))
+    }
+}
+
+/// A fault of a request that changes nothing, or whose outcome has been found out: it was not done.
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Missing => Self::NotFound { what: "the object".into() },
+            Fault::Precondition | Fault::Contended => {
+                Self::Unavailable { retry_after: None, reason: "others write the same object all the time".into() }
+            }
+            Fault::Throttled(retry_after, reason) => Self::Unavailable { retry_after, reason },
+            Fault::NotSent(reason) | Fault::Lost(reason) => Self::Unavailable { retry_after: None, reason },
+            Fault::Refused(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<Refused> for StoreError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Denied(denial) => Self::Denied {
+                denial: format!("{denial}; `stateward explain` says which policy refused it and what to do"),
+            },
+            Refused::Expired(reason) => Self::Denied {
+                denial: format!(
+                    "the credentials have expired; renew them (`aws sso login`, or assume the role again): {reason}"
+                ),
+            },
+            Refused::NoCredentials(reason) => Self::Denied {
+                denial: format!("there are no credentials; set a profile, a role, or `AWS_ACCESS_KEY_ID`: {reason}"),
+            },
+            Refused::Full(reason) => Self::Full { reason },
+            Refused::Unsupported(reason) => Self::Unsupported { what: "a request to the storage".into(), reason },
+            Refused::Region(Some(right), reason) => Self::Unsupported {
+                what: "this Region".into(),
+                reason: format!("it is in `{right}`; set `region={right}`: {reason}"),
+            },
+            Refused::Region(None, reason) => Self::Unsupported {
+                what: "this Region".into(),
+                reason: format!("it is in another one; set `region`: {reason}"),
+            },
+            Refused::OutOfRange => {
+                Self::Unavailable { retry_after: None, reason: "an object is shorter than it was".into() }
+            }
+            Refused::NoPlace(reason) | Refused::Other(reason) => Self::Unavailable { retry_after: None, reason },
+        }
+    }
+}
+
+/// What the answer to a request means.
+pub(crate) fn fault_of<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    let words = || format!("{operation}: {}", DisplayErrorContext(error));
+    match error {
+        SdkError::ServiceError(answer) => {
+            answered(operation, answer.raw(), answer.err().code(), answer.err().message())
+        }
+        // An answer that cannot be understood may still be the answer to something that was done.
+        SdkError::ResponseError(answer) if answer.raw().status().as_u16() >= 300 => {
+            answered(operation, answer.raw(), None, None)
+        }
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if lacks_credentials(error) => {
+            Fault::Refused(Refused::NoCredentials(words()))
+        }
+        SdkError::ConstructionFailure(_) => Fault::Refused(Refused::Other(words())),
+        SdkError::DispatchFailure(_) if was_not_sent(error) => Fault::NotSent(words()),
+        _ => Fault::Lost(words()),
+    }
+}
+
+fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Option<&str>) -> Fault {
+    let status = raw.status().as_u16();
+    let code = code.unwrap_or_default();
+    let words = words_of(operation, raw, code, message);
+    match (status, code) {
+        (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(words)),
+        (_, "SlowDown" | "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded")
+        | (429, _) => Fault::Throttled(retry_after(raw), words),
+        (_, "ConditionalCheckFailedException") | (412, _) => Fault::Precondition,
+        (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired") => {
+            Fault::Refused(Refused::Expired(words))
+        }
+        (301 | 307 | 308, _)
+        | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+            Fault::Refused(Refused::Region(right_region(raw, message.unwrap_or_default()), words))
+        }
+        (507, _) | (_, "QuotaExceeded" | "InsufficientStorage") => Fault::Refused(Refused::Full(words)),
+        // Refused before it was read: 503 is also what a proxy says that lost the answer, so only without a code is it unclear.
+        (503, "ServiceUnavailable") => Fault::Throttled(retry_after(raw), words),
+        (501, _) | (_, "NotImplemented") => Fault::Refused(Refused::Unsupported(words)),
+        (404, _) => Fault::Missing,
+        (416, _) => Fault::Refused(Refused::OutOfRange),
+        (409, _) => Fault::Contended,
+        (401 | 403, _) | (_, "AccessDenied" | "AccessDeniedException" | "UnrecognizedClientException") => {
+            Fault::Refused(Refused::Denied(words))
+        }
+        (408 | 500.., _) => Fault::Lost(words),
+        _ => Fault::Refused(Refused::Other(words)),
+    }
+}
+
+/// The answer in the form in which Terraform prints it, whole, so that whatever explains the one explains the other.
+fn words_of(operation: &str, raw: &HttpResponse, code: &str, message: Option<&str>) -> String {
+    let mut words = format!("operation error {operation}, https response error StatusCode: {}", raw.status().as_u16());
+    if let Some(id) = raw.headers().get("x-amz-request-id").or_else(|| raw.headers().get("x-amzn-requestid")) {
+        let _ = write!(words, ", RequestID: {id}");
+    }
+    match (code, message) {
+        ("", None) => words.push_str(", and no reason was given"),
+        (code, message) => {
+            let _ = write!(words, ", api error {code}: {}", message.unwrap_or("no message"));
+        }
+    }
+    words
+}
+
+/// The Region that the answer to a request in the wrong one names.
+fn right_region(raw: &HttpResponse, message: &str) -> Option<String> {
+    let header = raw.headers().get("x-amz-bucket-region").map(str::to_owned);
+    // "the region 'us-east-1' is wrong; expecting 'eu-west-1'"
+    let told = || message.split("expecting '").nth(1)?.split('\'').next().map(str::to_owned);
+    header.or_else(told).filter(|region| !region.is_empty())
+}
+
+fn retry_after(raw: &HttpResponse) -> Option<Duration> {
+    raw.headers().get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let next = |error: &&'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> { (*error).source() };
+    std::iter::successors(Some(error), next)
+}
+
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    sources(error).any(|source| source.downcast_ref::<CredentialsError>().is_some())
+}
+
+/// Nobody listened, or the name was not found.
+fn was_not_sent(error: &(dyn Error + 'static)) -> bool {
+    sources(error).any(|source| {
+        source
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+            || source.to_string() == "dns error"
+    })
+}

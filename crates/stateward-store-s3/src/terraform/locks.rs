@@ -1,0 +1,258 @@
+//! Terraform's locks: the lock file first, then the item in the table, and given back in the same order.
+//!
+//! A lock that is found held under the ID it was asked for is taken: it is this very lock, whose answer was lost.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use stateward_store::outside::{LockPlace, Spot, Taken, lock_id_in as id_in, lock_info_at};
+use stateward_store::{Result, StoreError};
+use tracing::warn;
+
+use super::spots::Kind;
+use super::table::{Put, Table};
+use super::{Inner, TerraformPlace};
+use crate::bucket::{Condition, Object};
+use crate::fault::Fault;
+use crate::together;
+
+/// How often a lock may change hands while it is being broken.
+const RACES_MAX: u32 = 5;
+
+/// A lock file that this process has taken.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    id: String,
+    tag: String,
+}
+
+#[async_trait]
+impl LockPlace for TerraformPlace {
+    async fn lock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<Taken> {
+        let inner = &*self.inner;
+        let info = lock_info_at(&inner.spots.lock_id(at), id, info);
+        if inner.use_lockfile
+            && let Taken::Held(holder) = inner.take_file(at, id, &info).await?
+        {
+            return Ok(Taken::Held(holder));
+        }
+        let Some(table) = &inner.table else { return Ok(Taken::Yes) };
+        let taken = inner.take_item(table, at, id, &info).await;
+        if !matches!(taken, Ok(Taken::Yes) | Err(StoreError::OutcomeUnknown { .. })) && inner.use_lockfile {
+            inner.give_file(at, id).await?;
+        }
+        taken
+    }
+
+    async fn unlock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<()> {
+        let inner = &*self.inner;
+        if inner.use_lockfile {
+            inner.give_file(at, id).await?;
+        }
+        if let Some(table) = &inner.table {
+            let info = lock_info_at(&inner.spots.lock_id(at), id, info);
+            inner.give_item(table, at, id, &info).await?;
+        }
+        Ok(())
+    }
+
+    async fn break_lock(&self, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>> {
+        let inner = &*self.inner;
+        let of_file = if inner.use_lockfile { inner.break_file(at, id).await? } else { None };
+        let of_item = match &inner.table {
+            Some(table) => inner.break_item(table, at, id).await?,
+            None => None,
+        };
+        Ok(of_file.or(of_item))
+    }
+
+    async fn holder(&self, at: &Spot) -> Result<Option<Bytes>> {
+        let inner = &*self.inner;
+        if inner.use_lockfile
+            && let Some(file) = inner.bucket.get(&inner.spots.lock_file(at)).await?
+        {
+            return Ok(Some(file.content));
+        }
+        match &inner.table {
+            Some(table) => Ok(table.lock(&inner.spots.lock_id(at)).await?.map(Bytes::from)),
+            None => Ok(None),
+        }
+    }
+
+    async fn holders(&self) -> Result<Vec<(Spot, Bytes)>> {
+        let inner = &*self.inner;
+        let mut holders = if inner.use_lockfile { inner.files().await? } else { Vec::new() };
+        if let Some(table) = &inner.table {
+            let own = format!("{}/", inner.spots.bucket);
+            for (lock_id, info) in table.locks(&own).await? {
+                let Some(at) = inner.spots.of_lock_id(&lock_id) else { continue };
+                if holders.iter().all(|(known, _)| *known != at) {
+                    holders.push((at, info.into()));
+                }
+            }
+        }
+        holders.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(holders)
+    }
+}
+
+impl Inner {
+    /// Takes the lock file.
+    async fn take_file(&self, at: &Spot, id: &str, info: &str) -> Result<Taken> {
+        let name = self.spots.lock_file(at);
+        let (mut last, mut lost) = (None, false);
+        for turn in 0..self.tries {
+            let fault = match self.bucket.put_json_if(&name, info.to_owned().into(), &Condition::Absent, None).await {
+                Ok(tag) => {
+                    self.held().insert(at.clone(), Held { id: id.to_owned(), tag });
+                    return Ok(Taken::Yes);
+                }
+                Err(fault) => fault,
+            };
+            lost |= matches!(fault, Fault::Lost(_));
+            if !lost && !fault.may_pass() && !matches!(fault, Fault::Precondition) {
+                return Err(fault.into());
+            }
+            if let Some(Object { tag, content }) = self.bucket.get(&name).await.map_err(|error| unread(error, lost))? {
+                if id_in(&content).as_deref() != Some(id) {
+                    return Ok(Taken::Held(content));
+                }
+                self.held().insert(at.clone(), Held { id: id.to_owned(), tag });
+                return Ok(Taken::Yes);
+            }
+            last = Some(fault);
+            tokio::time::sleep(self.wait(turn)).await;
+        }
+        let last = last.unwrap_or(Fault::Precondition);
+        Err(if lost { StoreError::OutcomeUnknown { reason: format!("{last:?}") } } else { last.into() })
+    }
+
+    async fn take_item(&self, table: &Table, at: &Spot, id: &str, info: &str) -> Result<Taken> {
+        match table.put_lock(&self.spots.lock_id(at), info).await? {
+            Put::Done => Ok(Taken::Yes),
+            Put::Held(held) if id_in(held.as_bytes()).as_deref() == Some(id) => Ok(Taken::Yes),
+            Put::Held(held) => Ok(Taken::Held(held.into())),
+        }
+    }
+
+    /// Gives the lock file back if it is held under this ID.
+    async fn give_file(&self, at: &Spot, id: &str) -> Result<()> {
+        let name = self.spots.lock_file(at);
+        let ours = self.held().get(at).filter(|held| held.id == id).cloned();
+        // What this process took needs no look, where a delete of exactly that file can be asked for.
+        let tag = match ours.filter(|_| self.deletes_if) {
+            Some(held) => Some(held.tag),
+            None => self.file_of(&name, id).await?.map(|file| file.tag),
+        };
+        if let Some(tag) = tag {
+            self.delete_file(&name, &tag).await?;
+        }
+        let mut held = self.held();
+        if held.get(at).is_some_and(|held| held.id == id) {
+            held.remove(at);
+        }
+        Ok(())
+    }
+
+    /// Reads a lock file, if it is held under this ID.
+    async fn file_of(&self, name: &str, id: &str) -> Result<Option<Object>> {
+        let file = self.bucket.get(name).await?;
+        Ok(file.filter(|file| id_in(&file.content).as_deref() == Some(id)))
+    }
+
+    /// Deletes a lock file if it still is the one with this `ETag`; false where it is not.
+    async fn delete_file(&self, name: &str, tag: &str) -> Result<bool> {
+        if !self.deletes_if {
+            return Ok(self.bucket.delete(name).await.map(|()| true)?);
+        }
+        let mut last = Fault::Contended;
+        for turn in 0..self.tries {
+            match self.bucket.delete_if(name, tag).await {
+                Ok(()) => return Ok(true),
+                // It is another's by now; or gone, if it was this request, sent again, that took it away.
+                Err(Fault::Precondition | Fault::Missing) => return Ok(false),
+                Err(fault) if fault.may_pass() => last = fault,
+                Err(fault) => return Err(fault.into()),
+            }
+            tokio::time::sleep(self.wait(turn)).await;
+        }
+        Err(last.into())
+    }
+
+    async fn give_item(&self, table: &Table, at: &Spot, id: &str, info: &str) -> Result<()> {
+        let lock_id = self.spots.lock_id(at);
+        if table.delete_lock(&lock_id, info).await? {
+            return Ok(());
+        }
+        // It is gone, or another's, or this one in other words.
+        if let Some(held) = table.lock(&lock_id).await?
+            && id_in(held.as_bytes()).as_deref() == Some(id)
+            && !table.delete_lock(&lock_id, &held).await?
+        {
+            warn!(lock_id, id, "a lock changed while it was given back");
+        }
+        Ok(())
+    }
+
+    async fn break_file(&self, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>> {
+        let name = self.spots.lock_file(at);
+        let mut broken = None;
+        for _ in 0..RACES_MAX {
+            let Some(file) = self.bucket.get(&name).await? else { return Ok(broken) };
+            if id.is_some_and(|id| id_in(&file.content).as_deref() != Some(id)) {
+                return Ok(broken);
+            }
+            if self.delete_file(&name, &file.tag).await? {
+                self.held().remove(at);
+                return Ok(Some(file.content));
+            }
+            // Somebody else gave it back, or the answer to an earlier try was lost.
+            broken = id.is_some().then_some(file.content);
+        }
+        Err(changes_hands(&name))
+    }
+
+    async fn break_item(&self, table: &Table, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>> {
+        let lock_id = self.spots.lock_id(at);
+        let mut broken = None;
+        for _ in 0..RACES_MAX {
+            let Some(held) = table.lock(&lock_id).await? else { return Ok(broken) };
+            if id.is_some_and(|id| id_in(held.as_bytes()).as_deref() != Some(id)) {
+                return Ok(broken);
+            }
+            if table.delete_lock(&lock_id, &held).await? {
+                return Ok(Some(held.into()));
+            }
+            broken = id.is_some().then(|| held.into());
+        }
+        Err(changes_hands(&lock_id))
+    }
+
+    /// All lock files.
+    async fn files(&self) -> Result<Vec<(Spot, Bytes)>> {
+        let mut spots = Vec::new();
+        let is_lock = |kind| match kind {
+            Kind::Lock(at) => Some(at),
+            Kind::State(_) => None,
+        };
+        self.each(|kind, _| spots.extend(is_lock(kind))).await?;
+        let read = |at: Spot| {
+            async move {
+                let file = self.bucket.get(&self.spots.lock_file(&at)).await?;
+                Ok(file.map(|file| (at, file.content)))
+            }
+            .boxed()
+        };
+        Ok(together::all(spots.into_iter().map(read)).await?.into_iter().flatten().collect())
+    }
+}
+
+/// What could not be read after a request that may have been done.
+fn unread(error: Fault, lost: bool) -> StoreError {
+    let error = StoreError::from(error);
+    if lost { StoreError::OutcomeUnknown { reason: error.to_string() } } else { error }
+}
+
+fn changes_hands(what: &str) -> StoreError {
+    StoreError::Unavailable { retry_after: None, reason: format!("the lock `{what}` changes hands again and again") }
+}

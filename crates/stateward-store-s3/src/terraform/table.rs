@@ -1,0 +1,170 @@
+//! Terraform's lock table in `DynamoDB`: an item for each lock, and one for the digest of each state.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use tracing::warn;
+
+use crate::fault::{Fault, fault_of};
+
+type Result<T> = std::result::Result<T, Fault>;
+
+const KEY: &str = "LockID";
+const INFO: &str = "Info";
+const DIGEST: &str = "Digest";
+
+/// The table. All of its requests may be repeated: whose lock it is, its ID tells.
+#[derive(Clone)]
+pub(super) struct Table {
+    client: Client,
+    pub(super) name: String,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Table").field(&self.name).finish()
+    }
+}
+
+/// What came of taking a lock.
+pub(super) enum Put {
+    Done,
+    /// This is held; empty where it is gone again or cannot be read.
+    Held(String),
+}
+
+impl Table {
+    pub(super) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
+    async fn attribute(&self, key: &str, name: &str) -> Result<Option<String>> {
+        let request = self.client.get_item().table_name(&self.name).key(KEY, text(key)).consistent_read(true);
+        let answer = request.projection_expression(format!("{KEY}, {name}")).send().await;
+        let item = answer.map_err(|error| fault_of("DynamoDB: GetItem", &error))?.item;
+        Ok(item.map(|item| text_in(&item, name)))
+    }
+
+    /// The information of a lock; `None` where there is none, empty where it has none.
+    pub(super) async fn lock(&self, lock_id: &str) -> Result<Option<String>> {
+        self.attribute(lock_id, INFO).await
+    }
+
+    pub(super) async fn put_lock(&self, lock_id: &str, info: &str) -> Result<Put> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .item(KEY, text(lock_id))
+            .item(INFO, text(info))
+            .condition_expression(format!("attribute_not_exists({KEY})"))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = request.send().await else { return Ok(Put::Done) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => Ok(Put::Held(match &failed.item {
+                Some(item) => text_in(item, INFO),
+                // Not every service says what it found.
+                None => self.lock(lock_id).await?.unwrap_or_default(),
+            })),
+            _ => Err(fault_of("DynamoDB: PutItem", &error)),
+        }
+    }
+
+    /// Deletes a lock if it still is this one; false where it is not.
+    pub(super) async fn delete_lock(&self, lock_id: &str, info: &str) -> Result<bool> {
+        let request = self.client.delete_item().table_name(&self.name).key(KEY, text(lock_id));
+        let request = match info {
+            "" => request.condition_expression(format!("attribute_not_exists({INFO})")),
+            _ => request.condition_expression("Info = :info").expression_attribute_values(":info", text(info)),
+        };
+        let Err(error) = request.send().await else { return Ok(true) };
+        match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(fault_of("DynamoDB: DeleteItem", &error)),
+        }
+    }
+
+    /// All locks whose `LockID` begins so, with their information.
+    pub(super) async fn locks(&self, beginning: &str) -> Result<Vec<(String, String)>> {
+        let mut locks = Vec::new();
+        let mut from: Option<HashMap<String, AttributeValue>> = None;
+        loop {
+            let request = self
+                .client
+                .scan()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .filter_expression("begins_with(LockID, :own) AND attribute_exists(Info)")
+                .expression_attribute_values(":own", text(beginning))
+                .set_exclusive_start_key(from);
+            let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Scan", &error))?;
+            locks.extend(answer.items().iter().map(|item| (text_in(item, KEY), text_in(item, INFO))));
+            from = answer.last_evaluated_key;
+            if from.as_ref().is_none_or(HashMap::is_empty) {
+                return Ok(locks);
+            }
+        }
+    }
+
+    /// The digest of a state: its MD5, hexadecimal. Like Terraform, takes one that is none for none at all.
+    pub(super) async fn digest(&self, lock_id: &str) -> Result<Option<String>> {
+        let digest = self.attribute(&digest_id(lock_id), DIGEST).await?.unwrap_or_default();
+        let valid = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !valid && !digest.is_empty() {
+            warn!(table = self.name, lock_id, digest, "the digest of a state is none; it is passed over");
+        }
+        Ok(valid.then(|| digest.to_ascii_lowercase()))
+    }
+
+    pub(super) async fn put_digest(&self, lock_id: &str, digest: &str) -> Result<()> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .item(KEY, text(&digest_id(lock_id)))
+            .item(DIGEST, text(digest));
+        request.send().await.map(drop).map_err(|error| fault_of("DynamoDB: PutItem", &error))
+    }
+
+    /// Puts a digest in place of an old one, and of no other.
+    pub(super) async fn renew_digest(&self, lock_id: &str, old: &str, digest: &str) -> Result<()> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key(KEY, text(&digest_id(lock_id)))
+            .update_expression("SET Digest = :new")
+            .condition_expression("Digest = :old")
+            .expression_attribute_values(":new", text(digest))
+            .expression_attribute_values(":old", text(old));
+        let Err(error) = request.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            // Whoever was faster wrote a newer one.
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            _ => Err(fault_of("DynamoDB: UpdateItem", &error)),
+        }
+    }
+
+    pub(super) async fn delete_digest(&self, lock_id: &str) -> Result<()> {
+        let request = self.client.delete_item().table_name(&self.name).key(KEY, text(&digest_id(lock_id)));
+        request.send().await.map(drop).map_err(|error| fault_of("DynamoDB: DeleteItem", &error))
+    }
+}
+
+/// The `LockID` of a state's digest.
+pub(super) fn digest_id(lock_id: &str) -> String {
+    format!("{lock_id}-md5")
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn text_in(item: &HashMap<String, AttributeValue>, name: &str) -> String {
+    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+}

@@ -1,0 +1,196 @@
+//! Networks and services that fail: what became of a request is found out, or said to be unknown.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use stateward_store::outside::{BytesPlace, LockPlace, Taken};
+use stateward_store::{Expect, Key, Locator, NewBlob, Store, StoreError, Write};
+use stateward_store_s3::{Options, S3Store, TerraformPlace};
+use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
+
+use crate::world::{Stranger, at, lock_info, md5_of, on_moto, open, outgoing, shared_on_moto, whole};
+
+/// A store whose requests go through a proxy; it is open already.
+async fn through_a_proxy(mut options: Options) -> (FaultProxy, Options, S3Store) {
+    let proxy = FaultProxy::to(Moto::shared().url());
+    options.access.endpoint = Some(proxy.url().to_owned());
+    options.access.max_retries = 2;
+    if options.access.dynamodb_endpoint.is_some() {
+        options.access.dynamodb_endpoint = Some(proxy.url().to_owned());
+    }
+    let store = open(&options).await;
+    (proxy, options, store)
+}
+
+fn write(key: &str, value: &str, expect: Expect) -> Write {
+    Write { key: Key::new(key), value: Some(Bytes::copy_from_slice(value.as_bytes())), expect }
+}
+
+/// All that can happen to one request of this operation and be put right.
+fn passing(operation: &str) -> Vec<(&'static str, Fault)> {
+    let mut faults = vec![
+        ("the request is lost", Fault::LoseRequest),
+        ("the answer is lost", Fault::LoseAnswer),
+        ("it arrives twice", Fault::DuplicateAnsweredFirst),
+        ("it arrives twice, and the second is answered", Fault::DuplicateAnsweredSecond),
+        ("too many", Fault::slow_down()),
+        ("an error of the service", Fault::s3(500, "InternalError", "We encountered an internal error.")),
+        ("an error of a proxy", Fault::status(503)),
+        ("it is slow", Fault::Delay(Duration::from_millis(200))),
+    ];
+    if ["PutObject", "DeleteObject"].contains(&operation) {
+        faults.push(("another is under way", Fault::conditional_request_conflict()));
+    }
+    faults
+}
+
+#[tokio::test]
+async fn a_commit_comes_to_its_end_whatever_befalls_a_request() {
+    let (proxy, _, store) = through_a_proxy(on_moto()).await;
+    let mut expect = Expect::Absent;
+    for operation in ["PutObject", "GetObject"] {
+        for (n, (name, fault)) in passing(operation).into_iter().enumerate() {
+            let before = proxy.injected();
+            proxy.inject(Rule::new(fault.clone()).operation(operation).nth(1));
+            let value = format!("{n} {operation}");
+            let revision = store.commit(vec![write("head", &value, expect)]).await;
+            let revision = revision.unwrap_or_else(|error| panic!("{name}: {operation}: {error}"));
+            let read = store.get(&Key::new("head")).await.unwrap().unwrap();
+            assert_eq!((read.value, &read.revision), (Bytes::from(value), &revision), "{name}");
+            assert_eq!(proxy.injected(), before + 1, "{name}: {operation}");
+            proxy.heal();
+            expect = Expect::Revision(revision);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_is_with_somebody_else() {
+    let (proxy, options, store) = through_a_proxy(on_moto()).await;
+    let mut direct = options.clone();
+    direct.access.endpoint = Some(Moto::shared().url().to_owned());
+    let other = open(&direct).await;
+    store.commit(vec![write("head", "first", Expect::Absent)]).await.unwrap();
+    for (name, fault) in passing("PutObject") {
+        let seen = store.get(&Key::new("head")).await.unwrap().unwrap().revision;
+        other.commit(vec![write("head", name, Expect::Revision(seen.clone()))]).await.unwrap();
+        let before = proxy.injected();
+        proxy.inject(Rule::new(fault).operation("PutObject").nth(1));
+        let lost = store.commit(vec![write("head", "ours", Expect::Revision(seen))]).await;
+        assert!(matches!(lost, Err(StoreError::Conflict { .. })), "{name}: {lost:?}");
+        assert_eq!(proxy.injected(), before + 1, "{name}");
+        proxy.heal();
+        assert_eq!(store.get(&Key::new("head")).await.unwrap().unwrap().value, name);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_out_is_unknown_and_what_was_refused_was_not_done() {
+    let (proxy, _, store) = through_a_proxy(on_moto()).await;
+    let revision = store.commit(vec![write("head", "1", Expect::Absent)]).await.unwrap();
+    let next = || vec![write("head", "2", Expect::Revision(revision.clone()))];
+
+    let slow = Fault::slow_down().header("Retry-After", "30");
+    proxy.inject(Rule::new(slow).operation("PutObject"));
+    let busy = store.commit(next()).await;
+    let wait = Some(Duration::from_secs(30));
+    assert!(matches!(&busy, Err(StoreError::Unavailable { retry_after, .. }) if *retry_after == wait), "{busy:?}");
+    proxy.heal();
+
+    let denial =
+        "User: arn:aws:iam::1:user/a is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::b/c\"";
+    proxy.inject(Rule::new(Fault::s3(403, "AccessDenied", denial)).operation("PutObject"));
+    let denied = store.commit(next()).await.unwrap_err();
+    assert!(
+        matches!(&denied, StoreError::Denied { denial: told } if told.contains("s3:PutObject on resource")),
+        "{denied}"
+    );
+    assert!(denied.to_string().contains("stateward explain"), "{denied}");
+    proxy.heal();
+    assert_eq!(store.get(&Key::new("head")).await.unwrap().unwrap().value, "1");
+
+    proxy.inject(Rule::new(Fault::LoseAnswer).operation("PutObject"));
+    proxy.inject(Rule::new(Fault::LoseRequest).operation("GetObject"));
+    let unknown = store.commit(next()).await;
+    assert!(matches!(unknown, Err(StoreError::OutcomeUnknown { .. })), "{unknown:?}");
+    proxy.heal();
+    assert_eq!(store.get(&Key::new("head")).await.unwrap().unwrap().value, "2", "it was done");
+}
+
+#[tokio::test]
+async fn a_pack_that_is_not_there_is_never_referred_to() {
+    let (proxy, _, store) = through_a_proxy(on_moto()).await;
+    let sealed = Bytes::from(vec![7; Locator::KEPT_BYTES_MAX + 1]);
+    let blob = NewBlob { id: stateward_store::BlobId([7; 32]), sealed };
+    proxy.inject(Rule::new(Fault::s3(500, "InternalError", "no")).operation("PutObject").path("/packs/"));
+    let mut session = store.session(&Key::new("head"));
+    session.put(vec![blob.clone()]).await.unwrap();
+    assert!(session.commit(vec![write("head", "1", Expect::Absent)]).await.is_err());
+    assert_eq!(store.get(&Key::new("head")).await.unwrap(), None);
+    proxy.heal();
+    let mut again = store.session(&Key::new("head"));
+    again.put(vec![blob]).await.unwrap();
+    again.commit(vec![write("head", "1", Expect::Absent)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lock_is_taken_once_whatever_befalls_a_request() {
+    let (proxy, options, store) = through_a_proxy(shared_on_moto(true, true)).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    for operation in ["PutObject", "PutItem", "DeleteObject", "DeleteItem"] {
+        for (n, (name, fault)) in passing(operation).into_iter().enumerate() {
+            let state = at(&format!("net{n}/{operation}"), "default");
+            let key = format!("{}/{}", options.prefix, state.name);
+            let (before, id) = (proxy.injected(), format!("lock-{n}"));
+            proxy.inject(Rule::new(fault.clone()).operation(operation).nth(1));
+            let taken = place.lock(&state, &id, lock_info(&id).as_bytes()).await;
+            assert_eq!(taken.unwrap_or_else(|error| panic!("{name}: {operation}: {error}")), Taken::Yes, "{name}");
+            assert!(stranger.get(&format!("{key}.tflock")).await.is_some(), "{name}");
+            let given = place.unlock(&state, &id, lock_info(&id).as_bytes()).await;
+            given.unwrap_or_else(|error| panic!("{name}: {operation}: {error}"));
+            assert_eq!(place.holder(&state).await.unwrap(), None, "{name}: {operation}");
+            assert_eq!(stranger.item(&format!("{}/{key}", options.bucket), "Info").await, None, "{name}");
+            assert_eq!(proxy.injected(), before + 1, "{name}: {operation}");
+            proxy.heal();
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_are_written_once_whatever_befalls_a_request() {
+    let (proxy, options, store) = through_a_proxy(shared_on_moto(false, true)).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    let (state, key) = (at("net", "default"), format!("{}/net", options.prefix));
+    let mut mark = None;
+    for operation in ["PutObject", "PutItem"] {
+        for (n, (name, fault)) in passing(operation).into_iter().enumerate() {
+            proxy.inject(Rule::new(fault.clone()).operation(operation).nth(1));
+            let content = Bytes::from(format!("{n} {operation}"));
+            let label = format!("v{n} {operation}");
+            let written = place.write(&state, mark.as_ref(), outgoing(&label, &content)).await;
+            mark = Some(written.unwrap_or_else(|error| panic!("{name}: {operation}: {error}")));
+            proxy.heal();
+            assert_eq!(stranger.get(&key).await.unwrap().0, content);
+            let digest = stranger.item(&format!("{}/{key}-md5", options.bucket), "Digest").await;
+            assert_eq!(digest, Some(md5_of(&content)), "{name}: {operation}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_digest_that_could_not_be_written_is_put_right_by_the_next_reader() {
+    let (proxy, options, store) = through_a_proxy(shared_on_moto(false, true)).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    let (state, digest) = (at("net", "default"), format!("{}/{}/net-md5", options.bucket, options.prefix));
+    let first = place.write(&state, None, outgoing("v1 abc", &Bytes::from("one"))).await.unwrap();
+    proxy.inject(Rule::new(Fault::dynamodb(500, "InternalServerError", "no")).operation("PutItem"));
+    let half = place.write(&state, Some(&first), outgoing("v2 def", &Bytes::from("two"))).await;
+    assert!(matches!(half, Err(StoreError::OutcomeUnknown { .. })), "{half:?}");
+    proxy.heal();
+    assert_eq!(stranger.item(&digest, "Digest").await, Some(md5_of(b"one")));
+    assert_eq!(whole(place.read(&state, Some(&first)).await.unwrap()).await.2, "two");
+    assert_eq!(stranger.item(&digest, "Digest").await, Some(md5_of(b"two")));
+}

@@ -1,0 +1,103 @@
+//! Opening: what is wrong is told, why, and what to do.
+
+use stateward_store_s3::{CustomerKey, Encryption, OpenError, Options, S3Store};
+use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
+
+use crate::world::{on_moto, on_versitygw, open, seed, sent};
+
+async fn refused(options: Options) -> OpenError {
+    S3Store::open(options, seed()).await.unwrap_err()
+}
+
+/// What opening says where the service answers so.
+async fn answered(fault: Fault) -> (OpenError, String) {
+    let proxy = FaultProxy::to(Moto::shared().url());
+    proxy.inject(Rule::new(fault));
+    let mut options = on_moto();
+    options.access.endpoint = Some(proxy.url().to_owned());
+    options.access.max_retries = 1;
+    let error = refused(options).await;
+    let told = format!("{error}; {}", error.advice());
+    (error, told)
+}
+
+#[tokio::test]
+async fn a_store_is_proved_once_and_then_opened_with_one_request() {
+    for options in [on_moto(), on_versitygw()] {
+        let first = sent(&open(&options).await);
+        assert!(first.iter().map(|(_, count)| count).sum::<u64>() > 5, "{first:?}");
+        assert_eq!(sent(&open(&options).await), [("GetObject".to_owned(), 1)]);
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_exist() {
+    let error = refused(Options { bucket: "none-such".into(), ..on_moto() }).await;
+    assert!(matches!(error, OpenError::NoBucket { .. }), "{error}");
+    assert!(error.to_string().starts_with("the bucket `none-such` does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn another_region() {
+    let moved =
+        Fault::s3(301, "PermanentRedirect", "The bucket you are attempting to access must be addressed elsewhere.")
+            .header("x-amz-bucket-region", "eu-central-1");
+    let malformed = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'";
+    for fault in [moved, Fault::s3(400, "AuthorizationHeaderMalformed", malformed)] {
+        let (error, told) = answered(fault).await;
+        assert!(matches!(error, OpenError::Region { .. }), "{told}");
+        assert!(told.contains("is in the Region `eu-central-1`") && told.contains("`region=eu-central-1`"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn denied_is_told_in_full() {
+    let denial = "User: arn:aws:iam::1:user/ci is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\" \
+                  because no identity-based policy allows the s3:GetObject action";
+    let (error, told) = answered(Fault::s3(403, "AccessDenied", denial)).await;
+    assert!(matches!(error, OpenError::Denied { .. }), "{told}");
+    assert!(told.contains(denial) && told.contains("stateward explain"), "{told}");
+}
+
+#[tokio::test]
+async fn credentials_that_have_expired() {
+    let (error, told) = answered(Fault::s3(400, "ExpiredToken", "The provided token has expired.")).await;
+    assert!(matches!(error, OpenError::Expired { .. }), "{told}");
+    assert!(told.contains("aws sso login"), "{told}");
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there() {
+    let mut options = on_moto();
+    options.access.endpoint = Some("http://127.0.0.1:1".into());
+    options.access.max_retries = 0;
+    let error = refused(options).await;
+    assert!(matches!(error, OpenError::Unavailable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_ignores_conditions_is_refused() {
+    for (condition, header) in [("If-None-Match: *", "if-none-match"), ("If-Match", "if-match")] {
+        let proxy = FaultProxy::to(Moto::shared().url());
+        let mut options = on_moto();
+        options.access.endpoint = Some(proxy.url().to_owned());
+        // The second of the writes with this condition is the one that has to fail.
+        let takes_all = Fault::status(200).header("ETag", "\"0123\"");
+        proxy
+            .inject(Rule::new(takes_all).operation("PutObject").when(move |seen| seen.header(header).is_some()).nth(2));
+        let error = refused(options).await;
+        assert!(matches!(error, OpenError::Unconditional { .. }), "{error}");
+        assert!(error.to_string().contains(condition) && error.advice().contains("sqlite:"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_customers_key_that_is_none() {
+    let short = CustomerKey::Given("c2hvcnQ=".into());
+    let gone = CustomerKey::File("/nowhere/key".into());
+    for (key, told) in [(short, "it is not 32 bytes in base64"), (gone, "`/nowhere/key` cannot be read")] {
+        let error = refused(Options { encryption: Encryption::Customer(key), ..on_moto() }).await;
+        assert!(matches!(error, OpenError::CustomerKey { .. }), "{error}");
+        assert!(error.to_string().contains(told) && !error.to_string().contains("c2hvcnQ"), "{error}");
+    }
+}
