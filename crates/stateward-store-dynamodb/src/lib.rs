@@ -1,1 +1,35 @@
 //! The `DynamoDB` storage engine: records and packed chunks as items, published by transactions.
+//!
+//! A request's path: [`DynamoStore`] finds where the home is (`home`); `places` says which items a key stands for; `commit` makes
+//! the actions of a commit, and `table` does them, all in one transaction, or in one plain conditional write where one is enough.
+//! Blobs gather in a `session`, in packs (`pack`), which `sweep` deletes when nobody refers to them.
+
+mod batch;
+mod blobs;
+mod commit;
+mod connect;
+mod counter;
+mod fault;
+mod home;
+mod ids;
+mod item;
+mod open;
+mod options;
+mod pack;
+mod places;
+mod records;
+mod refusal;
+mod rounds;
+mod schema;
+mod session;
+mod shared;
+mod shelf;
+mod store;
+mod sweep;
+mod table;
+mod verify;
+
+pub use counter::{Counter, Usage};
+pub use options::{Access, Options, Role, UrlError};
+pub use refusal::OpenError;
+pub use store::{DynamoStore, Now};

@@ -1,0 +1,98 @@
+//! Reading blobs out of packs.
+
+use std::collections::HashMap;
+
+use bytes::{Bytes, BytesMut};
+use stateward_store::{BlobRef, Result, StoreError};
+
+use crate::item::take_bytes;
+use crate::pack::{BYTES, DOOMED, Piece, Spot};
+use crate::places::At;
+use crate::shared::Shared;
+
+/// Where the bytes of a blob are.
+enum Source {
+    Kept(Bytes),
+    Pieces(Vec<Piece>),
+}
+
+impl Shared {
+    /// Reads blobs, in the order asked for.
+    pub(crate) async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
+        let missing = |blob: &BlobRef| StoreError::NotFound { what: blob.id.to_string() };
+        let mut sources = Vec::with_capacity(refs.len());
+        let mut spots = Vec::new();
+        for blob in refs {
+            if let Some(kept) = blob.locator.kept() {
+                sources.push(Source::Kept(kept));
+                continue;
+            }
+            let spot = Spot::read(&blob.locator).ok_or_else(|| missing(blob))?;
+            spots.push((blob.id, spot));
+            sources.push(Source::Pieces(spot.pieces(self.layout())));
+        }
+        let items = self.items(&sources).await?;
+        let mut blobs = Vec::with_capacity(refs.len());
+        for (blob, source) in refs.iter().zip(sources) {
+            blobs.push(match source {
+                Source::Kept(kept) => kept,
+                Source::Pieces(pieces) => join(&pieces, &items, blob)?.ok_or_else(|| missing(blob))?,
+            });
+        }
+        self.shelf.learn(spots);
+        Ok(blobs)
+    }
+
+    /// The bytes of the items that are needed.
+    async fn items(&self, sources: &[Source]) -> Result<HashMap<At, Bytes>> {
+        let pieces = sources.iter().filter_map(|source| match source {
+            Source::Pieces(pieces) => Some(pieces),
+            Source::Kept(_) => None,
+        });
+        let mut places: Vec<&At> = pieces.flatten().map(|piece| &piece.at).collect();
+        places.sort_unstable();
+        places.dedup();
+        let mut items = HashMap::with_capacity(places.len());
+        let mut wanted = Vec::new();
+        for at in places {
+            match self.shelf.cached(at) {
+                Some(bytes) => drop(items.insert(at.clone(), bytes)),
+                None => wanted.push(at.clone()),
+            }
+        }
+        // Packs do not change, so what a replica of the item holds is right, at half the price; it may only not be there yet.
+        let mut found = self.table().get_many(wanted.clone(), false).await?;
+        wanted.retain(|at| !found.contains_key(at));
+        found.extend(self.table().get_many(wanted, true).await?);
+        for (at, mut item) in found {
+            if item.contains_key(DOOMED) {
+                continue;
+            }
+            let bytes = take_bytes(&mut item, BYTES).unwrap_or_default();
+            self.shelf.cache_bytes(at.clone(), bytes.clone());
+            items.insert(at, bytes);
+        }
+        Ok(items)
+    }
+}
+
+/// A blob out of its pieces; none where an item is missing.
+fn join(pieces: &[Piece], items: &HashMap<At, Bytes>, blob: &BlobRef) -> Result<Option<Bytes>> {
+    let mut parts = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let Some(bytes) = items.get(&piece.at) else { return Ok(None) };
+        if bytes.len() < piece.to {
+            return Err(StoreError::Corrupt {
+                what: format!("blob {}", blob.id),
+                reason: format!("the item `{}`, {} is too short", piece.at.partition, piece.at.range),
+            });
+        }
+        parts.push(bytes.slice(piece.from..piece.to));
+    }
+    if let [part] = parts.as_slice() {
+        return Ok(Some(part.clone()));
+    }
+    let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    Ok(Some(whole.freeze()))
+}

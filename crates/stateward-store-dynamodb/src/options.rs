@@ -1,0 +1,416 @@
+//! Where a store is and how to talk to it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::Url;
+
+/// How often a request is tried again, unless told otherwise.
+const RETRIES: u32 = 5;
+/// How long a move of the home waits, unless told otherwise.
+const HOME_LEASE: Duration = Duration::from_secs(10);
+/// Under which other workspaces are locked, unless told otherwise.
+const WORKSPACE_KEY_PREFIX: &str = "workspace";
+
+/// How to open a store in `DynamoDB`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that is on or off by itself")]
+pub struct Options {
+    /// The table that holds everything.
+    pub state_table: String,
+    /// The table in which other programs look for locks.
+    pub lock_table: Option<String>,
+    /// How the lock of another workspace is called there: `PREFIX=WORKSPACE/NAME`.
+    pub workspace_key_prefix: String,
+    /// A store of its own for each Region, in the same (global) table.
+    pub region_suffix: bool,
+    /// Days for which old versions are kept. `Some(0)`: for ever. `None`: as the settings of the server say.
+    pub keep_days: Option<u64>,
+    /// Where bytes go that do not go into the table: the URL of a bucket.
+    pub blobs: Option<String>,
+    /// Make the tables if they are not there.
+    pub create_tables: bool,
+    /// Do not look at the tables before they are used.
+    pub skip_table_check: bool,
+    /// Read from the replica in this Region, which may be behind; writes are refused.
+    pub read_replica: bool,
+    /// For how long a former home may still be read by those who have not noticed that it moved; a move waits for so long.
+    pub home_lease: Duration,
+    /// Who one is, and where the service is.
+    pub access: Access,
+}
+
+/// Who one is, and where the service is. What is `None` comes from the standard AWS configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The Region.
+    pub region: Option<String>,
+    /// The URL of a `DynamoDB` service other than AWS's.
+    pub endpoint: Option<String>,
+    /// The same for each Region, where there are several.
+    pub endpoints: BTreeMap<String, String>,
+    /// The URL of an STS service other than AWS's.
+    pub sts_endpoint: Option<String>,
+    /// The profile in the shared configuration.
+    pub profile: Option<String>,
+    /// The file with shared credentials.
+    pub shared_credentials_file: Option<PathBuf>,
+    /// A role to assume.
+    pub role: Option<Role>,
+    /// Do not ask the machine's metadata service for credentials.
+    pub skip_metadata_api_check: bool,
+    /// How often a request is tried again.
+    pub max_retries: u32,
+}
+
+/// A role to assume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What the session is called; `stateward` unless told.
+    pub session_name: Option<String>,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
+    /// A policy (JSON) that further limits the session.
+    pub policy: Option<String>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint: None,
+            endpoints: BTreeMap::new(),
+            sts_endpoint: None,
+            profile: None,
+            shared_credentials_file: None,
+            role: None,
+            skip_metadata_api_check: false,
+            max_retries: RETRIES,
+        }
+    }
+}
+
+impl Access {
+    /// The URL of the service in a Region, where it is not AWS's.
+    pub(crate) fn endpoint_in(&self, region: &str) -> Option<&str> {
+        self.endpoints.get(region).or(self.endpoint.as_ref()).map(String::as_str)
+    }
+}
+
+/// Why a URL names no store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` {why}")]
+pub struct UrlError {
+    /// The URL, less what stands in its query.
+    pub url: String,
+    /// What is wrong with it, and how it should be.
+    pub why: String,
+}
+
+impl Options {
+    /// A store in a table, all else as usual.
+    pub fn new(state_table: impl Into<String>) -> Self {
+        Self {
+            state_table: state_table.into(),
+            lock_table: None,
+            workspace_key_prefix: WORKSPACE_KEY_PREFIX.into(),
+            region_suffix: false,
+            keep_days: None,
+            blobs: None,
+            create_tables: false,
+            skip_table_check: false,
+            read_replica: false,
+            home_lease: HOME_LEASE,
+            access: Access::default(),
+        }
+    }
+
+    /// Reads `dynamodb://STATE_TABLE?lock_table=…&region=…`. Reads nothing but the text: no file, no environment.
+    pub fn from_url(text: &str) -> Result<Self, UrlError> {
+        let shown = text.split(['?', '#']).next().unwrap_or_default();
+        // What stands before an `@` may be a secret.
+        let shown = if shown.contains('@') { "dynamodb://…" } else { shown };
+        let refused = |why: String| UrlError { url: shown.to_owned(), why };
+        let url = Url::parse(text).map_err(|error| refused(format!("is no URL: {error}")))?;
+        if url.scheme() != "dynamodb" {
+            return Err(refused("is no store in DynamoDB: write it as `dynamodb://TABLE`".into()));
+        }
+        let more = url.port().is_some() || !matches!(url.path(), "" | "/") || url.fragment().is_some();
+        if more || !url.username().is_empty() || url.password().is_some() {
+            let why = "has more than the name of a table before the `?`: write it as `dynamodb://TABLE`; credentials come from the AWS configuration";
+            return Err(refused(why.into()));
+        }
+        let table = url.host_str().unwrap_or_default();
+        check_table(table).map_err(&refused)?;
+        let mut options = Self::new(table);
+        let mut query = Query::default();
+        for (name, value) in url.query_pairs() {
+            options.set(&mut query, &name, &value).map_err(&refused)?;
+        }
+        options.access.role = query.role().map_err(&refused)?;
+        Ok(options)
+    }
+
+    fn set(&mut self, query: &mut Query, name: &str, value: &str) -> Result<(), String> {
+        if let Some(why) = without_equal(name) {
+            return Err(format!("has the option `{name}`, which does not exist here: {why}"));
+        }
+        if value.is_empty() {
+            return Err(format!("has no value for `{name}`"));
+        }
+        let text = || Some(value.to_owned());
+        match name {
+            "state_table" if value == self.state_table => {}
+            "state_table" => return Err(format!("names two tables: `{}` and `{value}`", self.state_table)),
+            "lock_table" => {
+                check_table(value)?;
+                self.lock_table = text();
+            }
+            // Names have slashes here: without a prefix, or with one that has slashes, a workspace could not be told from a name.
+            "workspace_key_prefix" if value.contains(['/', '=']) => {
+                return Err("has a slash or `=` in `workspace_key_prefix`".into());
+            }
+            "workspace_key_prefix" => value.clone_into(&mut self.workspace_key_prefix),
+            "region_suffix" => self.region_suffix = parse(name, value)?,
+            "compression" if parse(name, value)? => {}
+            "compression" => return Err("says `compression=false`, but states are always stored compressed".into()),
+            "state_days_ttl" => self.keep_days = keep_days(value)?,
+            "blobs" if value.starts_with("s3://") => self.blobs = text(),
+            "blobs" => return Err("has a `blobs` that is not `s3://BUCKET/PREFIX`".into()),
+            "create_tables" => self.create_tables = parse(name, value)?,
+            "skip_table_check" => self.skip_table_check = parse(name, value)?,
+            "read_replica" => self.read_replica = parse(name, value)?,
+            // No request of that kind is ever made.
+            "skip_credentials_validation" | "skip_region_validation" => drop(parse::<bool>(name, value)?),
+            _ => return self.access.set(query, name, value),
+        }
+        Ok(())
+    }
+
+    /// The URL of this store, with nothing in it that is secret.
+    pub fn location(&self) -> String {
+        let mut location = format!("dynamodb://{}", self.state_table);
+        let access = &self.access;
+        let parts = [("lock_table", &self.lock_table), ("region", &access.region), ("endpoint", &access.endpoint)];
+        for (n, (name, value)) in parts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).enumerate() {
+            location = format!("{location}{}{name}={value}", if n == 0 { '?' } else { '&' });
+        }
+        location
+    }
+}
+
+impl Access {
+    fn set(&mut self, query: &mut Query, name: &str, value: &str) -> Result<(), String> {
+        let text = || Some(value.to_owned());
+        match name {
+            "region" => self.region = text(),
+            "endpoint" | "dynamodb_endpoint" => self.endpoint = Some(endpoint(name, value)?),
+            "sts_endpoint" => self.sts_endpoint = Some(endpoint(name, value)?),
+            "profile" => self.profile = text(),
+            "shared_credentials_file" => self.shared_credentials_file = Some(value.into()),
+            "role_arn" => query.arn = text(),
+            "session_name" => query.session_name = text(),
+            "external_id" => query.external_id = text(),
+            "assume_role_policy" => query.policy = text(),
+            "skip_metadata_api_check" => self.skip_metadata_api_check = parse(name, value)?,
+            "max_retries" => self.max_retries = parse(name, value)?,
+            _ => match name.strip_prefix("endpoints.") {
+                Some(region) if !region.is_empty() => {
+                    drop(self.endpoints.insert(region.to_owned(), endpoint(name, value)?));
+                }
+                _ => return Err(format!("has the option `{name}`, which is not known; known are {KNOWN}")),
+            },
+        }
+        Ok(())
+    }
+}
+
+const KNOWN: &str = "`state_table`, `lock_table`, `workspace_key_prefix`, `compression`, `state_days_ttl`, `blobs`, \
+                     `create_tables`, `skip_table_check`, `read_replica`, `region`, `region_suffix`, `endpoint`, \
+                     `endpoints.REGION`, `sts_endpoint`, `profile`, `shared_credentials_file`, `role_arn`, \
+                     `session_name`, `external_id`, `assume_role_policy`, `max_retries`, `skip_credentials_validation`, \
+                     `skip_region_validation` and `skip_metadata_api_check`";
+
+/// Options of the `dynamodb` backend for Terraform that was never released, for which there is no need here, and why.
+fn without_equal(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "hash" => "the name of the state takes its place (`/state/NAME`, `--state NAME`)",
+        "access_key" | "secret_key" | "token" => {
+            "lists of processes would show it; set `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, or `profile`"
+        }
+        "iam_endpoint" => "nothing is asked of IAM",
+        "force_path_style" => "DynamoDB has no buckets in its host names",
+        "global_table_health_check" => {
+            "a lock that leaves out a Region which does not answer lets two in; writes go to the home Region, and `stateward failover` moves it"
+        }
+        _ => return None,
+    })
+}
+
+/// Options that only together make sense.
+#[derive(Default)]
+struct Query {
+    arn: Option<String>,
+    session_name: Option<String>,
+    external_id: Option<String>,
+    policy: Option<String>,
+}
+
+impl Query {
+    fn role(self) -> Result<Option<Role>, String> {
+        let Self { arn, session_name, external_id, policy } = self;
+        match arn {
+            Some(arn) => Ok(Some(Role { arn, session_name, external_id, policy })),
+            None if session_name.is_some() || external_id.is_some() || policy.is_some() => {
+                Err("has `session_name`, `external_id` or `assume_role_policy` without `role_arn`".into())
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// `-1` was the default there and meant that nothing is kept. Here the history is kept unless a rule lets it go.
+fn keep_days(value: &str) -> Result<Option<u64>, String> {
+    match value.parse::<i64>() {
+        Ok(-1) => Ok(None),
+        Ok(days) if days >= 0 => Ok(Some(days.unsigned_abs())),
+        _ => Err(format!("has `state_days_ttl={value}`, which should be a number of days, 0 for ever, or -1")),
+    }
+}
+
+fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
+    let shape = if std::any::type_name::<T>() == "bool" { "`true` or `false`" } else { "a number" };
+    value.parse().map_err(|_| format!("has `{name}={value}`, which should be {shape}"))
+}
+
+fn endpoint(name: &str, value: &str) -> Result<String, String> {
+    match Url::parse(value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {
+            Ok(value.trim_end_matches('/').to_owned())
+        }
+        _ => Err(format!("has a `{name}` that is not `http://HOST` or `https://HOST`")),
+    }
+}
+
+fn check_table(table: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    match table {
+        "" => Err("names no table: write it as `dynamodb://TABLE`".into()),
+        _ if table.bytes().all(fits) && (3..=255).contains(&table.len()) => Ok(()),
+        _ => Err(format!("names the table `{table}`, and no table can be called so")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Options {
+        Options::from_url(url).unwrap()
+    }
+
+    #[test]
+    fn a_table() {
+        for url in ["dynamodb://states", "dynamodb://states/", "dynamodb://states?state_table=states"] {
+            assert_eq!(read(url), Options::new("states"), "{url}");
+        }
+        assert_eq!(read("dynamodb://My_States.v2").state_table, "My_States.v2");
+        assert_eq!(
+            read("dynamodb://states?region=eu-west-1&lock_table=locks").location(),
+            "dynamodb://states?lock_table=locks&region=eu-west-1"
+        );
+    }
+
+    #[test]
+    fn every_option() {
+        let options = read(
+            "dynamodb://states?lock_table=locks&workspace_key_prefix=ws&region_suffix=true&compression=true&state_days_ttl=30\
+             &blobs=s3://b/p&create_tables=true&skip_table_check=true&read_replica=true&region=eu-west-1\
+             &endpoint=http://127.0.0.1:8000/&endpoints.us-east-1=https://d&sts_endpoint=https://s&profile=ci\
+             &shared_credentials_file=/tmp/c&role_arn=arn:aws:iam::1:role/x&session_name=s&external_id=e\
+             &assume_role_policy=%7B%7D&max_retries=2&skip_credentials_validation=true&skip_region_validation=true\
+             &skip_metadata_api_check=true",
+        );
+        let role = Role {
+            arn: "arn:aws:iam::1:role/x".into(),
+            session_name: Some("s".into()),
+            external_id: Some("e".into()),
+            policy: Some("{}".into()),
+        };
+        let access = Access {
+            region: Some("eu-west-1".into()),
+            endpoint: Some("http://127.0.0.1:8000".into()),
+            endpoints: [("us-east-1".to_owned(), "https://d".to_owned())].into(),
+            sts_endpoint: Some("https://s".into()),
+            profile: Some("ci".into()),
+            shared_credentials_file: Some("/tmp/c".into()),
+            role: Some(role),
+            skip_metadata_api_check: true,
+            max_retries: 2,
+        };
+        assert_eq!(access.endpoint_in("us-east-1"), Some("https://d"));
+        assert_eq!(access.endpoint_in("eu-west-1"), Some("http://127.0.0.1:8000"));
+        let expected = Options {
+            lock_table: Some("locks".into()),
+            workspace_key_prefix: "ws".into(),
+            region_suffix: true,
+            keep_days: Some(30),
+            blobs: Some("s3://b/p".into()),
+            create_tables: true,
+            skip_table_check: true,
+            read_replica: true,
+            access,
+            ..Options::new("states")
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn all_known_options_are_named() {
+        for name in KNOWN.split('`').skip(1).step_by(2) {
+            let name = name.replace("REGION", "eu-west-1");
+            let error = Options::from_url(&format!("dynamodb://states?{name}=%21"))
+                .map_or_else(|error| error.why, |_| String::new());
+            assert!(!error.contains("not known"), "`{name}`: {error}");
+        }
+    }
+
+    #[test]
+    fn days_of_the_past() {
+        for (value, days) in [("-1", None), ("0", Some(0)), ("7", Some(7))] {
+            assert_eq!(read(&format!("dynamodb://states?state_days_ttl={value}")).keep_days, days);
+        }
+    }
+
+    #[test]
+    fn what_names_no_store() {
+        for (url, why) in [
+            ("dynamodb:", "names no table"),
+            ("dynamodb://", "names no table"),
+            ("s3://states", "is no store in DynamoDB"),
+            ("dynamodb://ab", "no table can be called so"),
+            ("dynamodb://states/x", "has more than the name of a table"),
+            ("dynamodb://user:secret@states", "has more than the name of a table"),
+            ("dynamodb://states?state_table=other", "names two tables"),
+            ("dynamodb://states?colour=blue", "is not known; known are `state_table`"),
+            ("dynamodb://states?hash=x", "the name of the state takes its place"),
+            ("dynamodb://states?token=secret", "lists of processes would show it"),
+            ("dynamodb://states?global_table_health_check=true", "lets two in"),
+            ("dynamodb://states?compression=false", "always stored compressed"),
+            ("dynamodb://states?state_days_ttl=-2", "should be a number of days"),
+            ("dynamodb://states?create_tables=yes", "should be `true` or `false`"),
+            ("dynamodb://states?endpoint=ftp://x", "is not `http://HOST`"),
+            ("dynamodb://states?session_name=x", "without `role_arn`"),
+            ("dynamodb://states?blobs=/tmp", "is not `s3://BUCKET/PREFIX`"),
+            ("dynamodb://states?region=", "has no value for `region`"),
+        ] {
+            let error = Options::from_url(url).unwrap_err();
+            assert!(error.why.contains(why), "{url}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The engine against servers that stand in for `DynamoDB`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod cost;
+mod faults;
+mod opening;
+mod place;
+mod records;
+mod suite;

@@ -1,0 +1,99 @@
+//! Where stores of these tests are: each in tables of its own, on a server that all share.
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use stateward_store::Store;
+use stateward_store::conformance::Place;
+use stateward_store_dynamodb::{DynamoStore, Now, Options};
+use stateward_testkit::{AwsEnv, fresh_name};
+use tempfile::NamedTempFile;
+
+/// The second in which all of these tests take place.
+pub(crate) const NOW: u64 = 1_790_000_000;
+
+/// Credentials that any stand-in takes: an SDK that is given none would look for the user's.
+static CREDENTIALS: LazyLock<NamedTempFile> = LazyLock::new(|| {
+    let mut file = NamedTempFile::new().unwrap();
+    let (key, secret) = (AwsEnv::ACCESS_KEY, AwsEnv::SECRET_KEY);
+    writeln!(file, "[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}").unwrap();
+    file
+});
+
+pub(crate) fn now() -> Now {
+    Arc::new(|| NOW)
+}
+
+/// A seed that no other store in any process has.
+pub(crate) fn seed() -> [u8; 32] {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{} {count} {:p}", std::process::id(), &raw const COUNT);
+    *blake3::hash(name.as_bytes()).as_bytes()
+}
+
+/// Options for a new table on a server.
+pub(crate) fn options(endpoint: &str) -> Options {
+    let mut options = Options::new(fresh_name("states"));
+    options.create_tables = true;
+    options.access.region = Some(AwsEnv::REGION.into());
+    options.access.endpoint = Some(endpoint.to_owned());
+    options.access.shared_credentials_file = Some(CREDENTIALS.path().to_owned());
+    options.access.skip_metadata_api_check = true;
+    options
+}
+
+pub(crate) async fn open(options: &Options) -> Arc<DynamoStore> {
+    Arc::new(DynamoStore::open(options, now(), seed()).await.unwrap())
+}
+
+/// A table of its own.
+pub(crate) struct InTable {
+    options: Options,
+    /// Other tables of these tests are removed when it is opened.
+    alone: bool,
+}
+
+impl InTable {
+    pub(crate) fn on(endpoint: &str) -> Self {
+        Self { options: options(endpoint), alone: false }
+    }
+
+    pub(crate) fn alone_on(endpoint: &str) -> Self {
+        Self { options: options(endpoint), alone: true }
+    }
+
+    async fn remove_others(&self) {
+        let client = client(&self.options);
+        for table in client.list_tables().send().await.unwrap().table_names() {
+            if *table != self.options.state_table {
+                client.delete_table().table_name(table).send().await.unwrap();
+            }
+        }
+    }
+}
+
+/// A client of the service itself, as anybody else may have one.
+pub(crate) fn client(options: &Options) -> Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(options.access.region.clone().unwrap()))
+        .endpoint_url(options.access.endpoint.clone().unwrap())
+        .credentials_provider(Credentials::new(AwsEnv::ACCESS_KEY, AwsEnv::SECRET_KEY, None, None, "tests"));
+    Client::from_conf(config.build())
+}
+
+#[async_trait]
+impl Place for InTable {
+    async fn open(&self) -> Arc<dyn Store> {
+        if self.alone {
+            self.remove_others().await;
+        }
+        open(&self.options).await
+    }
+}
