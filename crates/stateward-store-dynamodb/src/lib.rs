@@ -13,6 +13,7 @@ mod fault;
 mod home;
 mod ids;
 mod item;
+mod locks;
 mod open;
 mod options;
 mod pack;
@@ -30,6 +31,7 @@ mod table;
 mod verify;
 
 pub use counter::{Counter, Usage};
+pub use locks::LockTable;
 pub use options::{Access, Options, Role, UrlError};
 pub use refusal::OpenError;
 pub use store::{DynamoStore, Now};

@@ -3,6 +3,7 @@
 
 mod cost;
 mod faults;
+mod locks;
 mod opening;
 mod place;
 mod records;

@@ -1,0 +1,326 @@
+//! The locks of other programs, in a table of their own.
+//!
+//! An item's key is `LockID`, the name of the state table, a slash and the path of the state; its `Info` is Terraform's lock
+//! information with that key as `Path`. Programs written in Go give a lock back on the condition that `Info` is what they make of
+//! it themselves, so it is written byte for byte as Go writes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use bytes::Bytes;
+use serde::Deserialize;
+use stateward_store::outside::{LockPlace, Spot, Taken};
+use stateward_store::{Result, StoreError};
+
+use crate::counter::Units;
+use crate::fault::fault_of;
+use crate::item::{Item, text, text_in};
+use crate::options::Options;
+use crate::store::DynamoStore;
+use crate::table::TOTAL;
+
+const LOCK_ID: &str = "LockID";
+const INFO: &str = "Info";
+const DEFAULT_WORKSPACE: &str = "default";
+/// How often a lock may change hands while it is being broken.
+const RACES_MAX: usize = 5;
+
+/// The lock table of a store.
+#[derive(Debug, Clone)]
+pub struct LockTable {
+    store: Arc<DynamoStore>,
+    names: Names,
+    table: String,
+}
+
+/// What locks are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Names {
+    state_table: String,
+    workspace_key_prefix: String,
+}
+
+impl LockTable {
+    /// The lock table that the store's options name, if they name one.
+    pub fn of(store: &Arc<DynamoStore>) -> Option<Self> {
+        let options = store.options();
+        let table = options.lock_table.clone()?;
+        Some(Self { store: Arc::clone(store), names: Names::of(options), table })
+    }
+
+    /// All of these requests may be repeated: whose lock it is, its ID tells.
+    fn client(&self) -> Client {
+        self.store.client()
+    }
+
+    async fn get(&self, lock_id: &str) -> Result<Option<String>> {
+        let request = self.client().get_item().table_name(&self.table).key(LOCK_ID, text(lock_id));
+        let answer = request.consistent_read(true).return_consumed_capacity(TOTAL).send().await;
+        let answer = answer.map_err(|error| fault_of("GetItem", &error))?;
+        self.store.counter().spent(Units::Read, answer.consumed_capacity());
+        Ok(answer.item.map(|item| info_of(&item)))
+    }
+
+    /// Deletes the lock if it still is this one.
+    async fn delete(&self, lock_id: &str, info: &str) -> Result<bool> {
+        let request = self.client().delete_item().table_name(&self.table).key(LOCK_ID, text(lock_id));
+        let request = match info {
+            "" => request.condition_expression("attribute_not_exists(Info)"),
+            _ => request.condition_expression("Info = :info").expression_attribute_values(":info", text(info)),
+        };
+        match request.return_consumed_capacity(TOTAL).send().await {
+            Ok(answer) => {
+                self.store.counter().spent(Units::Write, answer.consumed_capacity());
+                Ok(true)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(fault_of("DeleteItem", &error).into()),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl LockPlace for LockTable {
+    async fn lock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<Taken> {
+        let lock_id = self.names.lock_id(at);
+        let info = as_go_writes_it(info, id, &lock_id)?;
+        let request = self
+            .client()
+            .put_item()
+            .table_name(&self.table)
+            .item(LOCK_ID, text(&lock_id))
+            .item(INFO, text(info))
+            .condition_expression("attribute_not_exists(LockID)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(TOTAL);
+        let error = match request.send().await {
+            Ok(answer) => {
+                self.store.counter().spent(Units::Write, answer.consumed_capacity());
+                return Ok(Taken::Yes);
+            }
+            Err(error) => error,
+        };
+        let held = match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => match &failed.item {
+                Some(item) => info_of(item),
+                // Not every service says what it found. What is gone by now was somebody's a moment ago.
+                None => self.get(&lock_id).await?.unwrap_or_default(),
+            },
+            _ => return Err(fault_of("PutItem", &error).into()),
+        };
+        Ok(if id_in(&held) == Some(id.to_owned()) { Taken::Yes } else { Taken::Held(held.into()) })
+    }
+
+    async fn unlock(&self, at: &Spot, id: &str, _info: &[u8]) -> Result<()> {
+        let lock_id = self.names.lock_id(at);
+        match self.get(&lock_id).await? {
+            Some(held) if id_in(&held).as_deref() == Some(id) => self.delete(&lock_id, &held).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    async fn break_lock(&self, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>> {
+        let lock_id = self.names.lock_id(at);
+        let mut broken: Option<String> = None;
+        for _ in 0..RACES_MAX {
+            let Some(held) = self.get(&lock_id).await? else { return Ok(broken.map(Bytes::from)) };
+            if id.is_some_and(|id| id_in(&held).as_deref() != Some(id)) {
+                return Ok(broken.map(Bytes::from));
+            }
+            if self.delete(&lock_id, &held).await? {
+                return Ok(Some(held.into()));
+            }
+            // The answer to an earlier try may have been lost, or somebody else gave it back.
+            broken = id.is_some().then_some(held);
+        }
+        Err(StoreError::Unavailable {
+            retry_after: None,
+            reason: format!("the lock `{lock_id}` in the table {} changes hands again and again", self.table),
+        })
+    }
+
+    async fn holder(&self, at: &Spot) -> Result<Option<Bytes>> {
+        Ok(self.get(&self.names.lock_id(at)).await?.map(Bytes::from))
+    }
+
+    async fn holders(&self) -> Result<Vec<(Spot, Bytes)>> {
+        let mut held = Vec::new();
+        let mut from: Option<Item> = None;
+        loop {
+            let request = self
+                .client()
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .filter_expression("begins_with(LockID, :own) AND attribute_exists(Info)")
+                .expression_attribute_values(":own", text(format!("{}/", self.names.state_table)))
+                .set_exclusive_start_key(from)
+                .return_consumed_capacity(TOTAL);
+            let answer = request.send().await.map_err(|error| fault_of("Scan", &error))?;
+            self.store.counter().spent(Units::Read, answer.consumed_capacity());
+            for item in answer.items() {
+                let spot = text_in(item, LOCK_ID).and_then(|lock_id| self.names.spot(lock_id));
+                held.extend(spot.map(|spot| (spot, Bytes::from(info_of(item)))));
+            }
+            from = answer.last_evaluated_key;
+            if from.as_ref().is_none_or(HashMap::is_empty) {
+                held.sort_by(|(one, _), (other, _)| one.cmp(other));
+                return Ok(held);
+            }
+        }
+    }
+}
+
+impl Names {
+    fn of(options: &Options) -> Self {
+        Self { state_table: options.state_table.clone(), workspace_key_prefix: options.workspace_key_prefix.clone() }
+    }
+
+    fn lock_id(&self, at: &Spot) -> String {
+        let table = &self.state_table;
+        match at.workspace.as_str() {
+            DEFAULT_WORKSPACE => format!("{table}/{}", at.name),
+            workspace => format!("{table}/{}={workspace}/{}", self.workspace_key_prefix, at.name),
+        }
+    }
+
+    fn spot(&self, lock_id: &str) -> Option<Spot> {
+        let path = lock_id.strip_prefix(&self.state_table)?.strip_prefix('/')?;
+        let elsewhere = path.strip_prefix(&self.workspace_key_prefix).and_then(|rest| rest.strip_prefix('='));
+        let (workspace, name) = elsewhere.and_then(|rest| rest.split_once('/')).unwrap_or((DEFAULT_WORKSPACE, path));
+        Some(Spot { name: name.to_owned(), workspace: workspace.to_owned() })
+    }
+}
+
+/// The information of a lock; empty where it has none.
+fn info_of(item: &Item) -> String {
+    item.get(INFO).and_then(|info| AttributeValue::as_s(info).ok()).cloned().unwrap_or_default()
+}
+
+fn id_in(info: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        #[serde(rename = "ID")]
+        id: String,
+    }
+    serde_json::from_str::<OnlyId>(info).ok().map(|info| info.id)
+}
+
+/// Terraform's lock information, as far as it is passed on.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct LockInfo {
+    operation: String,
+    info: String,
+    who: String,
+    version: String,
+    created: String,
+}
+
+/// What Go's `encoding/json` makes of the information, with the path filled in as Terraform's own backends do it.
+fn as_go_writes_it(info: &[u8], id: &str, path: &str) -> Result<String> {
+    // Whoever is not Terraform may send anything, or nothing.
+    let sent: LockInfo = serde_json::from_slice(info).unwrap_or_default();
+    let created = go_time(&sent.created);
+    let fields = [
+        ("ID", id),
+        ("Operation", &sent.operation),
+        ("Info", &sent.info),
+        ("Who", &sent.who),
+        ("Version", &sent.version),
+        ("Created", &created),
+        ("Path", path),
+    ];
+    let mut json = String::from("{");
+    for (n, (name, value)) in fields.into_iter().enumerate() {
+        let value = serde_json::to_string(value).map_err(|error| StoreError::Unsupported {
+            what: "the lock information".into(),
+            reason: error.to_string(),
+        })?;
+        json.push_str(if n == 0 { "\"" } else { ",\"" });
+        json.push_str(name);
+        json.push_str("\":");
+        json.push_str(&value);
+    }
+    json.push('}');
+    // These never stand outside of a text.
+    for (letter, escaped) in
+        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")]
+    {
+        if json.contains(letter) {
+            json = json.replace(letter, escaped);
+        }
+    }
+    Ok(json)
+}
+
+/// Go writes no zeros at the end of a fraction, and the year 1 for a time that was never set.
+fn go_time(created: &str) -> String {
+    if created.is_empty() {
+        return "0001-01-01T00:00:00Z".to_owned();
+    }
+    let Some((seconds, rest)) = created.split_once('.') else { return created.to_owned() };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (fraction, zone) = rest.split_at(digits);
+    match fraction.trim_end_matches('0') {
+        "" => format!("{seconds}{zone}"),
+        fraction => format!("{seconds}.{fraction}{zone}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::of(&Options::new("states"))
+    }
+
+    fn spot(name: &str, workspace: &str) -> Spot {
+        Spot { name: name.into(), workspace: workspace.into() }
+    }
+
+    #[test]
+    fn locks_are_called_as_the_backend_that_never_came_called_them() {
+        for (at, lock_id) in [
+            (spot("net/prod", "default"), "states/net/prod"),
+            (spot("net/prod", "blue"), "states/workspace=blue/net/prod"),
+        ] {
+            assert_eq!(names().lock_id(&at), lock_id);
+            assert_eq!(names().spot(lock_id), Some(at));
+        }
+        assert_eq!(names().spot("others/net/prod"), None);
+        assert_eq!(names().spot("states/workspace/x"), Some(spot("workspace/x", "default")));
+    }
+
+    #[test]
+    fn information_is_as_go_writes_it() {
+        let sent = br#"{"Path":"", "ID":"x","Who":"a<b>&c@vm","Operation":"OperationTypeApply","Info":"","Version":"1.11.4","More":1,"Created":"2026-11-20T15:41:12.866721390Z"}"#;
+        assert_eq!(
+            as_go_writes_it(sent, "x", "states/net").unwrap(),
+            r#"{"ID":"x","Operation":"OperationTypeApply","Info":"","Who":"a\u003cb\u003e\u0026c@vm","Version":"1.11.4","Created":"2026-11-20T15:41:12.86672139Z","Path":"states/net"}"#
+        );
+        assert_eq!(
+            as_go_writes_it(b"", "y", "states/net").unwrap(),
+            r#"{"ID":"y","Operation":"","Info":"","Who":"","Version":"","Created":"0001-01-01T00:00:00Z","Path":"states/net"}"#
+        );
+    }
+
+    #[test]
+    fn times_are_as_go_writes_them() {
+        for (given, written) in [
+            ("2026-11-20T15:41:12Z", "2026-11-20T15:41:12Z"),
+            ("2026-11-20T15:41:12.000Z", "2026-11-20T15:41:12Z"),
+            ("2026-11-20T15:41:12.120+02:00", "2026-11-20T15:41:12.12+02:00"),
+        ] {
+            assert_eq!(go_time(given), written);
+        }
+    }
+}
