@@ -9,6 +9,7 @@ mod blobs;
 mod commit;
 mod connect;
 mod counter;
+mod failover;
 mod fault;
 mod home;
 mod ids;
@@ -31,6 +32,7 @@ mod table;
 mod verify;
 
 pub use counter::{Counter, Usage};
+pub use failover::{Force, Moved, failover, left_behind};
 pub use locks::LockTable;
 pub use options::{Access, Options, Role, UrlError};
 pub use refusal::OpenError;

@@ -7,4 +7,5 @@ mod locks;
 mod opening;
 mod place;
 mod records;
+mod regions;
 mod suite;
