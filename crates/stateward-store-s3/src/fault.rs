@@ -135,6 +135,8 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
     match (status, code) {
         (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(words)),
         (_, "SlowDown" | "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded")
+        // Refused before it was read. 503 is also what a proxy says that lost the answer, so only without a code is it unclear.
+        | (503, "ServiceUnavailable")
         | (429, _) => Fault::Throttled(retry_after(raw), words),
         (_, "ConditionalCheckFailedException") | (412, _) => Fault::Precondition,
         (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired") => {
@@ -145,8 +147,6 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
             Fault::Refused(Refused::Region(right_region(raw, message.unwrap_or_default()), words))
         }
         (507, _) | (_, "QuotaExceeded" | "InsufficientStorage") => Fault::Refused(Refused::Full(words)),
-        // Refused before it was read: 503 is also what a proxy says that lost the answer, so only without a code is it unclear.
-        (503, "ServiceUnavailable") => Fault::Throttled(retry_after(raw), words),
         (501, _) | (_, "NotImplemented") => Fault::Refused(Refused::Unsupported(words)),
         (404, _) => Fault::Missing,
         (416, _) => Fault::Refused(Refused::OutOfRange),

@@ -68,12 +68,9 @@ fn escape(key: &str) -> Escaped {
             b'_' => text.push_str("__"),
             b'`' => text.push_str("_z"),
             _ => {
-                let sign = match byte {
-                    ..b'-' => '(',
-                    ..b'@' => '=',
-                    ..b'_' => '_',
-                    _ => '~',
-                };
+                // Of each two neighbours among the signs that stand for themselves, the one below which it sorts.
+                let signs = [(b'-', '('), (b'@', '='), (b'_', '_')];
+                let sign = signs.iter().find(|(above, _)| byte < *above).map_or('~', |(_, sign)| *sign);
                 let _ = write!(text, "{sign}{byte:02x}");
             }
         }

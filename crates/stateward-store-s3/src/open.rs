@@ -72,7 +72,7 @@ impl S3Store {
     }
 }
 
-async fn configuration(options: &Options) -> Result<SdkConfig, OpenError> {
+pub(crate) async fn configuration(options: &Options) -> Result<SdkConfig, OpenError> {
     let configuration = connect::configuration(&options.access).await;
     if configuration.region().is_some() {
         return Ok(configuration);

@@ -164,7 +164,7 @@ impl Options {
     /// Reads `s3://BUCKET/PREFIX?region=…`. Reads nothing but the text: no file, no environment.
     pub fn from_url(text: &str) -> Result<Self, UrlError> {
         let shown = text.split('?').next().unwrap_or_default();
-        let authority = shown.splitn(4, '/').nth(2).unwrap_or_default();
+        let authority = shown.split('/').nth(2).unwrap_or_default();
         // What stands before an `@` may be a secret.
         let shown = if authority.contains('@') { "s3://…" } else { shown };
         let refused = |why: String| UrlError { url: shown.to_owned(), why };

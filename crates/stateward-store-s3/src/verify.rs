@@ -47,8 +47,9 @@ fn gather(problems: &mut Vec<Problem>, checked: Vec<Result<Option<Problem>>>) ->
     for checked in checked {
         match checked {
             Ok(problem) => problems.extend(problem),
-            Err(StoreError::Corrupt { what, reason }) => problems.push(Problem { what, why: reason }),
-            Err(StoreError::Unsupported { what, reason }) => problems.push(Problem { what, why: reason }),
+            Err(StoreError::Corrupt { what, reason } | StoreError::Unsupported { what, reason }) => {
+                problems.push(Problem { what, why: reason });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -19,6 +19,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use lru::LruCache;
 use stateward_store::outside::Spot;
 
@@ -27,7 +28,10 @@ use self::spots::Spots;
 use self::table::Table;
 use crate::bucket::Bucket;
 use crate::connect;
+use crate::counter::Counter;
 use crate::ids::Ids;
+use crate::options::Options;
+use crate::refusal::OpenError;
 use crate::store::S3Store;
 
 pub use self::versions::ObjectVersion;
@@ -62,27 +66,21 @@ impl TerraformPlace {
     /// The place that the store's options share, if they share one.
     pub fn of(store: &S3Store) -> Option<Self> {
         let shared = &store.shared;
-        let sharing = shared.options.sharing.clone()?;
-        let table = sharing.lock_table.map(|name| {
-            Table::new(connect::dynamodb(&shared.options.access, &shared.configuration, &shared.counter), name)
-        });
-        let spots = Spots {
-            bucket: shared.options.bucket.clone(),
-            prefix: shared.options.prefix.clone(),
-            workspace_key_prefix: sharing.workspace_key_prefix,
-        };
-        let inner = Inner {
-            bucket: shared.records.bucket.clone(),
-            ids: Arc::clone(&shared.ids),
-            spots,
-            use_lockfile: sharing.use_lockfile,
-            table,
-            deletes_if: shared.records.deletes_if,
-            tries: shared.options.access.max_retries.saturating_add(1).max(2),
-            held: Mutex::default(),
-            digests: Mutex::new(LruCache::new(DIGESTS_KNOWN)),
-        };
-        Some(Self { inner: Arc::new(inner) })
+        shared.options.sharing.as_ref()?;
+        let ids = Arc::clone(&shared.ids);
+        let bucket = shared.records.bucket.clone();
+        let place = Inner::new(&shared.options, &shared.configuration, &shared.counter, bucket, ids);
+        Some(Self { inner: Arc::new(Inner { deletes_if: shared.records.deletes_if, ..place }) })
+    }
+
+    /// The place alone, without a store: for who only reads. Nothing is written, and nothing is tried out. `seed` is as in
+    /// [`S3Store::open`].
+    pub async fn open(options: Options, seed: [u8; 32]) -> Result<Self, OpenError> {
+        let configuration = crate::open::configuration(&options).await?;
+        let counter = Counter::default();
+        let bucket = connect::bucket(&options, &configuration, &counter)?;
+        let ids = Arc::new(Ids::new(seed));
+        Ok(Self { inner: Arc::new(Inner::new(&options, &configuration, &counter, bucket, ids)) })
     }
 
     /// True where Terraform's locks are taken too: a lock file, or an item in a table.
@@ -92,6 +90,28 @@ impl TerraformPlace {
 }
 
 impl Inner {
+    fn new(options: &Options, configuration: &SdkConfig, counter: &Counter, bucket: Bucket, ids: Arc<Ids>) -> Self {
+        let sharing = options.sharing.clone().unwrap_or_default();
+        let dynamodb = || connect::dynamodb(&options.access, configuration, counter);
+        let table = sharing.lock_table.map(|name| Table::new(dynamodb(), name));
+        let spots = Spots {
+            bucket: options.bucket.clone(),
+            prefix: options.prefix.clone(),
+            workspace_key_prefix: sharing.workspace_key_prefix,
+        };
+        Self {
+            bucket,
+            ids,
+            spots,
+            use_lockfile: sharing.use_lockfile,
+            table,
+            deletes_if: false,
+            tries: options.access.max_retries.saturating_add(1).max(2),
+            held: Mutex::default(),
+            digests: Mutex::new(LruCache::new(DIGESTS_KNOWN)),
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, HashMap<Spot, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -183,7 +183,7 @@ pub(crate) fn outgoing(label: &str, content: &Bytes) -> Outgoing {
 }
 
 pub(crate) fn md5_of(content: &[u8]) -> String {
-    md5::Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(md5::Md5::digest(content).into()))
 }
 
 /// What was read, whole.
