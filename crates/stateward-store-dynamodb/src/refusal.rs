@@ -153,7 +153,7 @@ impl OpenError {
     pub fn advice(&self) -> String {
         match self {
             Self::NoTable { create, .. } => {
-                format!("check the name and the Region; to make the table, add `create_tables=true` to the store's URL, or run: {create}")
+                format!("check the name and the Region; to make the table, add `--create-tables`, or `create_tables=true` to the store's URL, or run: {create}")
             }
             Self::Schema { .. } => "name another table; the key of a table cannot be changed, and this one was left as it is".into(),
             Self::NotReady { .. } => "wait until it is ACTIVE, then try again".into(),

@@ -54,6 +54,17 @@ impl Moto {
         name
     }
 
+    /// Has the bucket keep the versions of its objects from now on.
+    #[track_caller]
+    pub fn keep_versions(&self, bucket: &str) {
+        let authorization = aws::unchecked_authorization("s3");
+        let headers = [("Authorization", authorization.as_str())];
+        let wanted = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
+        let answer =
+            RawHttp::new(self.service.address()).request("PUT", &format!("/{bucket}?versioning"), &headers, wanted);
+        answer.expect_status(200);
+    }
+
     /// Makes a table such as Terraform's `s3` backend wants for its locks, under a fresh name, which is returned.
     #[track_caller]
     pub fn create_lock_table(&self) -> String {

@@ -39,9 +39,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The store on this machine to work on: `sqlite:PATH` or `memory:`.
+    /// The store to work on: `sqlite:PATH`, `s3://BUCKET/PREFIX`, `dynamodb://TABLE` or `memory:`.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
+    /// Make the tables of a `dynamodb:` store that are not there.
+    #[arg(long, global = true)]
+    pub(crate) create_tables: bool,
     /// The server to work on: `http(s)://HOST:PORT`; its token comes from `STATEWARD_TOKEN`.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
@@ -71,6 +74,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Check a backup and make it the store; refused where there is a store already.
     RestoreBackup(BackupArgs),
+    /// Move the home of a `dynamodb:` store to another Region: writes go there from then on.
+    Failover(FailoverArgs),
     /// Make tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -122,6 +127,19 @@ pub(crate) struct RunArgs {
     /// The command and its arguments, behind `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FailoverArgs {
+    /// The Region that becomes home; the table needs a replica there.
+    #[arg(long, value_name = "REGION", required_unless_present = "left_behind")]
+    pub(crate) to: Option<String>,
+    /// The old home is out of reach: what it has not passed on yet stays behind. Stop those who still reach it first.
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
+    /// Only list what a forced move left behind at the old home, as far as it came over since.
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) left_behind: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -341,6 +359,7 @@ impl Cli {
         let mut flags = Flags::new();
         let mut set = |key, text: Option<String>| text.map(|text| flags.insert(key, text));
         set("store", self.global.store.clone());
+        set("create_tables", self.global.create_tables.then(|| true.to_string()));
         set("server", self.global.server.clone());
         set("who", self.global.who.clone());
         if let Command::Serve(serve) = &self.command {

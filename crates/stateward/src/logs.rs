@@ -5,9 +5,13 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogFormat, Settings};
 use crate::failure::{Failure, Result};
 
+/// What AWS's libraries say in passing we say again, in our words, where it matters.
+const WITHOUT_AWS: &str = "aws_config=error,aws_runtime=error,aws_credential_types=error,aws_smithy_runtime=error";
+
 /// Starts logging. A server tells what it does; other commands only what went wrong.
 pub(crate) fn start(settings: &Settings, is_server: bool) -> Result<()> {
-    let filter = settings.log.as_deref().unwrap_or(if is_server { "info" } else { "warn" });
+    let usual = format!("{},{WITHOUT_AWS}", if is_server { "info" } else { "warn" });
+    let filter = settings.log.as_deref().unwrap_or(&usual);
     let filter = EnvFilter::builder().parse(filter).map_err(|error| {
         Failure::usage(
             "the setting `log` is wrong",

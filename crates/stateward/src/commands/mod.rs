@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod config;
+mod failover;
 mod generate;
 mod lock;
 mod run;
@@ -109,6 +110,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::backup(context, &args.file).await,
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
+        Command::Failover(args) => Box::pin(failover::run(context, args)).await,
         Command::Token(command) => token::run(context, command),
         Command::Config(crate::cli::ConfigCommand::Show) => config::show(context),
         Command::Completions { shell } => generate::completions(*shell),

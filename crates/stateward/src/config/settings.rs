@@ -15,6 +15,7 @@ pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(50);
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) store: StoreUrl,
+    pub(crate) create_tables: bool,
     pub(crate) server: Option<ServerUrl>,
     pub(crate) token: Option<Secret>,
     pub(crate) from_token: Option<Secret>,
@@ -43,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             store: StoreUrl::Memory,
+            create_tables: false,
             server: None,
             token: None,
             from_token: None,

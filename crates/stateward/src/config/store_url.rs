@@ -1,4 +1,4 @@
-//! Where states are kept: `sqlite:PATH`, `memory:` and what is to come.
+//! Where states are kept: `sqlite:PATH`, `s3://BUCKET/PREFIX`, `dynamodb://TABLE` or `memory:`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,10 @@ pub(crate) enum StoreUrl {
     Sqlite(PathBuf),
     /// Nothing outlives the process.
     Memory,
-    /// A store that a later version will know, with its scheme.
-    Later(&'static str),
+    /// A bucket, and how to talk to it: as it was written, which is known to be right.
+    S3(String),
+    /// A table, likewise.
+    DynamoDb(String),
 }
 
 impl StoreUrl {
@@ -31,7 +33,7 @@ impl FromStr for StoreUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let shape = "write it as `sqlite:PATH` or `memory:`";
+        let shape = "write it as `sqlite:PATH`, `s3://BUCKET/PREFIX`, `dynamodb://TABLE` or `memory:`";
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(format!("is no store: {shape}"));
         };
@@ -43,8 +45,14 @@ impl FromStr for StoreUrl {
             ("sqlite", path) => Ok(Self::Sqlite(Path::new(path.strip_prefix("//").unwrap_or(path)).to_path_buf())),
             ("memory", "") => Ok(Self::Memory),
             ("memory", _) => Err("has something after `memory:`".to_owned()),
-            ("s3", _) => Ok(Self::Later("s3")),
-            ("dynamodb", _) => Ok(Self::Later("dynamodb")),
+            ("s3", _) => match stateward_store_s3::Options::from_url(text) {
+                Ok(_) => Ok(Self::S3(text.to_owned())),
+                Err(error) => Err(error.why),
+            },
+            ("dynamodb", _) => match stateward_store_dynamodb::Options::from_url(text) {
+                Ok(_) => Ok(Self::DynamoDb(text.to_owned())),
+                Err(error) => Err(error.why),
+            },
             ("http" | "https", _) => Err("is a server: give it with `--server`".to_owned()),
             _ => Err(format!("is no store: {shape}")),
         }
@@ -56,7 +64,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("memory:"),
-            Self::Later(scheme) => write!(f, "{scheme}:"),
+            Self::S3(url) | Self::DynamoDb(url) => f.write_str(url),
         }
     }
 }
@@ -76,8 +84,10 @@ mod tests {
             assert_eq!(text.parse(), Ok(StoreUrl::Sqlite(path.into())), "{text}");
         }
         assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
-        assert_eq!("s3://bucket/prefix?region=eu-west-1".parse(), Ok(StoreUrl::Later("s3")));
-        assert_eq!("dynamodb://table".parse(), Ok(StoreUrl::Later("dynamodb")));
+        let s3 = "s3://bucket/prefix?region=eu-west-1";
+        assert_eq!(s3.parse(), Ok(StoreUrl::S3(s3.to_owned())));
+        assert_eq!(s3.parse::<StoreUrl>().unwrap().to_string(), s3);
+        assert_eq!("dynamodb://table".parse(), Ok(StoreUrl::DynamoDb("dynamodb://table".to_owned())));
     }
 
     #[test]

@@ -125,9 +125,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         flag: Some("--store"),
         kind: Kind::Store,
         default: Fallback::UserStore,
-        help: "Where states are kept: `sqlite:PATH`, or `memory:` for a store that ends with the process. In a file, a relative path is \
-               meant from the file's directory. Without it: `stateward/stateward.db` in `$XDG_DATA_HOME` or `~/.local/share`.",
+        help: "Where states are kept: `sqlite:PATH`, `s3://BUCKET/PREFIX?…`, `dynamodb://TABLE?…` (each has a page of its own for what may \
+               follow the `?`), or `memory:` for a store that ends with the process. In a file, a relative path is meant from the file's \
+               directory. Without it: `stateward/stateward.db` in `$XDG_DATA_HOME` or `~/.local/share`.",
         apply: |settings, text| put(&mut settings.store, text.parse()),
+    },
+    Setting {
+        key: "create_tables",
+        flag: Some("--create-tables"),
+        kind: Kind::Switch,
+        default: Fallback::Text("false"),
+        help: "Make the tables of a `dynamodb:` store that are not there: billed on demand, with the keys and the TTL that it needs.",
+        apply: |settings, text| put(&mut settings.create_tables, value::switch(text)),
     },
     Setting {
         key: "server",

@@ -21,6 +21,7 @@ fn values_and_where_they_come_from() {
     $ config show --who me
     SETTING                   VALUE        FROM
     store                     sqlite:s.db  STATEWARD_STORE
+    create_tables             false        default
     server                    -            default
     token                     (set)        STATEWARD_TOKEN
     from_token                -            default
@@ -82,7 +83,7 @@ fn wrong_configurations_are_refused() {
     assert_snapshot!(world.told(&["--store a.db state list", "--store memory: --server http://h:1 state list", "--server h:1 state list"]), @"
     $ --store a.db state list
     ! error: the setting `store` is wrong
-    !   why: `a.db`, from --store, is no store: write it as `sqlite:PATH` or `memory:`
+    !   why: `a.db`, from --store, is no store: write it as `sqlite:PATH`, `s3://BUCKET/PREFIX`, `dynamodb://TABLE` or `memory:`
     !   next: put it right; `stateward config show` lists all settings
     [exit 2]
 

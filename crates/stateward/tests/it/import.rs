@@ -90,7 +90,7 @@ fn what_is_no_source_is_not_imported() {
         "state import x empty",
         "state import x missing",
         "state import x infra --workspace a/b",
-        "state import x s3://bucket/key",
+        "state import x gs://bucket/key",
         "state import net infra/terraform.tfstate.d/dev/terraform.tfstate",
     ]);
     assert_snapshot!(told, @"
@@ -118,9 +118,9 @@ fn what_is_no_source_is_not_imported() {
     ! For more information, try '--help'.
     [exit 2]
 
-    $ state import x s3://bucket/key
+    $ state import x gs://bucket/key
     ! error: the state was not imported
-    !   why: this version does not read `s3` URLs itself
+    !   why: this version does not read `gs` URLs itself
     !   next: where Terraform uses it, run: terraform state pull | stateward state import NAME -
     [exit 1]
 
@@ -144,12 +144,12 @@ fn the_backend_that_a_directory_was_initialised_for_counts() {
     recorded("http", &json!({ "address": world.server().url("/state/net/prod"), "username": null }));
     world.ok("state import from-http work");
     assert_eq!(world.ok("state pull from-http"), world.dir.read("v3.tfstate"));
-    recorded("s3", &json!({ "bucket": "b", "key": "k" }));
-    let told = world.told(&["state import from-s3 work"]);
+    recorded("gcs", &json!({ "bucket": "b", "prefix": "k" }));
+    let told = world.told(&["state import from-gcs work"]);
     assert_snapshot!(told, @"
-    $ state import from-s3 work
+    $ state import from-gcs work
     ! error: the state was not imported
-    !   why: this version does not read states in `s3` backends itself
+    !   why: this version does not read states in `gcs` backends itself
     !   next: where Terraform uses it, run: terraform state pull | stateward state import NAME -
     [exit 1]
     ");

@@ -25,6 +25,8 @@ fn help_and_version_go_to_standard_output() {
       backup          Write a consistent copy of the whole store to a new file, also while a server uses
                       it
       restore-backup  Check a backup and make it the store; refused where there is a store already
+      failover        Move the home of a `dynamodb:` store to another Region: writes go there from then
+                      on
       token           Make tokens
       config          Look at the configuration
       completions     Print a script that completes commands in a shell
@@ -40,7 +42,10 @@ fn help_and_version_go_to_standard_output() {
 
     Global options:
           --store <URL>
-              The store on this machine to work on: `sqlite:PATH` or `memory:`
+              The store to work on: `sqlite:PATH`, `s3://BUCKET/PREFIX`, `dynamodb://TABLE` or `memory:`
+
+          --create-tables
+              Make the tables of a `dynamodb:` store that are not there
 
           --server <URL>
               The server to work on: `http(s)://HOST:PORT`; its token comes from `STATEWARD_TOKEN`

@@ -368,7 +368,7 @@ fn what_makes_no_sense_is_a_matter_of_usage() {
 
     $ state copy net/prod x --to-store redis://h
     ! error: `--to-store` cannot be used
-    !   why: `redis://h` is no store: write it as `sqlite:PATH` or `memory:`
+    !   why: `redis://h` is no store: write it as `sqlite:PATH`, `s3://BUCKET/PREFIX`, `dynamodb://TABLE` or `memory:`
     !   next: see `stateward state copy --help`
     [exit 2]
 

@@ -76,16 +76,16 @@ fn a_store_that_is_not_there_is_not_made() {
     [exit 1]
 
     $ --store s3://b/p state list
-    ! error: `s3:` stores are not in this version yet
-    !   why: this version keeps states in a `sqlite:` file or in `memory:`
-    !   next: use `--store sqlite:PATH`
-    [exit 1]
+    ! error: the setting `store` is wrong
+    !   why: `s3://b/p`, from --store, names the bucket `b`, and no bucket can be called so
+    !   next: put it right; `stateward config show` lists all settings
+    [exit 2]
 
     $ --store dynamodb://t lock list
-    ! error: `dynamodb:` stores are not in this version yet
-    !   why: this version keeps states in a `sqlite:` file or in `memory:`
-    !   next: use `--store sqlite:PATH`
-    [exit 1]
+    ! error: the setting `store` is wrong
+    !   why: `dynamodb://t`, from --store, names the table `t`, and no table can be called so
+    !   next: put it right; `stateward config show` lists all settings
+    [exit 2]
     ");
 }
 

@@ -9,6 +9,7 @@ use stateward_client::{Connection, Secret};
 use stateward_core::{Error, Kind, NameError, StateId, Workspace};
 use stateward_terraform::workdir::{Backend, LocalState, WorkdirError, local_states};
 
+use super::bucket::S3State;
 use super::transfer::{Doing, Report, follow, nothing_there};
 use crate::cli::ImportArgs;
 use crate::commands::{Context, TOOL};
@@ -126,6 +127,7 @@ async fn find(context: &Context, source: &Path) -> Result<Found> {
     let scheme = source.to_str().and_then(|text| text.split_once("://")).map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
         Some("http" | "https") => return from_http(context, &source.to_string_lossy(), (None, None)).await,
+        Some("s3") => return Ok(Found::Place(Box::new(S3State::from_url(&source.to_string_lossy()).await?))),
         Some(scheme) => return Err(not_yet(&format!("`{scheme}` URLs")).into()),
         None => {}
     }
@@ -155,6 +157,10 @@ async fn from_directory(context: &Context, directory: &Path) -> Result<Found> {
             };
             from_http(context, address, (backend.text("username"), backend.text("password"))).await
         }
+        Some(backend) if backend.kind == "s3" => match S3State::from_backend(backend).await? {
+            Some(bucket) => Ok(Found::Place(Box::new(bucket))),
+            None => Err(not_yet("an `s3` backend whose bucket or key is not noted").into()),
+        },
         Some(backend) if backend.kind != "local" => {
             Err(not_yet(&format!("states in `{}` backends", backend.kind)).into())
         }

@@ -1,5 +1,6 @@
 //! `stateward state`, one file a use.
 
+mod bucket;
 mod copy;
 mod delete;
 mod diff;

@@ -1,11 +1,15 @@
 //! Opening the store that a URL names.
 
+mod aws;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use stateward_core::{Backend, Error, Kind};
+use stateward_core::{Backend, Error, Kind, Outside};
 use stateward_store::{MemStore, Store};
 use stateward_store_sqlite::{OpenError, Options, SqliteStore};
+
+pub(crate) use aws::{dynamodb_options, now, refused_by_s3, seed};
 
 use crate::config::{Settings, StoreUrl};
 use crate::failure::Result;
@@ -18,14 +22,35 @@ pub(crate) enum Missing {
     Refuse,
 }
 
+/// A store, and the places beside it that others use too.
+struct Opened {
+    store: Arc<dyn Store>,
+    outside: Outside,
+}
+
+impl Opened {
+    fn alone(store: Arc<dyn Store>) -> Self {
+        Self { store, outside: Outside::default() }
+    }
+}
+
 /// Opens the core over the store in the settings.
 pub(crate) async fn open_backend(settings: &Settings, missing: Missing) -> Result<Backend> {
-    let store: Arc<dyn Store> = match &settings.store {
-        StoreUrl::Memory => Arc::new(MemStore::new()),
-        StoreUrl::Sqlite(path) => Arc::new(open_sqlite(path, settings.store_max_bytes, missing)?),
-        StoreUrl::Later(scheme) => return Err(later(scheme).into()),
+    let mut core = settings.core.clone();
+    let Opened { store, outside } = match &settings.store {
+        StoreUrl::Memory => Opened::alone(Arc::new(MemStore::new())),
+        StoreUrl::Sqlite(path) => Opened::alone(Arc::new(open_sqlite(path, settings.store_max_bytes, missing)?)),
+        StoreUrl::S3(url) => aws::open_s3(url).await?,
+        StoreUrl::DynamoDb(url) => {
+            let options = dynamodb_options(url, settings.create_tables)?;
+            if let Some(days) = options.keep_days {
+                core.retention.keep_days = Some(days).filter(|days| *days > 0);
+            }
+            aws::open_dynamodb(&options).await?
+        }
     };
-    Ok(Backend::open(store, Arc::new(SystemClock), Arc::new(SystemEntropy), settings.core.clone()).await?)
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    Ok(Backend::open_shared(store, clock, entropy, core, outside).await?)
 }
 
 pub(crate) fn open_sqlite(path: &Path, max_bytes: Option<u64>, missing: Missing) -> Result<SqliteStore> {
@@ -37,7 +62,6 @@ pub(crate) fn open_sqlite(path: &Path, max_bytes: Option<u64>, missing: Missing)
 pub(crate) fn file_of(settings: &Settings) -> Result<&Path> {
     match &settings.store {
         StoreUrl::Sqlite(path) => Ok(path),
-        StoreUrl::Later(scheme) => Err(later(scheme).into()),
         StoreUrl::Memory => {
             let why = "such a store ends with its process";
             Err(Error::new(
@@ -48,16 +72,13 @@ pub(crate) fn file_of(settings: &Settings) -> Result<&Path> {
             )
             .into())
         }
+        StoreUrl::S3(_) | StoreUrl::DynamoDb(_) => {
+            let why = "it is kept by a service, which has backups of its own";
+            let next = "turn on the bucket's versioning, or the table's point-in-time recovery; `stateward state export --all-versions` \
+                        writes one state with all its versions to files";
+            Err(Error::new(Kind::Unsupported, format!("`{}` has no file to copy", settings.store), why, next).into())
+        }
     }
-}
-
-fn later(scheme: &str) -> Error {
-    Error::new(
-        Kind::Unsupported,
-        format!("`{scheme}:` stores are not in this version yet"),
-        "this version keeps states in a `sqlite:` file or in `memory:`",
-        "use `--store sqlite:PATH`",
-    )
 }
 
 fn refused(error: &OpenError) -> Error {

@@ -1,0 +1,109 @@
+//! Importing from a bucket in which Terraform's own `s3` backend keeps a state.
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+use stateward_client::transfer::{Place, Snapshot};
+use stateward_core::{BodyStream, Error, Kind, Result, Workspace};
+use stateward_store::outside::{BytesPlace, Spot};
+use stateward_store_s3::{Options, Sharing, TerraformPlace};
+use stateward_terraform::workdir::Backend;
+
+use crate::failure::Failure;
+use crate::store;
+
+/// The state under one key of a bucket.
+pub(super) struct S3State {
+    place: TerraformPlace,
+    bucket: String,
+    key: String,
+    /// The key's last part; the place lists what lies beside it, too.
+    name: String,
+}
+
+impl S3State {
+    /// From `s3://BUCKET/KEY?region=…`, with the options of a store in S3.
+    pub(super) async fn from_url(url: &str) -> Result<Self, Failure> {
+        let refused =
+            |why: String| Failure::usage("the state was not imported", why, "write it as `s3://BUCKET/KEY?region=…`");
+        let options = Options::from_url(url).map_err(|error| refused(error.to_string()))?;
+        Self::open(options).await
+    }
+
+    /// From what `terraform init` noted. `None` where it noted no bucket or key.
+    pub(super) async fn from_backend(backend: &Backend) -> Result<Option<Self>, Failure> {
+        let (Some(bucket), Some(key)) = (backend.text("bucket"), backend.text("key")) else { return Ok(None) };
+        let mut options = Options::new(bucket, key);
+        let text = |name| backend.text(name).map(str::to_owned);
+        let endpoint =
+            |service: &str| backend.text_in("endpoints", service).or(backend.text("endpoint")).map(str::to_owned);
+        options.access.region = text("region");
+        options.access.profile = text("profile");
+        options.access.endpoint = endpoint("s3");
+        options.access.dynamodb_endpoint = backend.text_in("endpoints", "dynamodb").map(str::to_owned);
+        options.access.path_style = backend.is_set("use_path_style") || backend.is_set("force_path_style");
+        let workspace_key_prefix = text("workspace_key_prefix").unwrap_or_else(|| "env:".to_owned());
+        options.sharing =
+            Some(Sharing { workspace_key_prefix, lock_table: text("dynamodb_table"), use_lockfile: false });
+        Self::open(options).await.map(Some)
+    }
+
+    /// `options` have the key in place of a prefix.
+    async fn open(mut options: Options) -> Result<Self, Failure> {
+        let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
+        let (prefix, name) = key.rsplit_once('/').unwrap_or(("", &key));
+        if name.is_empty() {
+            let why = format!("`s3://{bucket}` names a bucket and no key in it");
+            return Err(Failure::usage("the state was not imported", why, "write it as `s3://BUCKET/KEY?region=…`"));
+        }
+        options.prefix = prefix.to_owned();
+        options.sharing.get_or_insert_default();
+        let name = name.to_owned();
+        let place = TerraformPlace::open(options, store::seed()).await.map_err(|error| store::refused_by_s3(&error))?;
+        Ok(Self { place, bucket, key, name })
+    }
+
+    fn spot(&self, workspace: &Workspace) -> Spot {
+        Spot { name: self.name.clone(), workspace: workspace.as_str().to_owned() }
+    }
+}
+
+#[async_trait]
+impl Place for S3State {
+    fn name(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
+
+    async fn workspaces(&self) -> Result<Vec<Workspace>> {
+        let there = self.place.list().await?;
+        let own = there.into_iter().filter(|(at, _)| at.name == self.name);
+        let mut workspaces: Vec<Workspace> = own.filter_map(|(at, _)| at.workspace.parse().ok()).collect();
+        if workspaces.is_empty() {
+            let next =
+                "check the bucket, the key and `region`; other workspaces are looked for under `workspace_key_prefix`";
+            let why = format!("there is no object under this key in the bucket `{}`", self.bucket);
+            return Err(Error::new(Kind::NotFound, format!("there is no state at {}", self.name()), why, next));
+        }
+        workspaces.sort();
+        Ok(workspaces)
+    }
+
+    async fn snapshots(&self, workspace: &Workspace) -> Result<Vec<Snapshot>> {
+        let mut versions = self.place.versions(&self.spot(workspace), usize::MAX).await?;
+        versions.reverse();
+        let written = |version: &stateward_store_s3::ObjectVersion| {
+            Timestamp::UNIX_EPOCH.checked_add(SignedDuration::try_from(version.at).ok()?).ok()
+        };
+        Ok(versions.iter().map(|version| Snapshot { id: version.id.clone(), created: written(version) }).collect())
+    }
+
+    async fn open(&self, workspace: &Workspace, snapshot: &Snapshot) -> Result<BodyStream> {
+        let found = self.place.read_version(&self.spot(workspace), &snapshot.id).await?;
+        Ok(BodyStream { length: Some(found.size), bytes: found.bytes.map_err(Error::from).boxed() })
+    }
+
+    /// Where the target shares the very place that this comes from, the current version stands there already.
+    fn may_be_shared(&self) -> bool {
+        true
+    }
+}

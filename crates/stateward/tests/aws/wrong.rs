@@ -1,0 +1,76 @@
+//! What is wrong with a bucket, a table or the credentials is said so that it can be put right.
+
+use stateward_testkit::{AwsEnv, DynamoDbLocal, Fault, FaultProxy, Moto, Rule, TestDir, VersityGw, fresh_name};
+
+use crate::cli;
+
+fn fails(env: &AwsEnv, store: &str, code: i32, words: &[&str]) {
+    let dir = TestDir::new();
+    let output = cli(&dir, env).run(&["--store", store, "state", "list"]).expect_code(code);
+    for word in words.iter().chain(&["why:", "next:"]) {
+        assert!(output.stderr.contains(word), "{word:?} is not in\n{}", output.stderr);
+    }
+    assert!(!output.stderr.contains(AwsEnv::SECRET_KEY), "{}", output.stderr);
+}
+
+#[test]
+fn a_bucket_that_is_not_there() {
+    let name = fresh_name("nowhere");
+    fails(&Moto::shared().env(), &format!("s3://{name}/p?use_path_style=true"), 1, &[&name, "does not exist"]);
+}
+
+#[test]
+fn a_table_that_is_not_there() {
+    let name = fresh_name("nowhere");
+    fails(&DynamoDbLocal::shared().env(), &format!("dynamodb://{name}"), 1, &[&name, "--create-tables"]);
+}
+
+#[test]
+fn a_table_with_other_keys() {
+    let dynamodb = DynamoDbLocal::shared();
+    let table = dynamodb.create_lock_table();
+    fails(&dynamodb.env(), &format!("dynamodb://{table}"), 1, &[&table, "LockID", "StateID"]);
+}
+
+#[test]
+fn a_denial_is_shown_whole() {
+    let proxy = FaultProxy::to(Moto::shared().url());
+    let denial = "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: s3:GetObject on resource: \
+                  \"arn:aws:s3:::b/p\" because no identity-based policy allows the s3:GetObject action";
+    proxy.inject(Rule::new(Fault::s3(403, "AccessDenied", denial)));
+    let bucket = Moto::shared().create_bucket();
+    let words = ["because no identity-based policy allows the s3:GetObject action", "stateward explain"];
+    fails(&AwsEnv::new().s3(proxy.url()), &format!("s3://{bucket}/p?use_path_style=true"), 4, &words);
+}
+
+#[test]
+fn credentials_that_have_expired() {
+    let proxy = FaultProxy::to(Moto::shared().url());
+    proxy.inject(Rule::new(Fault::s3(400, "ExpiredToken", "The provided token has expired.")));
+    fails(&AwsEnv::new().s3(proxy.url()), "s3://bucket/p?use_path_style=true", 4, &["expired", "aws sso login"]);
+}
+
+#[test]
+fn a_storage_that_ignores_conditions() {
+    let moto = Moto::shared();
+    let (bucket, proxy) = (moto.create_bucket(), FaultProxy::to(moto.url()));
+    // As a storage answers that writes whatever the condition says.
+    proxy.inject(Rule::new(Fault::status(200).header("ETag", "\"0\"")).operation("PutObject"));
+    let store = format!("s3://{bucket}/p?use_path_style=true");
+    fails(&AwsEnv::new().s3(proxy.url()), &store, 1, &["If-None-Match", "conditional writes"]);
+}
+
+#[test]
+fn a_signature_that_is_wrong() {
+    let gateway = VersityGw::shared();
+    let (bucket, dir) = (gateway.create_bucket(), TestDir::new());
+    let cli = cli(&dir, &gateway.env()).env("AWS_SECRET_ACCESS_KEY", "wrong");
+    let output = cli.run(&["--store", &format!("s3://{bucket}/p?use_path_style=true"), "state", "list"]).expect_code(4);
+    assert!(output.stderr.contains("SignatureDoesNotMatch"), "{}", output.report());
+}
+
+#[test]
+fn options_that_are_not_known() {
+    fails(&AwsEnv::new(), "s3://bucket/p?regoin=x", 2, &["regoin", "region"]);
+    fails(&AwsEnv::new(), "dynamodb://table?tabel=x", 2, &["tabel", "lock_table"]);
+}
