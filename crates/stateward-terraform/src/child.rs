@@ -170,24 +170,34 @@ mod tests {
         );
     }
 
-    /// A command that notes the signals it gets until the file `done` is there; each of `handed_on` is waited for if it is in `noted`.
-    async fn noted(terminal: Terminal, handed_on: &[i32], noted: &[i32]) -> String {
-        async fn until(holds: impl Fn() -> bool) {
+    /// Has the shell heed all signals, whatever this process was told to ignore: who starts tests in the background, or under
+    /// `nohup`, passes that on, and a shell cannot trap what was ignored when it began.
+    const HEED: &str = "import os, signal, sys\nfor n in (1, 2, 3, 15): signal.signal(n, signal.SIG_DFL)\n\
+                        os.execvp('sh', ['sh', '-c', sys.argv[1]])";
+
+    async fn until(what: &str, holds: impl Fn() -> bool) {
+        let held = async {
             while !holds() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-        }
+        };
+        assert!(tokio::time::timeout(Duration::from_mins(1), held).await.is_ok(), "not within a minute: {what}");
+    }
+
+    /// A command that notes the signals it gets until the file `done` is there; each of `handed_on` is waited for if it is in `noted`.
+    async fn noted(terminal: Terminal, handed_on: &[i32], noted: &[i32]) -> String {
         let dir = TestDir::new();
         let trap = "for n in 1 2 3 15; do trap \"echo $n >>got\" $n; done";
         let loops = "while [ ! -e done ]; do sleep 0.02; done";
         let script = format!("cd {}; {trap}; : >got; : >ready; {loops}", dir.path().display());
-        let child = Child::start(&shell(&script), &Changes::default(), terminal).unwrap();
-        until(|| dir.join("ready").exists()).await;
+        let command = ["python3", "-c", HEED, &script].map(Into::into);
+        let child = Child::start(&command, &Changes::default(), terminal).unwrap();
+        until("the command is ready", || dir.join("ready").exists()).await;
         let mut lines = 0;
         for signal in handed_on {
             child.hand_on(*signal);
             lines += usize::from(noted.contains(signal));
-            until(|| dir.read("got").lines().count() >= lines).await;
+            until("the signal is noted", || dir.read("got").lines().count() >= lines).await;
         }
         dir.write("done", "");
         assert_eq!(child.wait(&mut Signals::listen().unwrap(), |_| {}).await.unwrap(), 0);
