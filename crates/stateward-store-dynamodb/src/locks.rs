@@ -13,8 +13,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use bytes::Bytes;
-use serde::Deserialize;
-use stateward_store::outside::{LockPlace, Spot, Taken};
+use stateward_store::outside::{LockPlace, Spot, Taken, lock_id_in, lock_info_at};
 use stateward_store::{Result, StoreError};
 
 use crate::counter::Units;
@@ -90,7 +89,7 @@ impl LockTable {
 impl LockPlace for LockTable {
     async fn lock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<Taken> {
         let lock_id = self.names.lock_id(at);
-        let info = as_go_writes_it(info, id, &lock_id)?;
+        let info = lock_info_at(&lock_id, id, info);
         let request = self
             .client()
             .put_item()
@@ -115,13 +114,15 @@ impl LockPlace for LockTable {
             },
             _ => return Err(fault_of("PutItem", &error).into()),
         };
-        Ok(if id_in(&held) == Some(id.to_owned()) { Taken::Yes } else { Taken::Held(held.into()) })
+        Ok(if lock_id_in(held.as_bytes()).as_deref() == Some(id) { Taken::Yes } else { Taken::Held(held.into()) })
     }
 
     async fn unlock(&self, at: &Spot, id: &str, _info: &[u8]) -> Result<()> {
         let lock_id = self.names.lock_id(at);
         match self.get(&lock_id).await? {
-            Some(held) if id_in(&held).as_deref() == Some(id) => self.delete(&lock_id, &held).await.map(drop),
+            Some(held) if lock_id_in(held.as_bytes()).as_deref() == Some(id) => {
+                self.delete(&lock_id, &held).await.map(drop)
+            }
             _ => Ok(()),
         }
     }
@@ -131,7 +132,7 @@ impl LockPlace for LockTable {
         let mut broken: Option<String> = None;
         for _ in 0..RACES_MAX {
             let Some(held) = self.get(&lock_id).await? else { return Ok(broken.map(Bytes::from)) };
-            if id.is_some_and(|id| id_in(&held).as_deref() != Some(id)) {
+            if id.is_some_and(|id| lock_id_in(held.as_bytes()).as_deref() != Some(id)) {
                 return Ok(broken.map(Bytes::from));
             }
             if self.delete(&lock_id, &held).await? {
@@ -204,77 +205,6 @@ fn info_of(item: &Item) -> String {
     item.get(INFO).and_then(|info| AttributeValue::as_s(info).ok()).cloned().unwrap_or_default()
 }
 
-fn id_in(info: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct OnlyId {
-        #[serde(rename = "ID")]
-        id: String,
-    }
-    serde_json::from_str::<OnlyId>(info).ok().map(|info| info.id)
-}
-
-/// Terraform's lock information, as far as it is passed on.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
-struct LockInfo {
-    operation: String,
-    info: String,
-    who: String,
-    version: String,
-    created: String,
-}
-
-/// What Go's `encoding/json` makes of the information, with the path filled in as Terraform's own backends do it.
-fn as_go_writes_it(info: &[u8], id: &str, path: &str) -> Result<String> {
-    // Whoever is not Terraform may send anything, or nothing.
-    let sent: LockInfo = serde_json::from_slice(info).unwrap_or_default();
-    let created = go_time(&sent.created);
-    let fields = [
-        ("ID", id),
-        ("Operation", &sent.operation),
-        ("Info", &sent.info),
-        ("Who", &sent.who),
-        ("Version", &sent.version),
-        ("Created", &created),
-        ("Path", path),
-    ];
-    let mut json = String::from("{");
-    for (n, (name, value)) in fields.into_iter().enumerate() {
-        let value = serde_json::to_string(value).map_err(|error| StoreError::Unsupported {
-            what: "the lock information".into(),
-            reason: error.to_string(),
-        })?;
-        json.push_str(if n == 0 { "\"" } else { ",\"" });
-        json.push_str(name);
-        json.push_str("\":");
-        json.push_str(&value);
-    }
-    json.push('}');
-    // These never stand outside of a text.
-    for (letter, escaped) in
-        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")]
-    {
-        if json.contains(letter) {
-            json = json.replace(letter, escaped);
-        }
-    }
-    Ok(json)
-}
-
-/// Go writes no zeros at the end of a fraction, and the year 1 for a time that was never set.
-fn go_time(created: &str) -> String {
-    if created.is_empty() {
-        return "0001-01-01T00:00:00Z".to_owned();
-    }
-    let Some((seconds, rest)) = created.split_once('.') else { return created.to_owned() };
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    let (fraction, zone) = rest.split_at(digits);
-    match fraction.trim_end_matches('0') {
-        "" => format!("{seconds}{zone}"),
-        fraction => format!("{seconds}.{fraction}{zone}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,29 +228,5 @@ mod tests {
         }
         assert_eq!(names().spot("others/net/prod"), None);
         assert_eq!(names().spot("states/workspace/x"), Some(spot("workspace/x", "default")));
-    }
-
-    #[test]
-    fn information_is_as_go_writes_it() {
-        let sent = br#"{"Path":"", "ID":"x","Who":"a<b>&c@vm","Operation":"OperationTypeApply","Info":"","Version":"1.11.4","More":1,"Created":"2026-11-20T15:41:12.866721390Z"}"#;
-        assert_eq!(
-            as_go_writes_it(sent, "x", "states/net").unwrap(),
-            r#"{"ID":"x","Operation":"OperationTypeApply","Info":"","Who":"a\u003cb\u003e\u0026c@vm","Version":"1.11.4","Created":"2026-11-20T15:41:12.86672139Z","Path":"states/net"}"#
-        );
-        assert_eq!(
-            as_go_writes_it(b"", "y", "states/net").unwrap(),
-            r#"{"ID":"y","Operation":"","Info":"","Who":"","Version":"","Created":"0001-01-01T00:00:00Z","Path":"states/net"}"#
-        );
-    }
-
-    #[test]
-    fn times_are_as_go_writes_them() {
-        for (given, written) in [
-            ("2026-11-20T15:41:12Z", "2026-11-20T15:41:12Z"),
-            ("2026-11-20T15:41:12.000Z", "2026-11-20T15:41:12Z"),
-            ("2026-11-20T15:41:12.120+02:00", "2026-11-20T15:41:12.12+02:00"),
-        ] {
-            assert_eq!(go_time(given), written);
-        }
     }
 }
