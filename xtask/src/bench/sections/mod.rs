@@ -8,6 +8,7 @@ mod large;
 mod locks;
 mod machine;
 mod many;
+mod requests;
 mod stall;
 
 use std::time::Duration;
@@ -43,6 +44,11 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section { name: "apply", about: "`terraform apply` over stateward and over the local backend", run: apply::run },
     Section { name: "fsyncs", about: "fsyncs for each LOCK, POST and UNLOCK (needs strace)", run: fsyncs::run },
+    Section {
+        name: "requests",
+        about: "requests to S3 and DynamoDB for one apply of 20 KB (needs the test tools)",
+        run: requests::run,
+    },
 ];
 
 const DISK_TIME: Duration = Duration::from_secs(1);
