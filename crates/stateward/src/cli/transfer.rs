@@ -44,7 +44,8 @@ pub(crate) struct ImportArgs {
     /// What it shall be called here.
     #[arg(value_parser = state_id)]
     pub(crate) name: StateId,
-    /// A state file, `-` for standard input, a directory of Terraform or of `state export`, or the address of an `http` backend.
+    /// A state file, `-` for standard input, a directory of Terraform or of `state export`, the address of an `http` backend,
+    /// or `s3://BUCKET/KEY?region=…` of an `s3` backend.
     pub(crate) source: PathBuf,
     /// Only this workspace; without it, all that the source has.
     #[arg(long, value_name = "NAME", value_parser = workspace)]
