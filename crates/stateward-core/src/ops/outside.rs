@@ -266,8 +266,7 @@ impl Backend {
                 stale.push((state, None));
             }
         }
-        let no_states = self.shared.no_states.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        there.retain(|state, mark| no_states.get(state) != Some(mark));
+        self.leave_out_no_states(&mut there);
         stale.extend(there.into_iter().map(|(state, mark)| (state, Some(mark))));
         futures::stream::iter(stale)
             .for_each_concurrent(TOGETHER, |(state, new)| async move {
@@ -279,6 +278,12 @@ impl Backend {
             })
             .await;
         Ok(())
+    }
+
+    /// Leaves out what was read before and is no state.
+    fn leave_out_no_states(&self, there: &mut HashMap<StateId, Mark>) {
+        let no_states = self.shared.no_states.lock().unwrap_or_else(PoisonError::into_inner);
+        there.retain(|state, mark| no_states.get(state) != Some(mark));
     }
 
     /// Buckets hold many things that are no states: each is read once.
