@@ -5,6 +5,7 @@ use std::fmt;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ObjectCannedAcl, ServerSideEncryption};
@@ -156,18 +157,7 @@ impl Bucket {
         name: &str,
         range: Option<String>,
     ) -> Result<std::result::Result<Option<Object>, String>> {
-        let customer = self.headers.customer.as_ref();
-        let request = self
-            .client
-            .get_object()
-            .bucket(&self.name)
-            .key(name)
-            .set_range(range)
-            .set_checksum_mode(self.headers.checksum.as_ref().map(|_| ChecksumMode::Enabled))
-            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer))
-            .set_sse_customer_key(CustomerHeaders::key(customer))
-            .set_sse_customer_key_md5(CustomerHeaders::md5(customer));
-        let answer = match request.send().await {
+        let answer = match self.reading(name).set_range(range).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 return match fault_of("S3: GetObject", &error) {
@@ -207,6 +197,18 @@ impl Bucket {
                 fault => fault,
             }),
         }
+    }
+
+    pub(crate) fn reading(&self, name: &str) -> GetObjectFluentBuilder {
+        let customer = self.headers.customer.as_ref();
+        self.client
+            .get_object()
+            .bucket(&self.name)
+            .key(name)
+            .set_checksum_mode(self.headers.checksum.as_ref().map(|_| ChecksumMode::Enabled))
+            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer))
+            .set_sse_customer_key(CustomerHeaders::key(customer))
+            .set_sse_customer_key_md5(CustomerHeaders::md5(customer))
     }
 
     pub(crate) fn writing(&self, name: &str, content: Bytes) -> PutObjectFluentBuilder {

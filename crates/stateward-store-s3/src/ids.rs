@@ -47,15 +47,6 @@ impl fmt::Debug for Ids {
     }
 }
 
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex_of(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

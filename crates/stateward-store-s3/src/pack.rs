@@ -11,7 +11,6 @@ use bytes::{Buf, BufMut, Bytes};
 use stateward_store::{BlobId, Locator, StoreError};
 
 use crate::envelope::PackId;
-use crate::ids::hex_of;
 use crate::records::Home;
 
 const MAGIC: &[u8; 8] = b"swpack1\n";
@@ -74,7 +73,7 @@ pub(crate) fn all(root: &str) -> String {
 
 /// The directory of a home's packs.
 pub(crate) fn directory(root: &str, home: Home) -> String {
-    format!("{root}packs/{}/", hex_of(&home.0))
+    format!("{root}packs/{}/", hex::encode(home.0))
 }
 
 fn parse_home(text: &str) -> Option<Home> {

@@ -9,7 +9,6 @@ use tracing::info;
 
 use super::table::{Table, digest_id};
 use super::{Inner, TerraformPlace};
-use crate::ids::hex_of;
 
 /// How often it is looked again where digest and state differ: between a writer's two requests they do.
 const LOOKS_MAX: u32 = 5;
@@ -72,7 +71,7 @@ impl TerraformPlace {
         let content: Vec<Bytes> = incoming.bytes.try_collect().await?;
         let mut hash = Md5::new();
         content.iter().for_each(|part| hash.update(part));
-        let md5 = hex_of(&hash.finalize());
+        let md5 = hex::encode(hash.finalize());
         let bytes = futures::stream::iter(content.into_iter().map(Ok)).boxed();
         let seen = Seen::Bytes(Incoming { bytes, ..incoming });
         if md5 != digest {
@@ -95,7 +94,7 @@ impl TerraformPlace {
                     hash.update(&part);
                     return Ok(Some((part, (bytes, hash))));
                 }
-                let md5 = hex_of(&hash.finalize());
+                let md5 = hex::encode(hash.finalize());
                 if md5 != digest {
                     let reason = format!("its MD5 is {md5}, and the digest in the lock table is {digest}");
                     return Err(StoreError::Corrupt { what: "a state in S3".into(), reason });

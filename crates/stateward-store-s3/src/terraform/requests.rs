@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumMode, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures::StreamExt;
 use stateward_store::StoreError;
@@ -97,18 +97,8 @@ impl Bucket {
 
     /// Begins to read an object, or a version of it. One with the `ETag` that is known already is not sent.
     pub(super) async fn stream(&self, name: &str, known: Option<&str>, version: Option<&str>) -> Result<Streamed> {
-        let customer = self.headers.customer.as_ref();
-        let request = self
-            .client
-            .get_object()
-            .bucket(&self.name)
-            .key(name)
-            .set_if_none_match(known.map(str::to_owned))
-            .set_version_id(version.map(str::to_owned))
-            .set_checksum_mode(self.headers.checksum.as_ref().map(|_| ChecksumMode::Enabled))
-            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer))
-            .set_sse_customer_key(CustomerHeaders::key(customer))
-            .set_sse_customer_key_md5(CustomerHeaders::md5(customer));
+        let request =
+            self.reading(name).set_if_none_match(known.map(str::to_owned)).set_version_id(version.map(str::to_owned));
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 304) => {
