@@ -6,6 +6,7 @@
 //! - [`scan`](mod@scan): one pass that validates and indexes a body; [`counts`] compares two indexes.
 //! - [`extract`](mod@extract) takes chosen instances out of a body; [`diff`](mod@diff) compares them without showing secrets.
 //! - [`document`] and [`edit`]: a body in memory, and changes to it that keep every other byte.
+//! - [`plan`]: what applying a saved plan reads and writes.
 //! - [`address`]: Terraform's addresses, and patterns over them.
 
 pub mod address;
@@ -18,6 +19,7 @@ pub mod extract;
 #[cfg(feature = "generate")]
 pub mod generate;
 mod json;
+pub mod plan;
 pub mod scan;
 mod walk;
 

@@ -77,11 +77,20 @@ impl Scanner {
     }
 
     /// The body is complete.
-    pub fn finish(mut self) -> Result<Summary, ScanError> {
+    pub fn finish(self) -> Result<Summary, ScanError> {
+        self.finish_checked(Top::check)
+    }
+
+    /// The body is complete, and stands in a plan: its lineage may be empty.
+    pub(crate) fn finish_planned(self) -> Result<Summary, ScanError> {
+        self.finish_checked(Top::check_planned)
+    }
+
+    fn finish_checked(mut self, check: impl FnOnce(&Top) -> Result<bool, ScanError>) -> Result<Summary, ScanError> {
         let size = self.lexer.offset();
         self.lexer.finish(&mut self.walker)?;
         let Walker { top, observer: Index { mut instances, mut outputs, .. }, .. } = self.walker;
-        let opaque = top.check()?;
+        let opaque = check(&top)?;
         if opaque {
             instances.clear();
             outputs.clear();

@@ -47,6 +47,14 @@ pub(crate) struct Top {
 impl Top {
     /// Whether the body is encrypted by `OpenTofu`, and if not, whether it is a state of a known format.
     pub(crate) fn check(&self) -> Result<bool, ScanError> {
+        match &self.lineage {
+            Some((lineage, _)) if lineage.is_empty() => self.check_planned().and(Err(ScanError::MissingLineage)),
+            _ => self.check_planned(),
+        }
+    }
+
+    /// As [`Top::check`], for a state in a plan, whose lineage is empty where the plan was made against none.
+    pub(crate) fn check_planned(&self) -> Result<bool, ScanError> {
         let opaque = self.encryption_version.as_ref().is_some_and(|version| !version.is_empty());
         if !opaque {
             match self.version {
@@ -59,10 +67,10 @@ impl Top {
         if self.serial.is_none() {
             return Err(ScanError::MissingSerial);
         }
-        match &self.lineage {
-            Some((lineage, _)) if !lineage.is_empty() => Ok(opaque),
-            _ => Err(ScanError::MissingLineage),
+        if self.lineage.is_none() {
+            return Err(ScanError::MissingLineage);
         }
+        Ok(opaque)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod meaning;
 mod merging;
+mod plans;
 mod reading;
 mod restoring;
 
