@@ -7,8 +7,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use stateward_core::audit::AuditItem;
-use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
-use stateward_core::{Adoption, BodyStream, LockRequest, Result, StateId, StatesQuery, VerifyProgress, Version};
+use stateward_core::view::{
+    Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, TxItem, Verified, VersionItem,
+};
+use stateward_core::{
+    Adoption, Begin, BodyStream, Ending, LockRequest, Recover, Result, StateId, StatesQuery, VerifyProgress, Version,
+};
 
 /// A version's bytes on their way here.
 pub struct Pulled {
@@ -100,6 +104,24 @@ pub trait Connection: fmt::Debug + Send + Sync {
 
     /// Breaks the lock with this ID, or whatever is held; gives the IDs of what was released.
     async fn release(&self, state: &StateId, id: Option<&str>) -> Result<Vec<String>>;
+
+    /// The transactions of one state, or of all: those that are open or wait, and with `ended` those of the last seven days.
+    async fn transactions(&self, state: Option<&StateId>, ended: bool) -> Result<List<TxItem>>;
+
+    /// Begins a transaction. Dropping the future gives up its place in the queue. It is kept alive by [`renew`](Self::renew).
+    async fn begin(&self, state: &StateId, begin: Begin) -> Result<()>;
+
+    /// The state as a transaction sees it; `None` where there was none.
+    async fn pull_in(&self, state: &StateId, tx: &str) -> Result<Option<Pulled>>;
+
+    /// Stores what a run writes in a transaction. `md5` is what its bytes have to have.
+    async fn commit(&self, state: &StateId, tx: &str, md5: Option<[u8; 16]>, body: BodyStream) -> Result<Stored>;
+
+    /// Ends a transaction.
+    async fn finish(&self, state: &StateId, tx: &str, ending: Ending) -> Result<()>;
+
+    /// Brings in what a transaction was to store.
+    async fn recover(&self, state: &StateId, recover: Recover) -> Result<Stored>;
 
     /// The audit log, newest first.
     async fn audit(&self, state: Option<&StateId>, limit: Option<usize>) -> Result<List<AuditItem>>;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use stateward_core::audit::AuditItem;
-use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
+use stateward_core::view::{
+    Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, TxItem, Verified, VersionItem,
+};
 use stateward_core::{
-    Adoption, Backend, BodyStream, Caller, Error, Grant, Kind, LockRequest, Post, Result, StateId, StatesQuery,
-    Version, Written,
+    Adoption, Backend, Begin, Begun, BodyStream, Caller, Ending, Error, Grant, Kind, LockRequest, Post, Recover,
+    Result, StateId, StatesQuery, Version, Written,
 };
 
 use crate::connection::{Connection, OnVerify, Pulled};
@@ -120,6 +122,32 @@ impl Connection for Local {
 
     async fn release(&self, state: &StateId, id: Option<&str>) -> Result<Vec<String>> {
         Ok(self.backend.release(&self.caller, state, id).await?.released)
+    }
+
+    async fn transactions(&self, state: Option<&StateId>, ended: bool) -> Result<List<TxItem>> {
+        self.backend.transactions(&self.caller, state, ended).await
+    }
+
+    async fn begin(&self, state: &StateId, begin: Begin) -> Result<()> {
+        self.backend.begin(&self.caller, state, begin).await.map(Begun::delivered)
+    }
+
+    async fn pull_in(&self, state: &StateId, tx: &str) -> Result<Option<Pulled>> {
+        let content = self.backend.read_in(&self.caller, state, tx).await?;
+        Ok(content.map(|content| Pulled { size: Some(content.size), bytes: content.bytes }))
+    }
+
+    async fn commit(&self, state: &StateId, tx: &str, md5: Option<[u8; 16]>, body: BodyStream) -> Result<Stored> {
+        let post = Post { lock_id: None, md5, body };
+        Ok(stored(self.backend.commit(&self.caller, state, tx, post).await?))
+    }
+
+    async fn finish(&self, state: &StateId, tx: &str, ending: Ending) -> Result<()> {
+        self.backend.end(&self.caller, state, tx, ending).await
+    }
+
+    async fn recover(&self, state: &StateId, recover: Recover) -> Result<Stored> {
+        Ok(stored(self.backend.recover(&self.caller, state, recover).await?))
     }
 
     async fn audit(&self, state: Option<&StateId>, limit: Option<usize>) -> Result<List<AuditItem>> {

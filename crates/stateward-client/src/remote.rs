@@ -13,9 +13,14 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, RequestBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use serde_json::value::RawValue;
 use stateward_core::audit::AuditItem;
-use stateward_core::view::{Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified, VersionItem};
-use stateward_core::{Adoption, BodyStream, Error, LockRequest, Result, StateId, StatesQuery, Version};
+use stateward_core::view::{
+    Change, List, LockItem, Pruned, StateItem, Stored, TimelineItem, TxItem, Verified, VersionItem,
+};
+use stateward_core::{
+    Adoption, Begin, BodyStream, Ending, Error, Kind, LockRequest, Recover, Result, StateId, StatesQuery, Version,
+};
 
 use crate::connection::{Connection, OnVerify, Pulled};
 use crate::server_url::{Secret, ServerUrl};
@@ -94,6 +99,14 @@ impl Remote {
         }
     }
 
+    /// Sends a request that is answered by a state.
+    async fn pull_by(&self, request: RequestBuilder) -> Result<Pulled> {
+        let response = self.transport.send(request).await?;
+        let (size, transport) = (response.content_length(), Arc::clone(&self.transport));
+        let bytes = response.bytes_stream().map_err(move |error| transport.cut_short(&error));
+        Ok(Pulled { size, bytes: bytes.boxed() })
+    }
+
     /// Sends a request whose body is a state, and reads what became of it.
     async fn put<T: for<'a> Deserialize<'a>>(&self, request: RequestBuilder, body: BodyStream) -> Result<T> {
         let request = match body.length {
@@ -139,10 +152,7 @@ impl Connection for Remote {
 
     async fn pull(&self, state: &StateId, version: Option<Version>) -> Result<Pulled> {
         let request = self.of_state("content", state).query(&[("version", version)]);
-        let response = self.transport.send(request).await?;
-        let (size, transport) = (response.content_length(), Arc::clone(&self.transport));
-        let bytes = response.bytes_stream().map_err(move |error| transport.cut_short(&error));
-        Ok(Pulled { size, bytes: bytes.boxed() })
+        self.pull_by(request).await
     }
 
     async fn store(&self, state: &StateId, body: BodyStream, force: bool) -> Result<Stored> {
@@ -209,17 +219,13 @@ impl Connection for Remote {
         md5: Option<[u8; 16]>,
         body: BodyStream,
     ) -> Result<Stored> {
-        let mut request = self.transport.to_state("POST", state)?.query(&[("ID", lock_id)]);
-        if let Some(md5) = md5 {
-            request = request.header("content-md5", BASE64_STANDARD.encode(md5));
-        }
-        let Written { version, serial, changed } = self.put(request, body).await?;
+        let request = self.transport.to_state("POST", state)?.query(&[("ID", lock_id)]);
+        let Written { version, serial, changed } = self.put(with_md5(request, md5), body).await?;
         Ok(Stored { version, serial, changed, renumbered: false, addresses: Vec::new() })
     }
 
     async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()> {
-        // Sent in whole seconds, and no shorter than was asked for.
-        let seconds = |time: Duration| format!("{}s", time.as_secs() + u64::from(time.subsec_nanos() > 0));
+        let seconds = |time: Duration| format!("{}s", whole_seconds(time));
         let (wait, lease) = (request.wait.map(seconds), request.lease.map(seconds));
         let lock = self.transport.to_state("LOCK", state)?.query(&[("wait", wait), ("lease", lease)]);
         self.transport.send(lock.body(request.raw)).await.map(drop)
@@ -240,12 +246,71 @@ impl Connection for Remote {
         Ok(released.released)
     }
 
+    async fn transactions(&self, state: Option<&StateId>, ended: bool) -> Result<List<TxItem>> {
+        self.transport.json(self.get("tx").query(&[("state", state)]).query(&[("ended", ended)])).await
+    }
+
+    async fn begin(&self, state: &StateId, begin: Begin) -> Result<()> {
+        let lock = std::str::from_utf8(&begin.raw).ok().and_then(|raw| serde_json::from_str::<Box<RawValue>>(raw).ok());
+        let body = json!({
+            "state": state,
+            "lock": lock,
+            "write": begin.claim.written(),
+            "read": begin.claim.read_only(),
+            "plan": { "serial": begin.plan.serial, "lineage": begin.plan.lineage },
+            "wait_s": begin.wait.map(whole_seconds),
+            "lease_s": whole_seconds(begin.lease),
+        });
+        self.transport.send(self.post("tx/begin", &body)).await.map(drop)
+    }
+
+    async fn pull_in(&self, state: &StateId, tx: &str) -> Result<Option<Pulled>> {
+        match self.pull_by(self.of_state("tx/content", state).query(&[("tx", tx)])).await {
+            Ok(pulled) => Ok(Some(pulled)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn commit(&self, state: &StateId, tx: &str, md5: Option<[u8; 16]>, body: BodyStream) -> Result<Stored> {
+        let query = [("state", state.to_string()), ("tx", tx.to_owned())];
+        let request = self.transport.request(Method::PUT, "tx/content").query(&query);
+        self.put(with_md5(request, md5), body).await
+    }
+
+    async fn finish(&self, state: &StateId, tx: &str, ending: Ending) -> Result<()> {
+        let body = json!({ "state": state, "tx": tx, "abort": ending != Ending::Committed });
+        self.transport.send(self.post("tx/finish", &body)).await.map(drop)
+    }
+
+    async fn recover(&self, state: &StateId, recover: Recover) -> Result<Stored> {
+        let lock = String::from_utf8_lossy(&recover.raw).into_owned();
+        let query = [("state", state.to_string()), ("tx", recover.tx), ("lock", lock)];
+        let mut request = self.transport.request(Method::PUT, "tx/recover").query(&query);
+        if recover.force {
+            request = request.query(&[("force", true)]);
+        }
+        self.put(request, recover.body).await
+    }
+
     async fn audit(&self, state: Option<&StateId>, limit: Option<usize>) -> Result<List<AuditItem>> {
         self.pages("after", None, limit, || self.get("audit").query(&[("state", state)])).await
     }
 
     async fn prune(&self) -> Result<Pruned> {
         self.transport.json(self.post("prune", &json!({}))).await
+    }
+}
+
+/// Times are sent in whole seconds, and no shorter than was asked for.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+fn with_md5(request: RequestBuilder, md5: Option<[u8; 16]>) -> RequestBuilder {
+    match md5 {
+        Some(md5) => request.header("content-md5", BASE64_STANDARD.encode(md5)),
+        None => request,
     }
 }
 

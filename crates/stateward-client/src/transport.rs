@@ -11,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use stateward_core::{Error, Kind, LockInfo, Result, StateId};
 
 use crate::server_url::{Secret, ServerUrl};
@@ -35,6 +36,10 @@ struct Refusal {
     what: String,
     why: String,
     next: String,
+    #[serde(default)]
+    holder: Option<Box<RawValue>>,
+    #[serde(default)]
+    address: Option<String>,
 }
 
 impl Transport {
@@ -223,7 +228,11 @@ fn parse_refusal(body: &Bytes) -> Option<Error> {
     let refusal: Refusal = serde_json::from_slice(body).ok()?;
     // A newer server may know kinds that we do not: it is no success all the same.
     let kind = Kind::named(&refusal.kind).unwrap_or(Kind::Unsupported);
-    Some(Error::new(kind, refusal.what, refusal.why, refusal.next))
+    let error = Error::new(kind, refusal.what, refusal.why, refusal.next).over(refusal.address);
+    Some(match refusal.holder {
+        Some(holder) => error.held_by(Bytes::copy_from_slice(holder.get().as_bytes())),
+        None => error,
+    })
 }
 
 /// The sources of an error, outermost first.

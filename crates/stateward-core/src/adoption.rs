@@ -75,6 +75,9 @@ pub struct Original {
     /// The lock that it was written under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_id: Option<String>,
+    /// That lock was a transaction's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transaction: bool,
     /// The number of that lock's grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
@@ -124,6 +127,7 @@ impl From<VersionItem> for Original {
             created: Some(item.created),
             who: item.who,
             operation: item.operation,
+            transaction: item.tx.is_some(),
             lock_id: item.lock_id,
             fence: item.fence,
             tool: item.tool,
@@ -222,6 +226,7 @@ mod tests {
             who: "ana".into(),
             operation: "push".into(),
             lock_id: None,
+            transaction: false,
             fence: None,
             tool: String::new(),
             token: None,
@@ -254,6 +259,7 @@ mod tests {
             token: None,
             operation,
             lock_id: None,
+            transaction: false,
             fence: None,
             tool,
             resources: 0,

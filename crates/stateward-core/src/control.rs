@@ -1,6 +1,7 @@
 //! The control record: the only thing of a state that is contended. Every lock, unlock and publication is one compare-and-set of it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,13 @@ pub struct Control {
     /// Plan locks, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plans: Vec<Held>,
-    /// Who waits for the whole-state lock, first come first.
+    /// Open transactions, oldest first. What each holds stands in a record of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub txs: Vec<OpenTx>,
+    /// The lock outside that the open transactions hold together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Who waits, for the whole state or for parts of it, first come first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queue: Vec<Ticket>,
     /// IDs of locks released lately, newest last.
@@ -137,6 +144,8 @@ pub enum Mode {
     Plan,
     /// Exclusive; the whole state.
     Whole,
+    /// A transaction: parts of the state, some to read and some to write.
+    Resources,
 }
 
 /// A lock that is held.
@@ -168,6 +177,39 @@ pub struct Held {
     pub lease_until: Option<Timestamp>,
 }
 
+/// A transaction that holds what it claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenTx {
+    /// Its lock ID.
+    pub id: String,
+    /// The grant's number.
+    pub fence: u64,
+    /// The request that began it, so that only that request's end can take it back.
+    pub attempt: String,
+    /// The token it was begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// When its holder was last heard of, to the second.
+    pub last_seen: Timestamp,
+    /// Until when it keeps others out unless its holder renews it.
+    pub lease_until: Timestamp,
+    /// The version that its plan was made against; absent where there was no state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Version>,
+    /// The last version that it wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Version>,
+}
+
+/// The lock outside that is held for all open transactions: the first takes it, the last gives it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its lock ID.
+    pub id: String,
+    /// Its lock information.
+    pub raw: String,
+}
+
 /// A place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
@@ -192,6 +234,9 @@ pub struct Ticket {
     pub waiting: bool,
     /// The request that waits, so that only that request's end gives the place up.
     pub attempt: String,
+    /// It waits for parts of the state, not for the whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resources: bool,
 }
 
 impl Default for Control {
@@ -205,6 +250,8 @@ impl Default for Control {
             fence: 0,
             lock: None,
             plans: Vec::new(),
+            txs: Vec::new(),
+            group: None,
             queue: Vec::new(),
             released: VecDeque::new(),
             notes: Vec::new(),
@@ -257,7 +304,8 @@ impl Control {
 
     /// Bytes that the locks and the queue take in the record.
     pub(crate) fn lock_bytes(&self) -> usize {
-        serde_json::to_vec(&(&self.lock, &self.plans, &self.queue, &self.released)).map_or(0, |text| text.len())
+        serde_json::to_vec(&(&self.lock, &self.plans, &self.txs, &self.queue, &self.released))
+            .map_or(0, |text| text.len())
     }
 
     /// Remembers that a lock was released.
@@ -269,9 +317,42 @@ impl Control {
         }
     }
 
+    /// Notes that a version was written under this lock or in this transaction.
+    pub(crate) fn wrote(&mut self, id: &str, version: Version, now: Timestamp) {
+        if let Some(held) = self.lock.as_mut().filter(|held| held.id == id) {
+            held.last_seen = now;
+        }
+        if let Some(tx) = self.txs.iter_mut().find(|tx| tx.id == id) {
+            tx.last = Some(version);
+            tx.last_seen = to_second(now);
+        }
+    }
+
+    /// Lets the lock outside go that the open transactions held together, if none is left. Gives it, to be given back there.
+    pub(crate) fn disband(&mut self) -> Option<Group> {
+        let group = self.group.take_if(|_| self.txs.is_empty())?;
+        self.note_released(&group.id);
+        Some(group)
+    }
+
     /// The whole-state lock, unless its lease has lapsed.
     pub fn live_lock(&self, now: Timestamp) -> Option<&Held> {
         self.lock.as_ref().filter(|held| !held.has_lapsed(now))
+    }
+
+    /// The open transactions whose lease has not lapsed.
+    pub fn live_txs(&self, now: Timestamp) -> impl Iterator<Item = &OpenTx> {
+        self.txs.iter().filter(move |tx| !tx.has_lapsed(now))
+    }
+
+    /// Whether any lock is held on the state.
+    pub fn is_held(&self) -> bool {
+        self.lock.is_some() || !self.plans.is_empty() || !self.txs.is_empty()
+    }
+
+    /// The open transaction with this ID, lapsed or not.
+    pub fn tx(&self, id: &str) -> Option<&OpenTx> {
+        self.txs.iter().find(|tx| tx.id == id)
     }
 
     /// The held lock with this ID, of either mode.
@@ -286,6 +367,25 @@ impl Held {
     /// Whether it keeps nobody out any more. Its holder has it all the same until somebody else takes it.
     pub fn has_lapsed(&self, now: Timestamp) -> bool {
         self.lease_until.is_some_and(|until| until < now)
+    }
+}
+
+/// A time to the second: there may be a thousand of them in a record.
+pub(crate) fn to_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+impl OpenTx {
+    /// It is heard of now, and holds for `lease` more.
+    pub(crate) fn renew(&mut self, lease: Option<Duration>, now: Timestamp) {
+        self.last_seen = to_second(now);
+        let until = lease.and_then(|lease| now.checked_add(lease + Duration::from_secs(1)).ok());
+        self.lease_until = until.map_or(Timestamp::MAX, to_second);
+    }
+
+    /// Whether it keeps nobody out any more. It holds what it claims all the same until somebody else takes some of it.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.lease_until < now
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     Locked,
     /// The write does not fit the head (serial, lineage), or its lock is not the live one.
     Conflict,
+    /// What a plan reads or writes has changed since it was made: plan again.
+    Stale,
     /// Nobody is logged in, or with a token that is not known.
     Unauthenticated,
     /// The caller lacks a right.
@@ -41,12 +43,13 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, by the names that API v1 gives them.
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 13] = [
         (Self::Invalid, "invalid"),
         (Self::TooLarge, "too_large"),
         (Self::NotFound, "not_found"),
         (Self::Locked, "locked"),
         (Self::Conflict, "conflict"),
+        (Self::Stale, "stale"),
         (Self::Unauthenticated, "unauthenticated"),
         (Self::Denied, "denied"),
         (Self::Full, "full"),
@@ -78,6 +81,7 @@ struct Inner {
     why: String,
     next: String,
     holder: Option<Bytes>,
+    over: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -85,13 +89,20 @@ impl Error {
     /// An error of a kind: what happened, why, and what to do next, each one sentence without a full stop.
     pub fn new(kind: Kind, what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
         let (what, why, next) = (what.into(), why.into(), next.into());
-        Self(Box::new(Inner { kind, what, why, next, holder: None, retry_after: None }))
+        Self(Box::new(Inner { kind, what, why, next, holder: None, over: None, retry_after: None }))
     }
 
     /// Adds the lock information of who is in the way, byte for byte as it was sent.
     #[must_use]
     pub fn held_by(mut self, raw: Bytes) -> Self {
         self.0.holder = Some(raw);
+        self
+    }
+
+    /// Adds what they are in the way of: an address, where it is not the whole state.
+    #[must_use]
+    pub fn over(mut self, address: Option<String>) -> Self {
+        self.0.over = address;
         self
     }
 
@@ -125,6 +136,11 @@ impl Error {
     /// The holder's lock information, as it was sent.
     pub fn holder(&self) -> Option<&Bytes> {
         self.0.holder.as_ref()
+    }
+
+    /// The address that the holder is in the way of; absent where it is the whole state.
+    pub fn address(&self) -> Option<&str> {
+        self.0.over.as_deref()
     }
 
     /// When to try again.

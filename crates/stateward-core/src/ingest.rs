@@ -76,7 +76,7 @@ impl Backend {
     }
 }
 
-fn check_size(size: u64, limit: u64) -> Result<()> {
+pub(crate) fn check_size(size: u64, limit: u64) -> Result<()> {
     if size <= limit {
         return Ok(());
     }

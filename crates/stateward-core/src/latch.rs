@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stateward_store::Revision;
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use crate::claim::Claims;
 use crate::control::Control;
 use crate::name::StateId;
 use crate::outside::Look;
@@ -22,6 +23,10 @@ pub(crate) struct Latch {
     seen: Mutex<Option<Seen>>,
     /// What was last seen outside.
     look: Mutex<Option<Look>>,
+    /// The records of transactions, which do not change while these are open.
+    claims: Mutex<Arc<Claims>>,
+    /// One commit of a transaction at a time: its merge would only be lost to another one.
+    merging: Arc<tokio::sync::Mutex<()>>,
     /// Held by the one request that looks at the store for all that wait here.
     looker: Arc<tokio::sync::Mutex<()>>,
 }
@@ -66,6 +71,19 @@ impl Latch {
 
     pub(crate) fn note_look(&self, look: Option<Look>) {
         *self.look.lock().unwrap_or_else(PoisonError::into_inner) = look;
+    }
+
+    /// The records of transactions as far as they were read here.
+    pub(crate) fn claims(&self) -> Arc<Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note_claims(&self, claims: Arc<Claims>) {
+        *self.claims.lock().unwrap_or_else(PoisonError::into_inner) = claims;
+    }
+
+    pub(crate) async fn merging(&self) -> OwnedMutexGuard<()> {
+        self.merging.clone().lock_owned().await
     }
 
     /// Wakes everybody who waits for this state.

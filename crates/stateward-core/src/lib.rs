@@ -8,6 +8,7 @@ pub mod access;
 pub mod adoption;
 pub mod audit;
 pub mod backend;
+pub mod claim;
 pub mod control;
 mod error;
 mod index;
@@ -30,11 +31,13 @@ pub mod view;
 pub use access::{Access, Caller, Right, Tokens};
 pub use adoption::{Adoption, Fingerprint, Original};
 pub use backend::Backend;
+pub use claim::{Claim, Ending};
 pub use error::{Error, Kind, Result};
 pub use lockinfo::LockInfo;
 pub use name::{NameError, StateId, StateName, Workspace};
 pub use ops::{
-    BodyStream, Content, Grant, LockRequest, Post, Pruned, PushOutcome, StatesQuery, Unlocked, VerifyProgress, Written,
+    Begin, Begun, BodyStream, Content, Grant, LockRequest, PlanBase, Post, Pruned, PushOutcome, Recover, StatesQuery,
+    Unlocked, VerifyProgress, Written,
 };
 pub use outside::Outside;
 pub use ports::{Clock, Entropy, Timestamp};

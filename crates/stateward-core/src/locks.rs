@@ -1,30 +1,33 @@
 //! Locks: who may hold a state, in what order, and when a place in the queue lapses. Pure steps on a [`Control`] record.
 //!
-//! A *whole* lock excludes other whole locks. *Plan* locks are shared, never wait and never keep anybody waiting, because a reader
-//! sees the last commit anyway; they cannot write.
+//! A *whole* lock excludes other whole locks and transactions. A *transaction* claims parts of the state, and excludes others that
+//! claim the same where one of the two would write. *Plan* locks are shared, never wait and never keep anybody waiting, because a
+//! reader sees the last commit anyway; they cannot write.
 //!
-//! The queue is first come, first served. A client that holds its connection open keeps its place until the connection ends. One
+//! The queue is first come, first served: nobody is overtaken by who is in the way, and a transaction takes all that it claims at
+//! once, so that nobody waits for ever and none wait for each other. Who has nothing to do with those before it goes on. A client that holds its connection open keeps its place until the connection ends. One
 //! that polls with the same lock ID keeps its place from its first try, and counts from its second: whoever asks only once does not
 //! hold up the others after it is gone.
 //!
 //! A lock may have a *lease*, which its holder renews. Once that has lapsed it keeps nobody out; its holder may still write under it
 //! and renew it for as long as nobody else has taken it. A lock without a lease never lapses.
 
+mod queue;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::control::{Control, Held, Mode, Ticket};
+use crate::claim::{Claims, TxRecord};
+use crate::control::{Control, Held, Mode, OpenTx, Ticket};
 use crate::ports::Timestamp;
+use crate::settings::Limits;
 
 /// A waiting request says so at least this often.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A waiting request that has not been heard of for so long is gone with its server.
-const WAITING_LAPSES: SignedDuration = SignedDuration::from_secs(20);
-/// The longest gap between two polls that is waited for.
-const RHYTHM_MAX_S: i64 = 60;
-/// A place is given up for good after so long a silence.
-const GONE_AFTER: SignedDuration = SignedDuration::from_mins(2);
+/// A transaction that lapsed so long ago is over, also where nobody wants what it held.
+const LONG_LAPSED: SignedDuration = SignedDuration::from_hours(24);
 
 /// A LOCK request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct Ask {
     pub attempt: String,
     /// How long it holds unless it is renewed.
     pub lease: Option<Duration>,
+    /// What is recorded of it, for a transaction.
+    pub tx: Option<Arc<TxRecord>>,
 }
 
 /// What became of a LOCK request.
@@ -65,6 +70,8 @@ pub enum Answer {
     Held {
         /// Their lock information, as it was sent.
         by: String,
+        /// What of the claim they are in the way of; absent where it is the whole state.
+        over: Option<String>,
         /// How many are before it in the queue.
         ahead: usize,
         /// The first try of this lock ID.
@@ -74,61 +81,151 @@ pub enum Answer {
     QueueFull,
 }
 
-/// Decides a LOCK request and notes the outcome.
-pub fn lock(control: &mut Control, ask: &Ask, queue_max: usize, plans_max: usize, now: Timestamp) -> Answer {
+/// Decides a LOCK request and notes the outcome. A transaction that is not in `claims` counts as one that claims everything.
+pub fn lock(control: &mut Control, ask: &Ask, claims: &Claims, limits: &Limits, now: Timestamp) -> Answer {
     if let Some(again) = again(control, ask, now) {
         return again;
     }
     if ask.mode == Mode::Plan {
-        let fence = next_fence(control);
-        control.plans.retain(|held| !held.has_lapsed(now));
-        control.plans.push(held(ask, fence, now));
-        let surplus = control.plans.len().saturating_sub(plans_max.max(1));
-        let evicted: Vec<Held> = control.plans.drain(..surplus).collect();
-        evicted.iter().for_each(|held| control.note_released(&held.id));
-        return Answer::Granted { fence, again: false };
+        return share(control, ask, limits.plan_locks, now);
     }
     control.queue.retain(|ticket| ticket.id == ask.id || !ticket.is_gone(now));
     let place = control.queue.iter().position(|ticket| ticket.id == ask.id);
-    let before = &control.queue[..place.unwrap_or(control.queue.len())];
-    let first_in_line = before.iter().find(|ticket| ticket.counts(now));
-    let in_the_way = control.live_lock(now).map(|held| &held.raw).or(first_in_line.map(|ticket| &ticket.raw)).cloned();
-    let ahead = before.iter().filter(|ticket| ticket.counts(now)).count();
-    let Some(by) = in_the_way else {
-        control.queue.retain(|ticket| ticket.id != ask.id);
-        let fence = next_fence(control);
-        if let Some(lapsed) = control.lock.replace(held(ask, fence, now)) {
-            control.note_released(&lapsed.id);
-        }
-        return Answer::Granted { fence, again: false };
-    };
-    queue_up(control, ask, by, ahead, queue_max, now)
+    let before = control.queue[..place.unwrap_or(control.queue.len())].iter();
+    let mut line = before.filter(|ticket| ticket.counts(now)).filter_map(|ticket| ask.is_behind(ticket, claims));
+    let first_in_line = line.next();
+    let ahead = line.count() + usize::from(first_in_line.is_some());
+    match holder(control, ask, claims, now).or(first_in_line) {
+        Some(by) => queue_up(control, ask, by, ahead, limits.queue, now),
+        None => grant(control, ask, claims, now),
+    }
 }
 
 /// Decides a LOCK request while somebody who does not come through here holds the lock outside: it waits its turn.
-pub fn lock_behind(control: &mut Control, ask: &Ask, outsider: &str, queue_max: usize, now: Timestamp) -> Answer {
-    let ahead =
-        control.queue.iter().take_while(|ticket| ticket.id != ask.id).filter(|ticket| ticket.counts(now)).count();
-    queue_up(control, ask, outsider.to_owned(), ahead, queue_max, now)
+pub fn lock_behind(
+    control: &mut Control,
+    ask: &Ask,
+    claims: &Claims,
+    outsider: &str,
+    limits: &Limits,
+    now: Timestamp,
+) -> Answer {
+    let before = control.queue.iter().take_while(|ticket| ticket.id != ask.id).filter(|ticket| ticket.counts(now));
+    let ahead = before.filter_map(|ticket| ask.is_behind(ticket, claims)).count();
+    let by = Obstacle { by: outsider.to_owned(), over: None };
+    queue_up(control, ask, by, ahead, limits.queue, now)
 }
 
-fn queue_up(control: &mut Control, ask: &Ask, by: String, ahead: usize, queue_max: usize, now: Timestamp) -> Answer {
+/// Who is in the way, and of what.
+struct Obstacle {
+    by: String,
+    over: Option<String>,
+}
+
+impl Ask {
+    /// Whether it is a transaction that the lock outside is held for already, as for all that are open.
+    pub(crate) fn joins(&self, control: &Control) -> bool {
+        self.mode == Mode::Resources && control.group.is_some()
+    }
+
+    /// What a transaction, open or waiting, is in the way of.
+    fn meets(&self, id: &str, claims: &Claims) -> Option<Obstacle> {
+        let theirs = claims.get(id);
+        let by = theirs.map_or_else(|| format!("{{\"ID\":{id:?}}}"), |theirs| theirs.raw.clone());
+        match (&self.tx, theirs) {
+            (Some(mine), Some(theirs)) => {
+                let over = mine.claim.conflict(&theirs.claim)?;
+                Some(Obstacle { by, over: Some(over.to_string()) })
+            }
+            _ => Some(Obstacle { by, over: None }),
+        }
+    }
+
+    /// Whether it has to wait for who asked before.
+    fn is_behind(&self, ticket: &Ticket, claims: &Claims) -> Option<Obstacle> {
+        match ticket.resources {
+            true => self.meets(&ticket.id, claims),
+            false => Some(Obstacle { by: ticket.raw.clone(), over: None }),
+        }
+    }
+}
+
+/// Who holds what is asked for.
+fn holder(control: &Control, ask: &Ask, claims: &Claims, now: Timestamp) -> Option<Obstacle> {
+    let whole = control.live_lock(now).map(|held| Obstacle { by: held.raw.clone(), over: None });
+    whole.or_else(|| control.live_txs(now).find_map(|tx| ask.meets(&tx.id, claims)))
+}
+
+fn share(control: &mut Control, ask: &Ask, plans_max: usize, now: Timestamp) -> Answer {
+    let fence = next_fence(control);
+    control.plans.retain(|held| !held.has_lapsed(now));
+    control.plans.push(held(ask, fence, now));
+    let surplus = control.plans.len().saturating_sub(plans_max.max(1));
+    let evicted: Vec<Held> = control.plans.drain(..surplus).collect();
+    evicted.iter().for_each(|held| control.note_released(&held.id));
+    Answer::Granted { fence, again: false }
+}
+
+/// Nobody is in the way but those who have lapsed: they are let go.
+fn grant(control: &mut Control, ask: &Ask, claims: &Claims, now: Timestamp) -> Answer {
+    control.queue.retain(|ticket| ticket.id != ask.id);
+    let fence = next_fence(control);
+    if let Some(lapsed) = control.lock.take() {
+        control.note_released(&lapsed.id);
+    }
+    let is_over = |tx: &OpenTx| now.duration_since(tx.lease_until) > LONG_LAPSED;
+    match ask.mode {
+        Mode::Resources => {
+            control.txs.retain(|tx| !is_over(tx) && (!tx.has_lapsed(now) || ask.meets(&tx.id, claims).is_none()));
+            let mut tx = OpenTx {
+                id: ask.id.clone(),
+                fence,
+                attempt: ask.attempt.clone(),
+                token: ask.token.clone(),
+                last_seen: now,
+                lease_until: now,
+                base: ask.tx.as_ref().and_then(|tx| tx.base),
+                last: ask.tx.as_ref().and_then(|tx| tx.continues),
+            };
+            tx.renew(ask.lease, now);
+            control.txs.push(tx);
+        }
+        _ => {
+            control.txs.clear();
+            control.disband();
+            control.lock = Some(held(ask, fence, now));
+        }
+    }
+    Answer::Granted { fence, again: false }
+}
+
+fn queue_up(control: &mut Control, ask: &Ask, by: Obstacle, ahead: usize, queue_max: usize, now: Timestamp) -> Answer {
     let place = control.queue.iter().position(|ticket| ticket.id == ask.id);
     match place {
         Some(place) => control.queue[place].ask_again(ask, now),
         None if control.queue.len() < queue_max => control.queue.push(Ticket::new(ask, now)),
         None => return Answer::QueueFull,
     }
-    Answer::Held { by, ahead, first_try: place.is_none() }
+    Answer::Held { by: by.by, over: by.over, ahead, first_try: place.is_none() }
 }
 
 /// A request for a lock that its ID holds already gets it again: clients repeat what they got no answer to.
 fn again(control: &mut Control, ask: &Ask, now: Timestamp) -> Option<Answer> {
+    if let Some(tx) = control.txs.iter_mut().find(|tx| tx.id == ask.id) {
+        if ask.mode != Mode::Resources || tx.token != ask.token {
+            return Some(Answer::Held { by: ask.raw.clone(), over: None, ahead: 0, first_try: false });
+        }
+        tx.renew(ask.lease, now);
+        if tx.attempt != ask.attempt {
+            tx.attempt.clear();
+        }
+        return Some(Answer::Granted { fence: tx.fence, again: true });
+    }
     let whole = control.lock.iter_mut().map(|held| (Mode::Whole, held));
     let plans = control.plans.iter_mut().map(|held| (Mode::Plan, held));
     let (mode, held) = whole.chain(plans).find(|(_, held)| held.id == ask.id)?;
     if mode != ask.mode || held.token != ask.token {
-        return Some(Answer::Held { by: held.raw.clone(), ahead: 0, first_try: false });
+        return Some(Answer::Held { by: held.raw.clone(), over: None, ahead: 0, first_try: false });
     }
     held.last_seen = now;
     held.lease_until = lease_until(ask.lease, now);
@@ -141,12 +238,21 @@ fn again(control: &mut Control, ask: &Ask, now: Timestamp) -> Option<Answer> {
 
 /// Ends a request whose client is gone: gives up its place, or the lock if this very request took it. True where that changed something.
 pub fn abandon(control: &mut Control, id: &str, attempt: &str) -> bool {
+    let count =
+        |control: &Control| (control.queue.len(), control.plans.len(), control.txs.len(), control.lock.is_some());
     let mine = |held: &Held| held.id == id && held.attempt == attempt;
-    let before = (control.queue.len(), control.plans.len(), control.lock.is_some());
+    let before = count(control);
     control.queue.retain(|ticket| !(ticket.id == id && ticket.attempt == attempt));
     control.plans.retain(|held| !mine(held));
+    control.txs.retain(|tx| !(tx.id == id && tx.attempt == attempt));
     control.lock.take_if(|held| mine(held));
-    before != (control.queue.len(), control.plans.len(), control.lock.is_some())
+    before != count(control)
+}
+
+/// Ends a transaction: what it holds is free, and its place in the queue too. Gives it, if it was open.
+pub fn end(control: &mut Control, id: &str) -> Option<OpenTx> {
+    control.queue.retain(|ticket| ticket.id != id);
+    control.txs.extract_if(.., |tx| tx.id == id).next()
 }
 
 /// How a lock is given back.
@@ -212,6 +318,10 @@ pub enum Renewal {
 
 /// Renews the lease of the lock `id`, which was taken with `token`, also after it lapsed if nobody else has taken the lock.
 pub fn renew(control: &mut Control, id: &str, token: Option<&str>, lease: Duration, now: Timestamp) -> Renewal {
+    if let Some(tx) = control.txs.iter_mut().find(|tx| tx.id == id && tx.token.as_deref() == token) {
+        tx.renew(Some(lease), now);
+        return Renewal::Until(tx.lease_until);
+    }
     let mine = |held: &&mut Held| held.id == id && held.token.as_deref() == token;
     let Some(held) = control.lock.iter_mut().chain(&mut control.plans).find(mine) else {
         return Renewal::Lost { holder: control.live_lock(now).cloned().map(Box::new) };
@@ -239,18 +349,24 @@ pub enum WriteRefusal {
     },
     /// The lock is a plan's.
     PlanLock,
+    /// So many transactions are open, and the write would go past them.
+    Transactions(usize),
+    /// The lock is a transaction's, which commits what it writes.
+    Transaction,
 }
 
 /// Whether a write under lock `id` may happen; gives the lock that it happens under.
 pub fn may_write<'a>(control: &'a Control, id: Option<&str>, now: Timestamp) -> Result<Option<&'a Held>, WriteRefusal> {
     let Some(id) = id else {
-        return match control.live_lock(now) {
-            None => Ok(None),
-            Some(held) => Err(WriteRefusal::Locked(Box::new(held.clone()))),
+        return match (control.live_lock(now), control.live_txs(now).count()) {
+            (Some(held), _) => Err(WriteRefusal::Locked(Box::new(held.clone()))),
+            (None, 0) => Ok(None),
+            (None, open) => Err(WriteRefusal::Transactions(open)),
         };
     };
     match &control.lock {
         Some(held) if held.id == id => Ok(Some(held)),
+        _ if control.tx(id).is_some() => Err(WriteRefusal::Transaction),
         _ if control.plans.iter().any(|plan| plan.id == id) => Err(WriteRefusal::PlanLock),
         _ => Err(WriteRefusal::NotTheLock { holder: control.live_lock(now).cloned().map(Box::new) }),
     }
@@ -282,59 +398,7 @@ fn held(ask: &Ask, fence: u64, now: Timestamp) -> Held {
     }
 }
 
-impl Ticket {
-    fn new(ask: &Ask, now: Timestamp) -> Self {
-        Self {
-            id: ask.id.clone(),
-            raw: ask.raw.clone(),
-            who: ask.who.clone(),
-            operation: ask.operation.clone(),
-            since: now,
-            last_seen: now,
-            polls: 1,
-            gap_s: 0,
-            waiting: ask.waiting,
-            attempt: ask.attempt.clone(),
-        }
-    }
-
-    fn ask_again(&mut self, ask: &Ask, now: Timestamp) {
-        if self.attempt != ask.attempt || (self.waiting && !ask.waiting) {
-            self.polls = self.polls.saturating_add(1);
-            self.gap_s = u32::try_from(now.duration_since(self.last_seen).as_secs()).unwrap_or(0);
-            self.attempt.clone_from(&ask.attempt);
-        }
-        self.waiting = ask.waiting;
-        self.last_seen = now;
-    }
-
-    /// Whether others wait for it: it waits on an open connection or has come back at least once, and can be expected to do so
-    /// again.
-    pub fn counts(&self, now: Timestamp) -> bool {
-        (self.waiting || self.polls > 1) && !self.has_lapsed(now)
-    }
-
-    /// Whether it is overdue. It no longer holds others up, but keeps its place in case it comes.
-    ///
-    /// Terraform polls after 1, 2, 4, 8 and then every 16 seconds; others keep a rhythm of their own.
-    pub fn has_lapsed(&self, now: Timestamp) -> bool {
-        let rhythm = (i64::from(self.gap_s) * 3 / 2 + 2).min(RHYTHM_MAX_S);
-        let patience = match self.waiting {
-            true => WAITING_LAPSES,
-            false => SignedDuration::from_secs(rhythm.max((1 << self.polls.min(4)) + 3)),
-        };
-        self.silence(now) > patience
-    }
-
-    fn is_gone(&self, now: Timestamp) -> bool {
-        self.silence(now) > GONE_AFTER
-    }
-
-    /// A clock that was set back counts like one that went on.
-    fn silence(&self, now: Timestamp) -> SignedDuration {
-        now.duration_since(self.last_seen).abs()
-    }
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tx_tests;

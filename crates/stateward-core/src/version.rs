@@ -13,10 +13,12 @@ use crate::name::StateId;
 use crate::ports::Timestamp;
 
 /// The newest form that is read.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// The form of a record whose version was written here. A reader that does not know where others came from would take their hashes
-/// for wrong, so that those have the next form.
+/// for wrong, so that those have the next form; the same goes for transactions and the form after it.
 const FORMAT_WRITTEN_HERE: u8 = 1;
+const FORMAT_IMPORTED: u8 = 2;
+const FORMAT_TRANSACTION: u8 = 3;
 
 /// The number of a version of a state, from 1 on, never used twice; written `v7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,6 +103,9 @@ pub struct Facts {
     pub lock_id: Option<String>,
     /// The number of that lock's grant.
     pub fence: Option<u64>,
+    /// That lock was a transaction's: what was written was merged into what others had written meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transaction: bool,
     /// The tool that wrote the body, as far as it says.
     pub tool: String,
     /// Resource instances.
@@ -173,7 +178,11 @@ impl VersionRecord {
     }
 
     fn of(facts: Facts) -> Self {
-        let format = if facts.imported.is_some() { FORMAT } else { FORMAT_WRITTEN_HERE };
+        let format = match (facts.transaction, &facts.imported) {
+            (true, _) => FORMAT_TRANSACTION,
+            (false, Some(_)) => FORMAT_IMPORTED,
+            (false, None) => FORMAT_WRITTEN_HERE,
+        };
         let hash = facts.hash();
         Self { format, facts, hash, stored_size: 0, body: None, index: None, spans: Spans::default() }
     }
@@ -264,6 +273,9 @@ impl Facts {
             let version = version.map_or_else(String::new, |version| version.to_string());
             let [hash, token] = [hash, token].map(|text| text.clone().unwrap_or_default());
             fields.extend([from.clone(), version, hash, at.to_string(), who.clone(), token]);
+        }
+        if self.transaction {
+            fields.push("transaction".to_owned());
         }
         for field in &fields {
             hasher.update(&(field.len() as u64).to_le_bytes());

@@ -87,6 +87,9 @@ pub struct VersionItem {
     pub operation: String,
     /// The lock that it was written under.
     pub lock_id: Option<String>,
+    /// The transaction that wrote it, where it was one: its lock ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<String>,
     /// The number of that lock's grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
@@ -163,6 +166,62 @@ pub struct LockItem {
     pub lease_until: Option<Timestamp>,
     /// What to make of it.
     pub advice: String,
+}
+
+/// How far a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It waits for others.
+    Queued,
+    /// It holds what it claims.
+    Open,
+    /// It has ended; what it wrote stays.
+    Committed,
+    /// It was given up; what it had written by then stays.
+    Aborted,
+    /// Nothing was heard of it for longer than its lease: whoever wants what it holds gets it. What it had written stays.
+    Lapsed,
+}
+
+/// A transaction in `tx list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxItem {
+    /// Its lock ID.
+    pub tx: String,
+    /// The state.
+    pub state: StateName,
+    /// Its workspace.
+    pub workspace: Workspace,
+    /// How far it is.
+    pub phase: Phase,
+    /// Whose it is, as the client says.
+    pub who: String,
+    /// Terraform's word for what it is doing.
+    pub operation: String,
+    /// What it may write: addresses, and `output.NAME`.
+    pub write: Vec<String>,
+    /// What it depends on.
+    pub read: Vec<String>,
+    /// When it first asked.
+    pub since: Timestamp,
+    /// Until when it keeps others out unless it is renewed; only while it is open or lapsed.
+    pub lease_until: Option<Timestamp>,
+    /// IDs of the transactions and locks that it waits for.
+    pub waits_for: Vec<String>,
+    /// The version that its plan was made against; absent where there was no state.
+    pub base: Option<Version>,
+    /// The last version that it wrote.
+    pub last: Option<Version>,
+    /// The grant's number; only while it is open or lapsed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// Why it ended, where there is something to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// A finding of `state verify`.

@@ -49,7 +49,7 @@ pub(crate) fn status_of(kind: Kind) -> StatusCode {
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
         Kind::Denied => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Conflict | Kind::Stale => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::Locked => StatusCode::LOCKED,
@@ -69,6 +69,8 @@ struct Told<'a> {
     next: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     holder: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
 }
 
 impl IntoResponse for Refusal {
@@ -98,7 +100,8 @@ impl IntoResponse for Refusal {
 fn told(error: &Error) -> Response {
     let (status, kind) = (status_of(error.kind()), error.kind().name());
     let holder = error.holder().and_then(|raw| serde_json::from_slice(raw).ok());
-    let body = Told { schema: SCHEMA, kind, what: error.what(), why: error.why(), next: error.next(), holder };
+    let (what, why, next, address) = (error.what(), error.why(), error.next(), error.address());
+    let body = Told { schema: SCHEMA, kind, what, why, next, holder, address };
     let mut response = with_kind((status, json(&body)).into_response(), error.kind());
     match error.kind() {
         Kind::Unauthenticated => {
@@ -183,6 +186,7 @@ mod tests {
             (Kind::Denied, 403),
             (Kind::NotFound, 404),
             (Kind::Conflict, 409),
+            (Kind::Stale, 409),
             (Kind::TooLarge, 413),
             (Kind::Unsupported, 422),
             (Kind::Locked, 423),

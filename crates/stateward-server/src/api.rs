@@ -1,6 +1,7 @@
 //! API v1. One table says what there is: the router and the `OpenAPI` document are both made from it, and queries are read by it.
 
 mod handlers;
+mod transactions;
 
 use axum::body::Body;
 use axum::http::Method;
@@ -136,6 +137,31 @@ const ADDRESS: Parameter = Parameter {
     kind: "string",
     required: true,
     about: "An instance, resource, module or output, as Terraform writes it.",
+};
+
+const TX: Parameter = Parameter {
+    name: "tx",
+    kind: "string",
+    required: true,
+    about: "The transaction: the `ID` of its lock information.",
+};
+const OVER: Parameter = Parameter {
+    name: "ended",
+    kind: "boolean",
+    required: false,
+    about: "Those that ended in the last seven days too.",
+};
+const LOCK: Parameter = Parameter {
+    name: "lock",
+    kind: "LockInfo",
+    required: true,
+    about: "Lock information with an `ID` of its own, in JSON.",
+};
+const RECOVER_FORCE: Parameter = Parameter {
+    name: "force",
+    kind: "boolean",
+    required: false,
+    about: "Write over what others have changed since of what the transaction held.",
 };
 
 /// All of API v1.
@@ -282,6 +308,83 @@ pub(crate) static ROUTES: &[Route] = &[
         gives: Gives::Json("Renewed"),
         refusals: &[409, 413, 507],
         handler: |asked, body| Box::pin(handlers::renew_lock(asked, body)),
+    },
+    Route {
+        method: Verb::Get,
+        path: "/api/v1/tx",
+        name: "listTransactions",
+        about: "The transactions that are open or wait.",
+        query: &[OF_STATE, OVER],
+        takes: Takes::Nothing,
+        gives: Gives::List("TxItem"),
+        refusals: &[],
+        handler: |asked, _| Box::pin(transactions::list(asked)),
+    },
+    Route {
+        method: Verb::Post,
+        path: "/api/v1/tx/begin",
+        name: "beginTransaction",
+        about: "Takes all that a run is going to read and write, waiting for others where asked to. 409 with `stale` where some of it has changed since the plan was made: then nothing is held. Repeating it is safe.",
+        query: &[],
+        takes: Takes::Json("BeginRequest"),
+        gives: Gives::Json("Begun"),
+        refusals: &[409, 413, 422, 423, 507],
+        handler: |asked, body| Box::pin(transactions::begin(asked, body)),
+    },
+    Route {
+        method: Verb::Post,
+        path: "/api/v1/tx/heartbeat",
+        name: "renewTransaction",
+        about: "Renews a transaction's lease. 409 where it is over: what is written in it from now on is refused.",
+        query: &[],
+        takes: Takes::Json("HeartbeatRequest"),
+        gives: Gives::Json("Renewed"),
+        refusals: &[409, 413, 507],
+        handler: |asked, body| Box::pin(transactions::heartbeat(asked, body)),
+    },
+    Route {
+        method: Verb::Get,
+        path: "/api/v1/tx/content",
+        name: "getTransactionContent",
+        about: "The state as the transaction sees it: as its plan did, until it writes; then as of its last write. 404 where there was none.",
+        query: &[STATE, TX],
+        takes: Takes::Nothing,
+        gives: Gives::State,
+        refusals: &[404, 409],
+        handler: |asked, _| Box::pin(transactions::content(asked)),
+    },
+    Route {
+        method: Verb::Put,
+        path: "/api/v1/tx/content",
+        name: "commit",
+        about: "Stores what the run writes, merged into the current state: what it holds as it was sent, all else as others have left it. Several times in one transaction if need be. Repeating it is safe.",
+        query: &[STATE, TX],
+        takes: Takes::State,
+        gives: Gives::Json("Stored"),
+        refusals: &[409, 413, 422, 507],
+        handler: |asked, body| Box::pin(transactions::commit(asked, body)),
+    },
+    Route {
+        method: Verb::Post,
+        path: "/api/v1/tx/finish",
+        name: "finishTransaction",
+        about: "Ends a transaction: what it held is free, what it wrote stays. Ending another token's needs `force_unlock`. Repeating it is safe.",
+        query: &[],
+        takes: Takes::Json("FinishRequest"),
+        gives: Gives::Json("Finished"),
+        refusals: &[404, 409, 413, 507],
+        handler: |asked, body| Box::pin(transactions::finish(asked, body)),
+    },
+    Route {
+        method: Verb::Put,
+        path: "/api/v1/tx/recover",
+        name: "recover",
+        about: "Brings in what a transaction that was given up or lapsed was to store; the body is that state. 409 where others have changed since what it held.",
+        query: &[STATE, TX, LOCK, RECOVER_FORCE],
+        takes: Takes::State,
+        gives: Gives::Json("Stored"),
+        refusals: &[404, 409, 413, 422, 423, 507],
+        handler: |asked, body| Box::pin(transactions::recover(asked, body)),
     },
     Route {
         method: Verb::Post,

@@ -66,7 +66,12 @@ impl Call {
 
     /// The body as JSON of API v1; none at all is an object without fields.
     pub(crate) async fn json<T: DeserializeOwned>(&self, body: Body) -> Result<T> {
-        let bytes = body::small(body, &self.headers, JSON_BYTES_MAX).await?;
+        self.json_up_to(body, JSON_BYTES_MAX).await
+    }
+
+    /// The same, of at most so many bytes.
+    pub(crate) async fn json_up_to<T: DeserializeOwned>(&self, body: Body, limit: usize) -> Result<T> {
+        let bytes = body::small(body, &self.headers, limit).await?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text).map_err(|error| {
             Error::new(

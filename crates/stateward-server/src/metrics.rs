@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use stateward_core::{Backend, Caller, Kind, Result};
+use stateward_core::{Backend, Caller, Kind, Result, Written};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -64,6 +64,9 @@ pub(crate) struct Metrics {
     pub(crate) locks_refused: Counter,
     pub(crate) locks_waiting: Gauge,
     pub(crate) versions: Counter,
+    pub(crate) tx_begun: Counter,
+    tx_not_begun: Family<KindLabel, Counter>,
+    tx_commits: Counter,
     pub(crate) audit_suppressed: Counter,
 }
 
@@ -90,6 +93,9 @@ impl Metrics {
             locks_refused: Counter::default(),
             locks_waiting: Gauge::default(),
             versions: Counter::default(),
+            tx_begun: Counter::default(),
+            tx_not_begun: Family::default(),
+            tx_commits: Counter::default(),
             audit_suppressed: Counter::default(),
         };
         metrics.registered()
@@ -123,6 +129,13 @@ impl Metrics {
         registry.register("locks_waiting", "LOCK requests that may wait in a queue", self.locks_waiting.clone());
         registry.register("locks_held", "Locks held; counted every 15 s at most", self.held.clone());
         registry.register("versions_written", "Versions published", self.versions.clone());
+        registry.register("transactions_begun", "Transactions begun", self.tx_begun.clone());
+        registry.register(
+            "transactions_refused",
+            "Transactions not begun, by kind; `locked`: others are in the way, `stale`: the plan is old",
+            self.tx_not_begun.clone(),
+        );
+        registry.register("transaction_commits", "Versions published by transactions", self.tx_commits.clone());
         registry.register(
             "audit_suppressed",
             "Requests without a known token that the audit log does not show one by one",
@@ -170,6 +183,17 @@ impl Metrics {
         Waiting(self.locks_waiting.clone())
     }
 
+    /// Counts a transaction that did not come to be.
+    pub(crate) fn not_begun(&self, kind: Kind) {
+        self.tx_not_begun.get_or_create(&KindLabel { kind: kind.name() }).inc();
+    }
+
+    /// Counts what a transaction wrote.
+    pub(crate) fn committed(&self, written: &Written) {
+        self.versions.inc_by(written.changed.into());
+        self.tx_commits.inc_by(written.changed.into());
+    }
+
     /// All of it, as Prometheus reads it.
     pub(crate) async fn text(&self, backend: &Backend) -> String {
         if let Err(error) = self.count_held(backend).await {
@@ -190,7 +214,7 @@ impl Metrics {
         }
         let start = Instant::now();
         let locks = backend.locks(&Caller::trusted("metrics"), None).await?;
-        for mode in ["plan", "whole"] {
+        for mode in ["plan", "whole", "resources"] {
             let held = locks.items.iter().filter(|lock| lock.mode == mode).count();
             self.held.get_or_create(&ModeLabel { mode }).set(i64::try_from(held).unwrap_or(i64::MAX));
         }

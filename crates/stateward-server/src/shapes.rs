@@ -28,13 +28,14 @@ pub(crate) enum Holds {
     Flag,
     OneOf(&'static [&'static str]),
     Texts,
+    TimeOrNull,
     /// Any JSON.
     Any,
     Object(&'static str),
     Objects(&'static str),
 }
 
-use Holds::{Any, Count, Flag, Object, Objects, OneOf, Text, TextOrNull, Texts, Time};
+use Holds::{Any, Count, Flag, Object, Objects, OneOf, Text, TextOrNull, Texts, Time, TimeOrNull};
 use Presence::{Always, Maybe};
 
 pub(crate) static SHAPES: &[Shape] = &[
@@ -71,6 +72,7 @@ pub(crate) static SHAPES: &[Shape] = &[
             Field("who", Always, Text, "Who wrote it."),
             Field("operation", Always, Text, "Terraform's word for the operation, or `write`, `push`, `restore`."),
             Field("lock_id", Always, TextOrNull, "The lock that it was written under."),
+            Field("tx", Maybe, Text, "The transaction that wrote it, where it was one."),
             Field("fence", Maybe, Count, "The number of that lock's grant."),
             Field("tool", Always, Text, "The tool that wrote it."),
             Field("parent", Always, TextOrNull, "The version before."),
@@ -159,6 +161,100 @@ pub(crate) static SHAPES: &[Shape] = &[
                 "Until when it holds unless it is renewed; absent where it does not end by itself.",
             ),
             Field("advice", Always, Text, "What to make of it."),
+        ],
+    },
+    Shape {
+        name: "TxItem",
+        about: "A transaction.",
+        fields: &[
+            Field("tx", Always, Text, "Its lock ID."),
+            Field("state", Always, Text, "The state."),
+            Field("workspace", Always, Text, "Its workspace."),
+            Field("phase", Always, OneOf(&["queued", "open", "committed", "aborted", "lapsed"]), "How far it is."),
+            Field("who", Always, Text, "Whose it is, as the client says."),
+            Field("operation", Always, Text, "Terraform's word for what it is doing."),
+            Field("write", Always, Texts, "What it may write: addresses, and `output.NAME`."),
+            Field("read", Always, Texts, "What it depends on."),
+            Field("since", Always, Time, "When it first asked."),
+            Field("lease_until", Always, TimeOrNull, "Until when it keeps others out unless it is renewed."),
+            Field("waits_for", Always, Texts, "IDs of the transactions and locks that it waits for."),
+            Field("base", Always, TextOrNull, "The version that its plan was made against."),
+            Field("last", Always, TextOrNull, "The last version that it wrote."),
+            Field("fence", Maybe, Count, "The grant's number."),
+            Field("ended", Maybe, Time, "When it ended."),
+            Field("why", Maybe, Text, "Why it ended, where there is something to say."),
+        ],
+    },
+    Shape {
+        name: "BeginRequest",
+        about: "What a run is going to read and write.",
+        fields: &[
+            Field("state", Always, Text, "The state: `name` or `name@workspace`."),
+            Field("lock", Always, Object("LockInfo"), "Terraform's lock information; its `ID` is the transaction's."),
+            Field("write", Maybe, Texts, "Addresses that it may write, outputs as `output.NAME`, everything as `*`."),
+            Field("read", Maybe, Texts, "Addresses that it depends on."),
+            Field("plan", Always, Object("PlanBase"), "The state that its plan was made against."),
+            Field("wait_s", Maybe, Count, "Seconds to wait for others; what the server's settings say unless told."),
+            Field("lease_s", Maybe, Count, "Seconds that it holds unless it is renewed, 1 to 3600; 60 unless told."),
+        ],
+    },
+    Shape {
+        name: "PlanBase",
+        about: "The state that a plan was made against, as `tfstate` in the plan file has it.",
+        fields: &[
+            Field("serial", Always, Count, "Its serial; 0 where there was no state."),
+            Field("lineage", Always, Text, "Its lineage; empty where there was no state."),
+        ],
+    },
+    Shape {
+        name: "LockInfo",
+        about: "Terraform's lock information. Only the `ID` has to be there.",
+        fields: &[
+            Field("ID", Always, Text, "Unique to this run."),
+            Field("Operation", Maybe, Text, "Such as `OperationTypeApply`."),
+            Field("Info", Maybe, Text, "Free text."),
+            Field("Who", Maybe, Text, "`user@host`, or a CI run."),
+            Field("Version", Maybe, Text, "The tool's version."),
+            Field("Created", Maybe, Text, "When it was asked for, RFC 3339."),
+            Field("Path", Maybe, Text, "Filled in by some backends."),
+        ],
+    },
+    Shape {
+        name: "Begun",
+        about: "A transaction that holds all that it asked for.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field("fence", Always, Count, "The grant's number."),
+            Field("again", Always, Flag, "It was open before: a repeated request."),
+            Field("base", Always, TextOrNull, "The version that its plan was made against."),
+            Field("lease_until", Always, Time, "Until when it keeps others out unless it is renewed."),
+        ],
+    },
+    Shape {
+        name: "HeartbeatRequest",
+        about: "Which transaction's lease to renew.",
+        fields: &[
+            Field("state", Always, Text, "The state: `name` or `name@workspace`."),
+            Field("tx", Always, Text, "Its ID."),
+            Field("lease_s", Maybe, Count, "Seconds that it holds from now on, 1 to 3600; 60 unless told."),
+        ],
+    },
+    Shape {
+        name: "FinishRequest",
+        about: "Which transaction to end.",
+        fields: &[
+            Field("state", Always, Text, "The state: `name` or `name@workspace`."),
+            Field("tx", Always, Text, "Its ID."),
+            Field("abort", Maybe, Flag, "It is given up, not done. What it wrote stays either way."),
+        ],
+    },
+    Shape {
+        name: "Finished",
+        about: "The outcome of ending a transaction.",
+        fields: &[
+            Field("schema", Always, Count, "The version of this shape: 1."),
+            Field("tx", Always, Text, "Its ID."),
+            Field("phase", Always, OneOf(&["committed", "aborted"]), "How it was ended."),
         ],
     },
     Shape {
@@ -312,6 +408,7 @@ pub(crate) static SHAPES: &[Shape] = &[
             Field("who", Always, Text, "Who wrote it."),
             Field("operation", Always, Text, "Terraform's word for the operation, or ours."),
             Field("lock_id", Maybe, Text, "The lock that it was written under."),
+            Field("transaction", Maybe, Flag, "That lock was a transaction's."),
             Field("fence", Maybe, Count, "The number of that lock's grant."),
             Field("tool", Always, Text, "The tool that wrote it."),
             Field("token", Maybe, Text, "The token that it was written with."),
@@ -371,6 +468,7 @@ pub(crate) static SHAPES: &[Shape] = &[
                     "denied",
                     "not_found",
                     "conflict",
+                    "stale",
                     "too_large",
                     "unsupported",
                     "locked",
@@ -385,6 +483,7 @@ pub(crate) static SHAPES: &[Shape] = &[
             Field("why", Always, Text, "Why."),
             Field("next", Always, Text, "What to do next."),
             Field("holder", Maybe, Any, "The lock information of who is in the way, as it was sent."),
+            Field("address", Maybe, Text, "What they are in the way of; absent where it is the whole state."),
         ],
     },
 ];
@@ -404,6 +503,7 @@ impl Field {
             Text => json!({ "type": "string" }),
             TextOrNull => json!({ "type": ["string", "null"] }),
             Time => json!({ "type": "string", "format": "date-time" }),
+            TimeOrNull => json!({ "type": ["string", "null"], "format": "date-time" }),
             Count => json!({ "type": "integer", "minimum": 0 }),
             Flag => json!({ "type": "boolean" }),
             OneOf(values) => json!({ "type": "string", "enum": values }),

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use stateward_core::control::Mode;
 use stateward_core::{Error, Kind, LockRequest, Post, Result, StateId};
 
 use crate::answer::{self, Answer, JSON, Refusal};
@@ -15,7 +16,7 @@ use crate::grant::GrantBody;
 use crate::query::{Query, bad_value};
 use crate::target::state_of;
 
-const PARAMETERS: [&str; 5] = ["ID", "workspace", "wait", "lease", "view"];
+const PARAMETERS: [&str; 6] = ["ID", "workspace", "wait", "lease", "view", "tx"];
 
 /// What the URL asks for.
 struct Asked {
@@ -24,6 +25,8 @@ struct Asked {
     wait: Option<Duration>,
     lease: Option<Duration>,
     outputs_only: bool,
+    /// The transaction that it happens in.
+    tx: Option<String>,
 }
 
 impl Asked {
@@ -38,7 +41,8 @@ impl Asked {
         };
         let lock_id = query.get("ID").map(str::to_owned);
         let (wait, lease) = (query.duration("wait")?, query.duration("lease")?);
-        Ok(Self { state: call.about(state), lock_id, wait, lease, outputs_only })
+        let tx = query.get("tx").map(str::to_owned);
+        Ok(Self { state: call.about(state), lock_id, wait, lease, outputs_only, tx })
     }
 
     /// The state, for anything but reading.
@@ -81,7 +85,11 @@ async fn read(call: &Call, asked: &Asked) -> Result<Response> {
         let outputs = backend.read_outputs(&call.caller, state).await?;
         return outputs.map(answer::bytes).ok_or_else(|| no_state(state));
     }
-    let content = backend.read(&call.caller, state).await?.ok_or_else(|| no_state(state))?;
+    let content = match &asked.tx {
+        Some(tx) => backend.read_in(&call.caller, state, tx).await?,
+        None => backend.read(&call.caller, state).await?,
+    };
+    let content = content.ok_or_else(|| no_state(state))?;
     answer::content(content).await
 }
 
@@ -93,8 +101,20 @@ pub(crate) fn no_state(state: &StateId) -> Error {
 
 async fn write(call: &Call, asked: Asked, body: Body) -> Result<Response> {
     let (body, md5) = call.state_body(body)?;
-    let written = call.backend().write(&call.caller, &asked.state, Post { lock_id: asked.lock_id, md5, body }).await?;
-    call.app.metrics().versions.inc_by(written.changed.into());
+    let post = Post { lock_id: asked.lock_id, md5, body };
+    let (backend, metrics) = (call.backend(), call.app.metrics());
+    let written = match &asked.tx {
+        Some(tx) => {
+            let written = backend.commit(&call.caller, &asked.state, tx, post).await?;
+            metrics.committed(&written);
+            written
+        }
+        None => {
+            let written = backend.write(&call.caller, &asked.state, post).await?;
+            metrics.versions.inc_by(written.changed.into());
+            written
+        }
+    };
     Ok(answer::json(
         &json!({ "schema": 1, "version": written.version, "serial": written.serial, "changed": written.changed }),
     ))
@@ -103,6 +123,11 @@ async fn write(call: &Call, asked: Asked, body: Body) -> Result<Response> {
 async fn take_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
     let raw = call.lock_body(body).await?;
     let (backend, metrics) = (call.backend(), call.app.metrics());
+    if let Some(tx) = &asked.tx {
+        // Terraform asks for the lock that its wrapper has taken: a transaction holds all that this run may write.
+        backend.demand_open(&call.caller, &asked.state, tx).await?;
+        return Ok(answer::json(&json!({ "schema": 1, "mode": Mode::Resources, "again": true })));
+    }
     let may_wait = !asked.wait.unwrap_or(backend.settings().lock_wait).is_zero();
     let waiting = may_wait.then(|| metrics.waiting());
     let request = LockRequest { raw, wait: asked.wait, lease: asked.lease };
@@ -121,7 +146,7 @@ async fn take_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
     Ok(([(CONTENT_TYPE, JSON)], Body::new(body)).into_response())
 }
 
-fn leaving() -> Error {
+pub(crate) fn leaving() -> Error {
     let error = Error::new(
         Kind::Unavailable,
         "the lock was not taken",
@@ -133,11 +158,18 @@ fn leaving() -> Error {
 
 async fn give_back_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
     let raw = call.lock_body(body).await?;
+    if asked.tx.is_some() {
+        // The wrapper ends what it began.
+        return Ok(answer::json(&json!({ "schema": 1, "released": [] })));
+    }
     let unlocked = call.backend().unlock(&call.caller, &asked.state, &raw).await?;
     Ok(answer::json(&json!({ "schema": 1, "released": unlocked.released })))
 }
 
 async fn delete(call: &Call, asked: &Asked) -> Result<Response> {
+    if asked.tx.is_some() {
+        return Err(bad_value("tx", "a transaction cannot delete a state"));
+    }
     let version = call.backend().delete(&call.caller, &asked.state, asked.lock_id.as_deref()).await?;
     Ok(answer::json(&json!({ "schema": 1, "version": version })))
 }

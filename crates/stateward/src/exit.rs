@@ -44,7 +44,7 @@ impl Exit {
 impl From<Kind> for Exit {
     fn from(kind: Kind) -> Self {
         match kind {
-            Kind::Locked | Kind::Conflict => Self::Conflict,
+            Kind::Locked | Kind::Conflict | Kind::Stale => Self::Conflict,
             Kind::Unauthenticated | Kind::Denied => Self::Denied,
             Kind::Corrupt => Self::Corrupt,
             Kind::Invalid | Kind::TooLarge | Kind::NotFound | Kind::Full | Kind::Unavailable | Kind::Unsupported => {
@@ -74,6 +74,7 @@ mod tests {
             (Kind::NotFound, 1),
             (Kind::Locked, 3),
             (Kind::Conflict, 3),
+            (Kind::Stale, 3),
             (Kind::Unauthenticated, 4),
             (Kind::Denied, 4),
             (Kind::Full, 1),

@@ -97,6 +97,7 @@ impl<'a> Snapshots<'a> {
             who: SOMEBODY.to_owned(),
             operation: OPERATION.to_owned(),
             lock_id: None,
+            transaction: false,
             fence: None,
             tool,
             token: None,

@@ -4,7 +4,7 @@ use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn ask(id: &str) -> Ask {
+pub(super) fn ask(id: &str) -> Ask {
     Ask {
         id: id.into(),
         raw: format!("{{\"ID\":\"{id}\"}}"),
@@ -16,6 +16,7 @@ fn ask(id: &str) -> Ask {
         waiting: false,
         attempt: format!("{id}-1"),
         lease: None,
+        tx: None,
     }
 }
 
@@ -35,15 +36,19 @@ fn plan(id: &str) -> Ask {
     Ask { mode: Mode::Plan, ..ask(id) }
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
 fn try_lock(control: &mut Control, ask: &Ask, seconds: i64) -> Answer {
-    lock(control, ask, 100, 10, at(seconds))
+    lock(control, ask, &Claims::default(), &limits(100), at(seconds))
 }
 
-fn granted(answer: &Answer) -> bool {
+pub(super) fn limits(queue: usize) -> Limits {
+    Limits { queue, plan_locks: 10, ..Limits::default() }
+}
+
+pub(super) fn granted(answer: &Answer) -> bool {
     matches!(answer, Answer::Granted { .. })
 }
 
@@ -232,9 +237,12 @@ fn the_queue_is_bounded() {
     let mut control = Control::default();
     try_lock(&mut control, &ask("a"), 0);
     for n in 0..3 {
-        assert_eq!(in_the_way(&lock(&mut control, &waiting(&format!("w{n}")), 3, 1, at(1))), "a");
+        assert_eq!(
+            in_the_way(&lock(&mut control, &waiting(&format!("w{n}")), &Claims::default(), &limits(3), at(1))),
+            "a"
+        );
     }
-    assert_eq!(lock(&mut control, &waiting("w3"), 3, 1, at(1)), Answer::QueueFull);
+    assert_eq!(lock(&mut control, &waiting("w3"), &Claims::default(), &limits(3), at(1)), Answer::QueueFull);
 }
 
 mod model {
@@ -310,7 +318,7 @@ mod model {
                         let waits = matches!(request, Request::Wait(_));
                         let lease = matches!(request, Request::Lease(_)).then_some(MINUTE);
                         let ask = Ask { waiting: waits, attempt, lease, ..ask(&name(*id)) };
-                        if let Answer::Granted { fence: got, again } = lock(&mut control, &ask, 100, 10, at(now)) {
+                        if let Answer::Granted { fence: got, again } = lock(&mut control, &ask, &Claims::default(), &limits(100), at(now)) {
                             prop_assert_eq!(again, model.holder == Some(*id));
                             if !again {
                                 prop_assert!(model.holder.is_none() || model.has_lapsed(now), "two holders");
@@ -337,7 +345,7 @@ mod model {
                     }
                     Request::Plan(id) => {
                         let ask = Ask { mode: Mode::Plan, attempt, ..ask(&name(*id)) };
-                        prop_assert!(granted(&lock(&mut control, &ask, 100, 10, at(now))), "a plan never waits");
+                        prop_assert!(granted(&lock(&mut control, &ask, &Claims::default(), &limits(100), at(now))), "a plan never waits");
                         fence = fence.max(control.fence);
                     }
                     Request::Unlock(id) => {

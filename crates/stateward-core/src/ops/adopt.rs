@@ -251,6 +251,7 @@ impl Arrival<'_> {
             token: original.token.clone(),
             operation: original.operation.clone(),
             lock_id: original.lock_id.clone(),
+            transaction: original.transaction,
             fence: original.fence,
             tool: original.tool.clone(),
             resources: self.taken.map_or(original.resources, super::write::resources),

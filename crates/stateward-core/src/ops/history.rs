@@ -191,6 +191,7 @@ fn item(record: VersionRecord, head: Option<Version>) -> VersionItem {
         created: facts.created,
         who: facts.who,
         operation: facts.operation,
+        tx: facts.lock_id.clone().filter(|_| facts.transaction),
         lock_id: facts.lock_id,
         fence: facts.fence,
         tool: facts.tool,

@@ -3,16 +3,17 @@
 use jiff::SignedDuration;
 use stateward_store::Key;
 
+use super::tx;
 use crate::access::{Caller, Right};
 use crate::backend::Backend;
-use crate::control::{Control, Head, Held, Mode};
+use crate::control::{Control, Head, Held, Mode, OpenTx};
 use crate::error::Result;
 use crate::lockinfo::LockInfo;
 use crate::name::StateId;
 use crate::outside::{spot, state_at};
 use crate::ports::Timestamp;
 use crate::records::{PAGE, Records};
-use crate::view::{List, LockItem, StateItem};
+use crate::view::{List, LockItem, Phase, StateItem, TxItem};
 
 /// The rights of which any one lets a caller see that a state is there.
 const ANY: [Right; 6] = [Right::Read, Right::Outputs, Right::Write, Right::Lock, Right::ForceUnlock, Right::Delete];
@@ -38,7 +39,7 @@ impl Backend {
         }
         let (limit, now) = (query.limit.unwrap_or(usize::MAX).max(1), self.now());
         let item = |state: StateId, control: Control| -> Option<StateItem> {
-            let locked = control.live_lock(now).is_some();
+            let locked = control.live_lock(now).is_some() || control.live_txs(now).next().is_some();
             let deleted = control.deleted.filter(|_| query.deleted);
             let at = deleted.as_ref().map(|deleted| deleted.at);
             let head = control.head.or(deleted.map(|deleted| deleted.head))?;
@@ -56,23 +57,48 @@ impl Backend {
         if let Some(state) = state {
             caller.demand(&ANY, state)?;
             let (control, _) = self.control(state).await?;
-            let mut items = lock_items(state, &control, now);
+            let mut items = self.lock_items(state, &control).await?;
             if let Some(place) = self.shared.outside.locks.as_ref().filter(|_| control.live_lock(now).is_none()) {
                 let holder = place.holder(&spot(state)).await?;
-                items.extend(holder.map(|info| outsider_item(state, &info, now)));
+                let outsider = holder.map(|info| outsider_item(state, &info, now));
+                items.extend(outsider.filter(|item| control.group.as_ref().is_none_or(|group| group.id != item.id)));
             }
             return Ok(List::new(items));
         }
-        let mut list =
-            self.scan(caller, "", None, usize::MAX, |state, control| lock_items(&state, &control, now)).await?;
+        let held = self.scan(caller, "", None, usize::MAX, |state, control| match control.is_held() {
+            true => vec![(state, control)],
+            false => Vec::new(),
+        });
+        let (mut list, mut groups) = (List::new(Vec::new()), Vec::new());
+        for (state, control) in held.await?.items {
+            list.items.extend(self.lock_items(&state, &control).await?);
+            groups.extend(control.group.map(|group| group.id));
+        }
         if let Some(place) = &self.shared.outside.locks {
             let outsiders = place.holders().await?.into_iter().filter_map(|(at, info)| Some((state_at(&at)?, info)));
             let seen = outsiders.filter(|(state, _)| ANY.iter().any(|right| caller.may(*right, state)));
             let items: Vec<LockItem> = seen.map(|(state, info)| outsider_item(&state, &info, now)).collect();
-            let ours: Vec<String> = list.items.iter().map(|item| item.id.clone()).collect();
+            let ours: Vec<String> = list.items.iter().map(|item| item.id.clone()).chain(groups).collect();
             list.items.extend(items.into_iter().filter(|item| !ours.contains(&item.id)));
         }
         Ok(list)
+    }
+
+    async fn lock_items(&self, state: &StateId, control: &Control) -> Result<Vec<LockItem>> {
+        let now = self.now();
+        let waiting = control.queue.iter().filter(|ticket| ticket.counts(now)).count() as u64;
+        let whole = control.lock.iter().map(|held| lock_item(state, held, Mode::Whole, waiting, now));
+        let plans = control.plans.iter().filter(|held| !held.has_lapsed(now));
+        let plans = plans.map(|held| lock_item(state, held, Mode::Plan, 0, now));
+        let mut items: Vec<LockItem> = whole.chain(plans).collect();
+        if !control.txs.is_empty() {
+            let claims = self.claims(state, control).await?;
+            let txs = tx::live(state, control, &claims, now);
+            let whole = control.queue.iter().filter(|ticket| !ticket.resources && ticket.counts(now)).count() as u64;
+            let waits_for = |id: &String| whole + txs.iter().filter(|tx| tx.waits_for.contains(id)).count() as u64;
+            items.extend(control.txs.iter().zip(&txs).map(|(open, tx)| tx_item(open, tx, waits_for(&open.id), now)));
+        }
+        Ok(items)
     }
 
     /// Goes through the control records in order, and collects what `pick` makes of them.
@@ -125,14 +151,6 @@ fn state_item(state: StateId, head: Head, locked: bool, deleted: Option<Timestam
     }
 }
 
-fn lock_items(state: &StateId, control: &Control, now: Timestamp) -> Vec<LockItem> {
-    let waiting = control.queue.iter().filter(|ticket| ticket.counts(now)).count() as u64;
-    let whole = control.lock.iter().map(|held| lock_item(state, held, Mode::Whole, waiting, now));
-    let plans = control.plans.iter().filter(|held| !held.has_lapsed(now));
-    let plans = plans.map(|held| lock_item(state, held, Mode::Plan, 0, now));
-    whole.chain(plans).collect()
-}
-
 fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestamp) -> LockItem {
     let seconds = |since: Timestamp| u64::try_from(now.duration_since(since).as_secs()).unwrap_or(0);
     LockItem {
@@ -141,6 +159,7 @@ fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestam
         mode: match mode {
             Mode::Plan => "plan".to_owned(),
             Mode::Whole => "whole".to_owned(),
+            Mode::Resources => RESOURCES.to_owned(),
         },
         id: held.id.clone(),
         who: held.who.clone(),
@@ -155,6 +174,32 @@ fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestam
         advice: advice(mode, held, now).to_owned(),
     }
 }
+
+/// The lock of an open transaction.
+fn tx_item(open: &OpenTx, tx: &TxItem, queue: u64, now: Timestamp) -> LockItem {
+    LockItem {
+        state: tx.state.clone(),
+        workspace: tx.workspace.clone(),
+        mode: RESOURCES.to_owned(),
+        id: tx.tx.clone(),
+        who: tx.who.clone(),
+        operation: tx.operation.clone(),
+        created: tx.since,
+        age_s: u64::try_from(now.duration_since(tx.since).as_secs()).unwrap_or(0),
+        last_seen: open.last_seen,
+        fence: open.fence,
+        queue,
+        addresses: tx.write.clone(),
+        lease_until: tx.lease_until,
+        advice: match tx.phase {
+            Phase::Lapsed => "its run is gone or stopped: whoever wants what it holds gets it",
+            _ => "in use, beside others: wait for it; it ends by itself when its run does",
+        }
+        .to_owned(),
+    }
+}
+
+const RESOURCES: &str = "resources";
 
 const OUTSIDER_ADVICE: &str = "held outside, by Terraform itself: wait for it, or ask its holder; if that run is dead, \
                                `stateward lock release NAME --id ID`";
@@ -186,6 +231,7 @@ fn outsider_item(state: &StateId, info: &[u8], now: Timestamp) -> LockItem {
 fn advice(mode: Mode, held: &Held, now: Timestamp) -> &'static str {
     const LONG: SignedDuration = SignedDuration::from_hours(1);
     match mode {
+        Mode::Resources => "in use, beside others: wait for it",
         Mode::Plan => "keeps nobody waiting; ends by itself when the plan does",
         Mode::Whole if held.has_lapsed(now) => "its holder is gone or stopped: whoever asks next gets the lock",
         Mode::Whole if held.lease_until.is_some() => "in use: wait for it; it ends by itself when its holder does",

@@ -10,13 +10,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Beside, Moment, Step};
-use crate::control::{Control, Held, Mode};
+use crate::claim::{Claims, Ending};
+use crate::control::{Control, Group, Held, Mode, OpenTx};
 use crate::error::{Error, Kind, Result};
 use crate::lockinfo::{LockInfo, OPERATION_PLAN};
-use crate::locks::{self, Answer, Ask, HEARTBEAT, Release, Released, Renewal};
+use crate::locks::{self, Answer, Ask, HEARTBEAT, Renewal};
 use crate::name::StateId;
 use crate::ports::Timestamp;
-use crate::settings::{ForceUnlock, PlanLocks};
+use crate::settings::PlanLocks;
 
 /// A waiting request looks at the record this often, in case another server changed it.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,7 +26,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 /// What locks and queue may take of the control record, so that there is always room for the head.
-const LOCK_BYTES_MAX: usize = 160 << 10;
+const LOCK_BYTES_MAX: usize = 216 << 10;
+/// What is noted of a lock that ended by its lease.
+const LAPSED: &str = "its lease had lapsed when somebody else asked for the lock";
 
 /// Terraform's LOCK.
 #[derive(Debug, Clone, Default)]
@@ -60,22 +63,15 @@ impl Grant {
     }
 }
 
-/// What an UNLOCK did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unlocked {
-    /// IDs of the locks that were released; none where there was nothing to release.
-    pub released: Vec<String>,
-}
-
 /// How far a request got with the lock outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Reach {
     /// There is none, or it does not matter.
     NotNeeded,
-    /// It was not asked for: the lock here would not be granted.
+    /// It was not asked for: the lock here would not be granted, or those who hold it here are joined.
     NotYet,
-    /// It is ours.
-    Taken,
+    /// It is ours, as this.
+    Taken(Group),
     /// Somebody else holds it; this is their lock information.
     Held(String),
 }
@@ -88,8 +84,8 @@ struct Presence {
     id: String,
     attempt: String,
     gone_matters: bool,
-    /// The lock information, once the lock outside may have been taken with it.
-    reached_outside: Option<String>,
+    /// The lock outside, once it may have been taken.
+    reached_outside: Option<Group>,
 }
 
 impl Presence {
@@ -110,7 +106,7 @@ impl Drop for Presence {
         let mut leaving = self.backend.shared.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         while leaving.try_join_next().is_some() {}
         let tidy_up = async move {
-            if let Err(error) = backend.abandon(&state, &id, &attempt, outside.as_deref()).await {
+            if let Err(error) = backend.abandon(&state, &id, &attempt, outside).await {
                 tracing::warn!(%error, "the place of a client that is gone could not be given up; it lapses");
             }
         };
@@ -126,6 +122,17 @@ impl Backend {
         let ask = self.ask(caller, &request)?;
         let rights: &[Right] = if ask.mode == Mode::Plan { &[Right::Lock, Right::Read] } else { &[Right::Lock] };
         self.audited(caller, state, "LOCK", async { caller.demand(rights, state) }).await?;
+        self.queue_up(caller, state, ask, request.wait).await
+    }
+
+    /// Takes what is asked for, waiting for it where asked to.
+    pub(super) async fn queue_up(
+        &self,
+        caller: &Caller,
+        state: &StateId,
+        ask: Ask,
+        wait: Option<Duration>,
+    ) -> Result<Grant> {
         let presence = Presence {
             backend: self.clone(),
             state: state.clone(),
@@ -134,11 +141,11 @@ impl Backend {
             gone_matters: true,
             reached_outside: None,
         };
-        let wait = request.wait.unwrap_or(self.settings().lock_wait).min(self.settings().limits.wait);
+        let wait = wait.unwrap_or(self.settings().lock_wait).min(self.settings().limits.wait);
         self.wait_for(caller, state, ask, Instant::now() + wait, presence).await
     }
 
-    fn ask(&self, caller: &Caller, request: &LockRequest) -> Result<Ask> {
+    pub(super) fn ask(&self, caller: &Caller, request: &LockRequest) -> Result<Ask> {
         let invalid = |why: String| {
             Error::new(Kind::Invalid, "the lock was not taken", why, "send Terraform's lock information, with an `ID`")
         };
@@ -163,6 +170,7 @@ impl Backend {
             waiting: false,
             attempt: self.new_id(),
             lease: request.lease,
+            tx: None,
         })
     }
 
@@ -185,9 +193,9 @@ impl Backend {
                     let error = Error::new(Kind::Unavailable, "the lock was not taken", why, "try again later");
                     return Err(error.retry_after(HEARTBEAT));
                 }
-                Answer::Held { by, ahead, .. } if !ask.waiting => {
+                Answer::Held { by, over, ahead, .. } if !ask.waiting => {
                     presence.stay();
-                    return Err(held_by(state, &by, ahead));
+                    return Err(held_by(state, &by, over.as_deref(), ahead));
                 }
                 // Nothing here tells when a lock outside is given back.
                 Answer::Held { .. } if outsider => {
@@ -214,9 +222,9 @@ impl Backend {
                 Some(_) => self.control(state).await?.0,
                 None => self.glance(state).await?,
             };
+            let claims = self.claims(state, &control).await?;
             let limits = &self.settings().limits;
-            if let Answer::Granted { .. } = locks::lock(&mut control, ask, limits.queue, limits.plan_locks, self.now())
-            {
+            if let Answer::Granted { .. } = locks::lock(&mut control, ask, &claims, limits, self.now()) {
                 return Ok(());
             }
             // Another server's unlock rings no bell here.
@@ -237,8 +245,8 @@ impl Backend {
         loop {
             let reach = self.reach_outside(state, ask, presence).await?;
             let answer = self.ask_here(caller, state, ask, &reach).await;
-            if reach == Reach::Taken && !matches!(answer, Ok(Some(Answer::Granted { .. }))) {
-                self.unlock_outside(state, &ask.id, &ask.raw).await?;
+            if let (Reach::Taken(outside), false) = (&reach, matches!(answer, Ok(Some(Answer::Granted { .. })))) {
+                self.unlock_outside(state, &outside.id, &outside.raw).await?;
                 presence.reached_outside = None;
             }
             if let Some(answer) = answer? {
@@ -247,106 +255,139 @@ impl Backend {
         }
     }
 
-    /// Takes the lock outside, if the one here would be granted as far as this process knows.
+    /// Takes the lock outside, if the one here would be granted as far as this process knows, and is not held for a group already.
     async fn reach_outside(&self, state: &StateId, ask: &Ask, presence: &mut Presence) -> Result<Reach> {
         if self.shared.outside.locks.is_none() || ask.mode == Mode::Plan {
             return Ok(Reach::NotNeeded);
         }
-        let limits = &self.settings().limits;
         let mut control = self.glance(state).await?;
-        if control.lock.as_ref().is_some_and(|held| held.has_lapsed(self.now())) {
+        if control.lock.as_ref().is_some_and(|held| held.has_lapsed(self.now()))
+            || (ask.mode == Mode::Whole && !control.txs.is_empty() && control.live_txs(self.now()).next().is_none())
+        {
             // Let go here first: what is let go of here may be taken away outside.
             control = self.let_lapsed_go(state).await?;
         }
-        let answer = locks::lock(&mut control, ask, limits.queue, limits.plan_locks, self.now());
-        if !matches!(answer, Answer::Granted { again: false, .. }) {
+        let claims = self.claims(state, &control).await?;
+        let answer = locks::lock(&mut control, ask, &claims, &self.settings().limits, self.now());
+        if !matches!(answer, Answer::Granted { again: false, .. }) || (ask.joins(&control)) {
             return Ok(Reach::NotYet);
         }
-        presence.reached_outside = Some(ask.raw.clone());
-        let holder = self.lock_outside(state, &ask.id, &ask.raw).await?;
-        Ok(holder.map_or(Reach::Taken, Reach::Held))
+        let outside = match ask.mode {
+            Mode::Resources => self.group(ask),
+            _ => Group { id: ask.id.clone(), raw: ask.raw.clone() },
+        };
+        presence.reached_outside = Some(outside.clone());
+        let holder = self.lock_outside(state, &outside.id, &outside.raw).await?;
+        Ok(holder.map_or(Reach::Taken(outside), Reach::Held))
+    }
+
+    /// The lock outside that is to be held for all transactions that are open at the same time.
+    fn group(&self, ask: &Ask) -> Group {
+        let info = LockInfo {
+            id: self.new_id(),
+            operation: ask.operation.clone(),
+            info: "open transactions of stateward: `stateward tx list` shows them".to_owned(),
+            who: ask.who.clone(),
+            version: ask.tool.clone(),
+            created: self.now().to_string(),
+            ..LockInfo::default()
+        };
+        Group { id: info.id.clone(), raw: serde_json::to_string(&info).unwrap_or_default() }
     }
 
     async fn let_lapsed_go(&self, state: &StateId) -> Result<Control> {
+        let claims = self.claims(state, &self.glance(state).await?).await?;
         self.update(state, None, |control, moment| {
-            let Some(lapsed) = control.lock.take_if(|held| held.has_lapsed(moment.now)) else {
+            let all_lapsed = control.live_txs(moment.now).next().is_none();
+            let lapsed: Vec<OpenTx> = if all_lapsed { control.txs.drain(..).collect() } else { Vec::new() };
+            let lock = control.lock.take_if(|held| held.has_lapsed(moment.now));
+            if lapsed.is_empty() && lock.is_none() {
                 return Ok(Step::Keep(()));
-            };
-            control.note_released(&lapsed.id);
-            Ok(Step::Publish((), lapse_note(state, &lapsed, moment).into()))
+            }
+            control.disband();
+            let mut beside = lapse_all(state, &lapsed, &claims, moment);
+            if let Some(lapsed) = lock {
+                control.note_released(&lapsed.id);
+                beside.notes.push(lapse_note(state, &lapsed.who, &lapsed.id, moment));
+            }
+            Ok(Step::Publish((), beside))
         })
         .await?;
         self.glance(state).await
     }
 
-    /// Decides on the control record. Nothing where the lock would be granted, and the one outside was not asked for yet.
+    /// Decides on the control record. Nothing where the lock would be granted, and the one outside was not asked for yet; or where
+    /// transactions have come that have to be known first.
     async fn ask_here(&self, caller: &Caller, state: &StateId, ask: &Ask, reach: &Reach) -> Result<Option<Answer>> {
         let limits = &self.settings().limits;
-        self.update(state, None, |control, moment| {
-            let before = control.lock_bytes();
-            let lapsed = control.lock.clone().filter(|held| held.has_lapsed(moment.now));
-            let answer = match reach {
-                Reach::Held(outsider) if control.live_lock(moment.now).is_none() => {
-                    locks::lock_behind(control, ask, outsider, limits.queue, moment.now)
+        let claims = self.claims(state, &self.glance(state).await?).await?;
+        let outcome = self
+            .update(state, None, |control, moment| {
+                if let Some(id) = claims.missing(control) {
+                    return Ok(Step::Keep(Err(id.to_owned())));
                 }
-                _ => locks::lock(control, ask, limits.queue, limits.plan_locks, moment.now),
-            };
-            if *reach == Reach::NotYet && matches!(answer, Answer::Granted { again: false, .. }) {
-                return Ok(Step::Keep(None));
-            }
-            if control.lock_bytes() > before.max(LOCK_BYTES_MAX) {
-                return Ok(Step::Keep(Some(Answer::QueueFull)));
-            }
-            let note = |deed, detail: String| {
-                let audit = AuditItem {
-                    who: ask.who.clone(),
-                    lock_id: Some(ask.id.clone()),
-                    detail,
-                    ..AuditItem::by(caller, moment.now, deed, Some(state))
+                let before = control.clone();
+                let answer = match reach {
+                    Reach::Held(outsider)
+                        if control.live_lock(moment.now).is_none() && control.live_txs(moment.now).next().is_none() =>
+                    {
+                        locks::lock_behind(control, ask, &claims, outsider, limits, moment.now)
+                    }
+                    _ => locks::lock(control, ask, &claims, limits, moment.now),
                 };
-                Beside::from(audit)
-            };
-            let beside = match &answer {
-                Answer::Granted { again: false, .. } => {
-                    let mut beside = note(Deed::Lock, ask.operation.clone());
-                    let taken_from = lapsed.filter(|lapsed| control.held(&lapsed.id).is_none());
-                    beside.notes.extend(taken_from.map(|lapsed| lapse_note(state, &lapsed, moment)));
-                    beside
+                if matches!(answer, Answer::Granted { again: false, .. }) {
+                    match reach {
+                        Reach::NotYet if !ask.joins(control) => return Ok(Step::Keep(Ok(None))),
+                        Reach::Taken(outside) if ask.mode == Mode::Resources => control.group = Some(outside.clone()),
+                        _ => {}
+                    }
                 }
-                Answer::Held { by, first_try: true, .. } => {
-                    note(Deed::Refuse, format!("LOCK: held by {}", holder_of(by)))
+                if control.lock_bytes() > before.lock_bytes().max(LOCK_BYTES_MAX) {
+                    return Ok(Step::Keep(Ok(Some(Answer::QueueFull))));
                 }
-                Answer::QueueFull => return Ok(Step::Keep(Some(answer))),
-                _ => Beside::default(),
-            };
-            Ok(Step::Publish(Some(answer), beside))
-        })
-        .await
+                Ok(match beside(caller, state, ask, &answer, &before, control, &claims, moment) {
+                    Some(beside) => Step::Publish(Ok(Some(answer)), beside),
+                    None => Step::Keep(Ok(Some(answer))),
+                })
+            })
+            .await?;
+        match outcome {
+            Ok(answer) => Ok(answer),
+            // It has come since: it is read now, and asked again.
+            Err(_) => Ok(None),
+        }
     }
 
-    async fn abandon(&self, state: &StateId, id: &str, attempt: &str, outside: Option<&str>) -> Result<()> {
-        let holds = self
+    async fn abandon(&self, state: &StateId, id: &str, attempt: &str, outside: Option<Group>) -> Result<()> {
+        let claims = self.claims(state, &self.glance(state).await?).await?;
+        let returned = self
             .update(state, None, |control, moment| {
-                let was_held = control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
-                if !locks::abandon(control, id, attempt) {
-                    // Its commit may still be on its way: this write comes in between, so that it loses and is seen.
-                    return Ok(Step::Publish(control.held(id).is_some(), Beside::default()));
-                }
+                let tx = control.tx(id).filter(|tx| tx.attempt == attempt).cloned();
+                let was_held = tx.is_some() || control.held(id).is_some_and(|(_, held)| held.attempt == attempt);
+                // Where nothing is to be given up, its commit may still be on its way: this write comes in between, so that it loses
+                // and is seen.
+                locks::abandon(control, id, attempt);
+                let disbanded = control.disband();
+                let keeps_outside = control.held(id).is_some() || (control.group.is_some() && control.group == outside);
+                let returned = disbanded.or_else(|| outside.clone().filter(|_| !keeps_outside));
                 let mut beside = Beside::default();
                 if was_held {
                     let detail = "the client was gone before it got the lock".to_owned();
                     let audit = AuditItem {
                         lock_id: Some(id.to_owned()),
-                        detail,
+                        detail: detail.clone(),
                         ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
                     };
                     beside.notes.push(audit);
+                    let ended =
+                        claims.get(id).map(|record| record.ended(Ending::Aborted, &detail, tx.as_ref(), moment.now));
+                    beside.records.extend(ended.map(|record| record.write(state)));
                 }
-                Ok(Step::Publish(false, beside))
+                Ok(Step::Publish(returned, beside))
             })
             .await?;
-        if let Some(raw) = outside.filter(|_| !holds) {
-            self.unlock_outside(state, id, raw).await?;
+        if let Some(outside) = returned {
+            self.unlock_outside(state, &outside.id, &outside.raw).await?;
         }
         self.latch(state).ring();
         Ok(())
@@ -377,138 +418,67 @@ impl Backend {
         })
         .await
     }
-
-    /// Terraform's UNLOCK. An empty body breaks whatever lock is held, an ID alone that one lock; both are `force-unlock`.
-    /// Repeating an UNLOCK is safe.
-    pub async fn unlock(&self, caller: &Caller, state: &StateId, raw: &[u8]) -> Result<Unlocked> {
-        self.audited(caller, state, "UNLOCK", async {
-            if raw.is_empty() {
-                if self.settings().force_unlock == ForceUnlock::Refused {
-                    return Err(Error::new(
-                        Kind::Denied,
-                        "the lock was not broken",
-                        "Terraform's `force-unlock` does not say which lock it means, and the setting `lock.force_unlock` refuses that",
-                        format!("use `stateward lock release {state} --id ID`"),
-                    ));
-                }
-                caller.demand(&[Right::ForceUnlock], state)?;
-                return self.break_lock(caller, state, None).await;
-            }
-            let info = LockInfo::parse(raw)
-                .map_err(|why| Error::new(Kind::Invalid, "the lock was not released", why, "send the lock information that LOCK was sent"))?;
-            let mut control = self.glance(state).await?;
-            if control.held(&info.id).is_none() {
-                control = self.control(state).await?.0;
-            }
-            let held = control.held(&info.id);
-            // Who holds a lock shows in every 423, so knowing its ID proves nothing.
-            let forced = held.is_some_and(|(_, held)| {
-                held.token != caller.token || (info.is_id_only() && held.raw.as_bytes() != raw)
-            });
-            let rights: &[Right] = match held {
-                _ if forced => &[Right::ForceUnlock],
-                Some((Mode::Plan, _)) => &[Right::Lock, Right::Read],
-                _ => &[Right::Lock],
-            };
-            caller.demand(rights, state)?;
-            let outcome = self.release_lock(caller, state, Release::Id(&info.id), forced).await?;
-            if outcome.released.is_empty() {
-                // A repeated request: the first may not have got as far as the lock outside.
-                self.unlock_outside(state, &info.id, &String::from_utf8_lossy(raw)).await?;
-            }
-            Ok(outcome)
-        })
-        .await
-    }
-
-    /// Breaks a lock: the one with this ID, or whatever is held.
-    pub async fn release(&self, caller: &Caller, state: &StateId, id: Option<&str>) -> Result<Unlocked> {
-        self.audited(caller, state, "lock release", async {
-            caller.demand(&[Right::ForceUnlock], state)?;
-            let outcome = self.break_lock(caller, state, id).await?;
-            if outcome.released.is_empty() {
-                let why =
-                    id.map_or_else(|| "it is not locked".to_owned(), |id| format!("no lock `{id}` is held on it"));
-                return Err(Error::new(
-                    Kind::NotFound,
-                    format!("`{state}` was left as it is"),
-                    why,
-                    "`stateward lock list` shows the locks there are",
-                ));
-            }
-            Ok(outcome)
-        })
-        .await
-    }
-
-    /// Breaks the lock with this ID, or whatever is held, here or outside.
-    async fn break_lock(&self, caller: &Caller, state: &StateId, id: Option<&str>) -> Result<Unlocked> {
-        let outcome = self.release_lock(caller, state, id.map_or(Release::Whatever, Release::Id), true).await;
-        let nothing_here = match &outcome {
-            Ok(unlocked) => unlocked.released.is_empty(),
-            Err(_) => false,
-        };
-        if nothing_here && let Some(info) = self.break_outside(state, id).await? {
-            let audit = AuditItem {
-                lock_id: Some(info.id.clone()),
-                detail: format!("taken from {}, who held it outside", info.who),
-                ..AuditItem::by(caller, self.now(), Deed::ForceUnlock, Some(state))
-            };
-            self.append_audit(&audit).await?;
-            return Ok(Unlocked { released: vec![info.id] });
-        }
-        outcome
-    }
-
-    async fn release_lock(
-        &self,
-        caller: &Caller,
-        state: &StateId,
-        release: Release<'_>,
-        forced: bool,
-    ) -> Result<Unlocked> {
-        let (unlocked, whole) = self
-            .update(state, None, |control: &mut Control, moment: &Moment| {
-                let before = control.queue.len();
-                let whole = control.lock.clone();
-                match locks::unlock(control, release) {
-                    Released::Other(held) => Err(not_the_holder(&held)),
-                    Released::Before if control.queue.len() == before => {
-                        Ok(Step::Keep((Unlocked { released: Vec::new() }, None)))
-                    }
-                    Released::Before => Ok(Step::Publish((Unlocked { released: Vec::new() }, None), Beside::default())),
-                    Released::Now(released) => {
-                        let notes = released.iter().map(|held| release_note(caller, state, held, forced, moment));
-                        let beside = Beside { notes: notes.collect(), ..Beside::default() };
-                        let released = released.into_iter().map(|held| held.id).collect();
-                        let whole = whole.filter(|_| control.lock.is_none());
-                        Ok(Step::Publish((Unlocked { released }, whole), beside))
-                    }
-                }
-            })
-            .await?;
-        if let Some(held) = whole {
-            self.unlock_outside(state, &held.id, &held.raw).await?;
-        }
-        self.latch(state).ring();
-        Ok(unlocked)
-    }
 }
 
-fn release_note(caller: &Caller, state: &StateId, held: &Held, forced: bool, moment: &Moment) -> AuditItem {
-    let deed = if forced { Deed::ForceUnlock } else { Deed::Unlock };
-    let detail = if forced { format!("taken from {}", held.who) } else { String::new() };
-    let who = if forced { caller.name.clone() } else { held.who.clone() };
-    AuditItem { who, lock_id: Some(held.id.clone()), detail, ..AuditItem::by(caller, moment.now, deed, Some(state)) }
-}
-
-fn lapse_note(state: &StateId, lapsed: &Held, moment: &Moment) -> AuditItem {
+fn lapse_note(state: &StateId, who: &str, id: &str, moment: &Moment) -> AuditItem {
     AuditItem {
-        who: lapsed.who.clone(),
-        lock_id: Some(lapsed.id.clone()),
-        detail: "its lease had lapsed when somebody else asked for the lock".to_owned(),
+        who: who.to_owned(),
+        lock_id: Some(id.to_owned()),
+        detail: LAPSED.to_owned(),
         ..AuditItem::new(moment.now, Deed::Unlock, Some(state))
     }
+}
+
+/// What is noted and recorded of transactions that lapsed.
+fn lapse_all(state: &StateId, lapsed: &[OpenTx], claims: &Claims, moment: &Moment) -> Beside {
+    let mut beside = Beside::default();
+    for tx in lapsed {
+        let record = claims.get(&tx.id);
+        let who = record.map_or("", |record| &record.who);
+        beside.notes.push(lapse_note(state, who, &tx.id, moment));
+        let ended = record.map(|record| record.ended(Ending::Lapsed, LAPSED, Some(tx), moment.now));
+        beside.records.extend(ended.map(|record| record.write(state)));
+    }
+    beside
+}
+
+/// What is written with an answer; nothing where there is nothing to publish.
+#[expect(clippy::too_many_arguments, reason = "one answer, seen from all its sides")]
+fn beside(
+    caller: &Caller,
+    state: &StateId,
+    ask: &Ask,
+    answer: &Answer,
+    before: &Control,
+    after: &Control,
+    claims: &Claims,
+    moment: &Moment,
+) -> Option<Beside> {
+    let note = |deed, detail: String| AuditItem {
+        who: ask.who.clone(),
+        lock_id: Some(ask.id.clone()),
+        detail,
+        ..AuditItem::by(caller, moment.now, deed, Some(state))
+    };
+    let mut beside = match answer {
+        Answer::Granted { again: false, .. } => {
+            let lapsed: Vec<OpenTx> = before.txs.iter().filter(|tx| after.tx(&tx.id).is_none()).cloned().collect();
+            let mut beside = lapse_all(state, &lapsed, claims, moment);
+            let lapsed = before.lock.as_ref().filter(|held| after.held(&held.id).is_none());
+            beside.notes.extend(lapsed.map(|lapsed| lapse_note(state, &lapsed.who, &lapsed.id, moment)));
+            beside.notes.insert(0, note(Deed::Lock, ask.operation.clone()));
+            beside
+        }
+        Answer::Held { by, over, first_try: true, .. } => {
+            let over = over.as_ref().map_or_else(String::new, |over| format!(" ({over})"));
+            note(Deed::Refuse, format!("LOCK: held by {}{over}", holder_of(by))).into()
+        }
+        Answer::QueueFull => return None,
+        _ => return Some(Beside::default()),
+    };
+    let is_known = before.queue.iter().any(|ticket| ticket.id == ask.id);
+    beside.records.extend(ask.tx.iter().filter(|_| !is_known).map(|record| record.write(state)));
+    Some(beside)
 }
 
 fn check_lease(lease: Duration) -> Result<()> {
@@ -536,17 +506,13 @@ fn holder_of(raw: &str) -> String {
     LockInfo::parse(raw.as_bytes()).map(|info| info.who).unwrap_or_default()
 }
 
-pub(super) fn held_by(state: &StateId, raw: &str, ahead: usize) -> Error {
+pub(super) fn held_by(state: &StateId, raw: &str, over: Option<&str>, ahead: usize) -> Error {
     let info = LockInfo::parse(raw.as_bytes()).unwrap_or_default();
     let holder = if info.who.is_empty() { "somebody".to_owned() } else { info.who };
     let queue = if ahead > 0 { format!("; {ahead} wait before you") } else { String::new() };
-    let why = format!("{holder} holds it or is next ({}, lock {}){queue}", info.operation, info.id);
+    let what = over.unwrap_or("it");
+    let why = format!("{holder} holds {what} or is next ({}, lock {}){queue}", info.operation, info.id);
     let next = "wait for it (`-lock-timeout=10m`, or `?wait=10m` in the lock address), or see `stateward lock list`";
-    Error::new(Kind::Locked, format!("`{state}` is locked"), why, next).held_by(Bytes::copy_from_slice(raw.as_bytes()))
-}
-
-fn not_the_holder(held: &Held) -> Error {
-    let why = format!("it is held under another lock ID, {}, by {}", held.id, held.who);
-    let next = "release it under its own ID; if its holder is dead, `stateward lock release NAME --id ID`";
-    Error::new(Kind::Conflict, "the lock was not released", why, next).held_by(Bytes::from(held.raw.clone()))
+    let error = Error::new(Kind::Locked, format!("`{state}` is locked"), why, next);
+    error.held_by(Bytes::copy_from_slice(raw.as_bytes())).over(over.map(str::to_owned))
 }

@@ -15,6 +15,8 @@ mod prune;
 mod read;
 mod restore;
 mod timeline;
+mod tx;
+mod unlock;
 mod verify;
 mod write;
 
@@ -23,8 +25,10 @@ pub(crate) use base::Base;
 pub use crate::view::Pruned;
 pub use body::BodyStream;
 pub use list::StatesQuery;
-pub use lock::{Grant, LockRequest, Unlocked};
+pub use lock::{Grant, LockRequest};
 pub use read::Content;
+pub use tx::{Begin, Begun, PlanBase, Recover};
+pub use unlock::Unlocked;
 pub use verify::VerifyProgress;
 pub use write::{Post, PushOutcome, Written};
 

@@ -14,7 +14,7 @@ use stateward_store::StoreError;
 use stateward_store::outside::{BytesPlace, Incoming, Mark, Outgoing, Seen, Spot, Taken};
 
 use super::BodyStream;
-use super::write::Terms;
+use super::write::{Terms, Under};
 use crate::access::Caller;
 use crate::adoption::Original;
 use crate::audit::{AuditItem, Deed};
@@ -159,11 +159,12 @@ impl Backend {
         let ingested = self.ingest(state, body).await.map_err(|error| no_state_there(state, &error))?;
         let terms = Terms {
             force: true,
-            outsider: true,
+            under: Under::Nothing,
             mark: Some(mark.as_str().to_owned()),
             ..Terms::new(OUTSIDE_WRITE, Deed::Write)
         };
         let written = self.publish(&Caller::trusted(OUTSIDER), state, ingested, &terms, None).await?;
+        let Some(written) = written else { return Ok(()) };
         tracing::info!(%state, version = %written.version, "somebody else wrote this state outside; it was taken in");
         self.latch(state).note_look(Some(Look::Version(written.version, mark)));
         Ok(())
@@ -321,6 +322,17 @@ impl Backend {
         }
     }
 
+    /// Gives the lock outside back if it was released here, and whoever released it did not get as far as that.
+    pub(crate) async fn unlock_released_outside(&self, state: &StateId, control: &Control) -> Result<()> {
+        let Some(place) = &self.shared.outside.locks else { return Ok(()) };
+        let Some(holder) = place.holder(&spot(state)).await? else { return Ok(()) };
+        let id = LockInfo::parse(&holder).map(|info| info.id).unwrap_or_default();
+        match control.released.contains(&id) {
+            true => Ok(place.unlock(&spot(state), &id, &holder).await?),
+            false => Ok(()),
+        }
+    }
+
     /// Breaks the lock outside that nobody here holds.
     pub(crate) async fn break_outside(&self, state: &StateId, id: Option<&str>) -> Result<Option<LockInfo>> {
         let Some(place) = &self.shared.outside.locks else { return Ok(None) };
@@ -348,13 +360,15 @@ impl Backend {
             ..LockInfo::default()
         };
         let raw = serde_json::to_string(&info).unwrap_or_default();
-        let held_here = |control: &Control| control.live_lock(self.now()).is_some();
+        let held_here = |control: &Control| {
+            control.live_lock(self.now()).is_some() || control.live_txs(self.now()).next().is_some()
+        };
         if held_here(&self.glance(state).await?) && held_here(&self.control(state).await?.0) {
             // Refused by the use case itself, in its own words.
             return run.await;
         }
         if let Some(holder) = self.lock_outside(state, &info.id, &raw).await? {
-            return Err(super::lock::held_by(state, &holder, 0));
+            return Err(super::lock::held_by(state, &holder, None, 0));
         }
         let outcome = run.await;
         let released = self.unlock_outside(state, &info.id, &raw).await;

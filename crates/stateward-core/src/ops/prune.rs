@@ -1,14 +1,17 @@
 //! Letting old versions go, and collecting what nobody refers to any more. Runs while serving.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use stateward_store::body;
-use stateward_store::{Expect, Live, StoreError, Write};
+use stateward_store::{Expect, Key, Live, StoreError, Write};
 
 use super::history::Chain;
+use super::tx::KEPT;
 use crate::access::Caller;
 use crate::audit::{AuditItem, Deed};
 use crate::backend::Backend;
+use crate::claim::{TxRecord, named};
 use crate::control::Control;
 use crate::error::Result;
 use crate::name::StateId;
@@ -34,7 +37,35 @@ impl Backend {
                 pruned.versions += self.apply_retention(caller, &state, &control, retention).await?;
             }
         }
+        self.forget_transactions().await?;
         Ok(pruned)
+    }
+
+    /// Removes the records of transactions that ended long ago.
+    async fn forget_transactions(&self) -> Result<()> {
+        let mut records = Records::under(self.store(), TxRecord::PREFIX);
+        while let Some(entry) = records.next().await? {
+            let record = TxRecord::decode(&entry.key, &entry.record.value)?;
+            let at = record.ended.as_ref().map_or(record.since, |ended| ended.at);
+            let Some(state) = TxRecord::state_of(&entry.key).filter(|_| self.now().duration_since(at) > KEPT) else {
+                continue;
+            };
+            let (control, _) = self.control(&state).await?;
+            if named(&control).all(|id| id != record.id) {
+                match self.store().delete(&entry.key, entry.record.revision).await {
+                    Ok(()) | Err(StoreError::Conflict { .. } | StoreError::OutcomeUnknown { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The versions that open and waiting transactions began with: what they write is merged against them.
+    async fn bases(&self, state: &StateId, control: &Control) -> Result<BTreeSet<Version>> {
+        let claims = self.claims(state, control).await?;
+        let begun = named(control).filter_map(|id| claims.get(id)?.base);
+        Ok(begun.chain(control.txs.iter().filter_map(|tx| tx.last)).collect())
     }
 
     async fn apply_retention(
@@ -46,27 +77,44 @@ impl Backend {
     ) -> Result<u64> {
         let mut chain = Chain::new(self, state, control);
         let mut rule = Rule::new(retention, control, self.now());
-        let mut let_go = 0;
+        let bases = self.bases(state, control).await?;
+        let mut let_go = Vec::new();
         while let Some((key, record)) = chain.next().await? {
-            if rule.keeps(&record) || record.body.is_none() {
+            if rule.keeps(&record) || record.body.is_none() || bases.contains(&record.facts.version) {
                 continue;
             }
             // The record is read again for its revision: the chain's pages do not carry it, and few records come this far.
             let Some(found) = self.store().get(&key).await? else { continue };
-            let write =
-                Write { key, value: Some(record.without_body().encode()), expect: Expect::Revision(found.revision) };
+            let value = Some(record.without_body().encode());
+            let write = Write { key: key.clone(), value, expect: Expect::Revision(found.revision) };
             let id = self.new_id();
             let audit = AuditItem {
                 version: Some(record.facts.version.to_string()),
                 ..AuditItem::by(caller, self.now(), Deed::Prune, Some(state))
             };
             match self.store().commit(vec![audit.write(&id, 0), write]).await {
-                Ok(_) => let_go += 1,
+                Ok(_) => let_go.push((key, record)),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(let_go)
+        self.take_back(state, &mut let_go).await?;
+        Ok(let_go.len() as u64)
+    }
+
+    /// A transaction may have begun meanwhile with a version that was just let go. Its blobs are still there: they are collected in
+    /// the next round at the earliest.
+    async fn take_back(&self, state: &StateId, let_go: &mut Vec<(Key, VersionRecord)>) -> Result<()> {
+        if let_go.is_empty() {
+            return Ok(());
+        }
+        let (control, _) = self.control(state).await?;
+        let bases = self.bases(state, &control).await?;
+        for (key, record) in let_go.extract_if(.., |(_, record)| bases.contains(&record.facts.version)) {
+            let write = Write { key, value: Some(record.encode()), expect: Expect::Any };
+            self.store().commit(vec![write]).await?;
+        }
+        Ok(())
     }
 
     /// Mark and sweep. What is published while this runs is safe: the store keeps whatever a session put or shared since the

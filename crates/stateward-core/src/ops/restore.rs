@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use super::diff::deleted;
 use super::read::{body_of, opaque};
 use super::timeline::parse_pattern;
-use super::write::Terms;
+use super::write::{Onto, Terms};
 use super::{BodyStream, Written};
 use crate::access::{Caller, Right};
 use crate::audit::Deed;
@@ -49,7 +49,7 @@ impl Backend {
             [] => format!("from {version}"),
             _ => format!("{} from {version}", addresses.join(", ")),
         };
-        let terms = Terms { detail, onto: Some(head.version), ..Terms::new("restore", Deed::Restore) };
+        let terms = Terms { detail, onto: Onto::Exactly(Some(head.version)), ..Terms::new("restore", Deed::Restore) };
         let ingested = self.ingest(state, body).await?;
         let Written { version, serial, changed } =
             self.publish_and_place(caller, state, ingested, &terms, None).await?;

@@ -1,5 +1,7 @@
 //! Storing a new version.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use stateward_store::{Expect, Write};
@@ -8,6 +10,7 @@ use super::BodyStream;
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Beside, Moment, Step};
+use crate::claim::TxRecord;
 use crate::control::{Control, Head, Held, Tail};
 use crate::error::{Error, Kind, Result};
 use crate::index::OUTPUT_PREFIX;
@@ -44,8 +47,7 @@ pub type PushOutcome = Written;
 
 /// On what terms a body is stored.
 pub(super) struct Terms {
-    /// The lock that it is stored under. Without one, nobody may hold the state.
-    pub(super) lock_id: Option<String>,
+    pub(super) under: Under,
     /// Serial and lineage may go anywhere.
     pub(super) force: bool,
     /// What `operation` says without a lock.
@@ -53,24 +55,78 @@ pub(super) struct Terms {
     pub(super) deed: Deed,
     pub(super) detail: String,
     /// The head that it was made from, which has to be there still.
-    pub(super) onto: Option<Version>,
-    /// Somebody else wrote it, and asked nobody.
-    pub(super) outsider: bool,
+    pub(super) onto: Onto,
     /// Where it stands outside already.
     pub(super) mark: Option<String>,
+}
+
+/// What gives the right to store it now.
+pub(super) enum Under {
+    /// This lock. Without one, nobody may hold the state.
+    Lock(Option<String>),
+    /// An open transaction.
+    Tx { fence: u64, record: Arc<TxRecord> },
+    /// Nothing: somebody else wrote it, and asked nobody.
+    Nothing,
+}
+
+/// What has to be the head still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onto {
+    Whatever,
+    /// This version; none for a state that is not there.
+    Exactly(Option<Version>),
+}
+
+impl Under {
+    /// Who writes, as far as the control record has it; an error where that is not allowed.
+    fn holder(&self, control: &Control, moment: &Moment) -> Result<Option<Holder>> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Lock(id) => {
+                Ok(locks::may_write(control, id.as_deref(), moment.now).map_err(refused)?.map(Holder::from))
+            }
+            Self::Tx { fence, record } => match control.tx(&record.id) {
+                Some(tx) if tx.fence == *fence => Ok(Some(Holder::of(record, *fence))),
+                _ => Err(super::tx::not_open(&record.id, None)),
+            },
+        }
+    }
+}
+
+/// Whom a version is by.
+struct Holder {
+    id: String,
+    who: String,
+    operation: String,
+    fence: u64,
+    is_tx: bool,
+}
+
+impl From<&Held> for Holder {
+    fn from(held: &Held) -> Self {
+        let Held { id, who, operation, fence, .. } = held.clone();
+        Self { id, who, operation, fence, is_tx: false }
+    }
+}
+
+impl Holder {
+    fn of(record: &TxRecord, fence: u64) -> Self {
+        let TxRecord { id, who, operation, .. } = record.clone();
+        Self { id, who, operation, fence, is_tx: true }
+    }
 }
 
 impl Terms {
     /// Without a lock, by the rules.
     pub(super) fn new(operation: &'static str, deed: Deed) -> Self {
         Self {
-            lock_id: None,
+            under: Under::Lock(None),
             force: false,
             operation,
             deed,
             detail: String::new(),
-            onto: None,
-            outsider: false,
+            onto: Onto::Whatever,
             mark: None,
         }
     }
@@ -106,15 +162,10 @@ impl Backend {
         };
         let ingested = self.ingest(state, post.body).await?;
         if post.md5.is_some_and(|md5| md5 != ingested.body.md5) {
-            return Err(Error::new(
-                Kind::Invalid,
-                "the state was not stored",
-                "its bytes do not have the MD5 that `Content-MD5` gives: they were damaged on the way",
-                "send it again",
-            ));
+            return Err(damaged_on_the_way());
         }
         let force = self.settings().allow_force_push;
-        let terms = Terms { lock_id: post.lock_id, force, ..Terms::new("write", Deed::Write) };
+        let terms = Terms { under: Under::Lock(post.lock_id), force, ..Terms::new("write", Deed::Write) };
         self.publish_and_place(caller, state, ingested, &terms, fence).await
     }
 
@@ -134,7 +185,10 @@ impl Backend {
         let control = self.present(state).await?.control;
         let higher = control.head.as_ref().is_none_or(|head| ingested.body.summary.serial > head.serial);
         let detail = if force { "forced".to_owned() } else { String::new() };
-        let onto = control.head.filter(|_| force).map(|head| head.version);
+        let onto = match force {
+            true => Onto::Exactly(control.head.map(|head| head.version)),
+            false => Onto::Whatever,
+        };
         let terms = Terms { force: force && higher, detail, onto, ..Terms::new("push", Deed::Write) };
         self.publish_and_place(caller, state, ingested, &terms, None).await
     }
@@ -149,12 +203,13 @@ impl Backend {
         fence: Option<u64>,
     ) -> Result<Written> {
         let before = self.place_before(state).await?;
-        let written = self.publish(caller, state, ingested, terms, fence).await?;
+        let written = self.publish(caller, state, ingested, terms, fence).await?.ok_or_else(moved)?;
         self.follow_outside(state, before).await?;
         Ok(written)
     }
 
-    /// Makes an ingested body the head, if the rules and locks allow it at the moment of the compare-and-set.
+    /// Makes an ingested body the head, if the rules and locks allow it at the moment of the compare-and-set. Nothing where the head
+    /// is not the one it was made from any more.
     pub(super) async fn publish(
         &self,
         caller: &Caller,
@@ -162,44 +217,48 @@ impl Backend {
         ingested: Ingested,
         terms: &Terms,
         fence: Option<u64>,
-    ) -> Result<Written> {
+    ) -> Result<Option<Written>> {
         let Ingested { body, mut base, mut session } = ingested;
         loop {
             let step = |control: &mut Control, moment: &Moment| {
-                let held = match terms.outsider {
-                    true => None,
-                    false => locks::may_write(control, terms.lock_id.as_deref(), moment.now).map_err(refused)?.cloned(),
-                };
-                if fence.is_some() && held.as_ref().map(|held| held.fence) != fence {
+                let holder = terms.under.holder(control, moment)?;
+                if fence.is_some() && holder.as_ref().map(|holder| holder.fence) != fence {
                     return Err(stale_fence());
+                }
+                let present = control.head.as_ref().map(|head| head.version);
+                if matches!(terms.onto, Onto::Exactly(onto) if onto != present) {
+                    return Ok(Step::Keep(Outcome::Moved));
                 }
                 let incoming =
                     Incoming { serial: body.summary.serial, lineage: &body.summary.lineage, sha256: &body.sha256 };
                 if let (Fit::Same, Some(head)) = (publish::fits(control, incoming, terms.force)?, &control.head) {
-                    return Ok(Step::Keep(Some(Written {
-                        version: head.version,
-                        serial: head.serial,
-                        changed: false,
-                    })));
-                }
-                let present = control.head.as_ref().map(|head| head.version);
-                if terms.onto.is_some() && present != terms.onto {
-                    return Err(moved());
+                    let written = Written { version: head.version, serial: head.serial, changed: false };
+                    return Ok(Step::Keep(Outcome::Written(written)));
                 }
                 if present != base.version {
-                    return Ok(Step::Keep(None));
+                    return Ok(Step::Keep(Outcome::Uncounted));
                 }
-                let author = Author { caller, held: held.as_ref(), terms };
+                let author = Author { caller, holder: holder.as_ref(), terms };
                 let (version, beside) = author.new_head(state, control, &body, &base.changes, moment);
-                Ok(Step::Publish(Some(Written { version, serial: body.summary.serial, changed: true }), beside))
+                let written = Written { version, serial: body.summary.serial, changed: true };
+                Ok(Step::Publish(Outcome::Written(written), beside))
             };
-            if let Some(written) = self.update(state, Some(&mut session), step).await? {
-                return Ok(written);
+            match self.update(state, Some(&mut session), step).await? {
+                Outcome::Written(written) => return Ok(Some(written)),
+                Outcome::Moved => return Ok(None),
+                Outcome::Uncounted => base = self.base(state, &body.entries, body.summary.opaque).await?,
             }
-            // The head is another by now.
-            base = self.base(state, &body.entries, body.summary.opaque).await?;
         }
     }
+}
+
+/// What became of a try to publish.
+enum Outcome {
+    Written(Written),
+    /// The head is not the one that the body was made from.
+    Moved,
+    /// The changes were counted against a head that is no longer there.
+    Uncounted,
 }
 
 /// Counts instances.
@@ -220,7 +279,7 @@ pub(super) fn record(facts: Facts, body: &Taken) -> VersionRecord {
 /// Who a version is by, and why.
 struct Author<'a> {
     caller: &'a Caller,
-    held: Option<&'a Held>,
+    holder: Option<&'a Holder>,
     terms: &'a Terms,
 }
 
@@ -249,8 +308,8 @@ impl Author<'_> {
         control.tail = Some(Tail { version, record: key.to_string(), hash: record.hash.clone() });
         control.head = Head::of(&record, &key, self.terms.mark.clone());
         control.deleted = None;
-        if let Some(held) = control.lock.as_mut().filter(|_| self.held.is_some()) {
-            held.last_seen = moment.now;
+        if let Some(holder) = self.holder {
+            control.wrote(&holder.id, version, moment.now);
         }
         let records = vec![Write { key, value: Some(record.encode()), expect: Expect::Any }];
         (version, Beside { records, notes: vec![audit] })
@@ -281,18 +340,19 @@ impl Author<'_> {
             md5: hex::encode(body.md5),
             created: moment.now,
             who: self
-                .held
-                .map(|held| held.who.clone())
+                .holder
+                .map(|holder| holder.who.clone())
                 .filter(|who| !who.is_empty())
                 .unwrap_or_else(|| self.caller.name.clone()),
             token: self.caller.token.clone(),
             operation: self
-                .held
-                .map(|held| held.operation.clone())
+                .holder
+                .map(|holder| holder.operation.clone())
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| self.terms.operation.to_owned()),
-            lock_id: self.held.map(|held| held.id.clone()),
-            fence: self.held.map(|held| held.fence),
+            lock_id: self.holder.map(|holder| holder.id.clone()),
+            fence: self.holder.map(|holder| holder.fence),
+            transaction: self.holder.is_some_and(|holder| holder.is_tx),
             tool: tool(self.caller, body.summary.terraform_version.as_deref()),
             resources: resources(body),
             opaque: body.summary.opaque,
@@ -314,8 +374,17 @@ fn tool(caller: &Caller, written_by: Option<&str>) -> String {
     agent.map(str::to_owned).or(written_by).unwrap_or_default()
 }
 
+pub(super) fn damaged_on_the_way() -> Error {
+    Error::new(
+        Kind::Invalid,
+        "the state was not stored",
+        "its bytes do not have the MD5 that `Content-MD5` gives: they were damaged on the way",
+        "send it again",
+    )
+}
+
 /// Reads a refused body to its end, so that the client gets to read the answer.
-async fn drain(mut body: BodyStream, limit: u64) {
+pub(super) async fn drain(mut body: BodyStream, limit: u64) {
     let mut size = 0u64;
     while let Some(Ok(piece)) = body.bytes.next().await {
         size += piece.len() as u64;
@@ -348,6 +417,18 @@ pub(super) fn refused(refusal: WriteRefusal) -> Error {
             what,
             "the request names a lock, and the state is not locked: that lock was broken or has ended",
             "keep `errored.tfstate`, and run again on the current state",
+        ),
+        WriteRefusal::Transactions(open) => Error::new(
+            Kind::Locked,
+            what,
+            format!("transactions are open on it ({open}), and the request would go past them"),
+            "wait until they have ended: `stateward tx list` shows them",
+        ),
+        WriteRefusal::Transaction => Error::new(
+            Kind::Conflict,
+            what,
+            "the lock that the request names is a transaction's",
+            "commit in it: send the state with `?tx=ID` in place of `?ID=ID`",
         ),
         WriteRefusal::PlanLock => Error::new(
             Kind::Conflict,

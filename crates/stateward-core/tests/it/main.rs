@@ -11,5 +11,6 @@ mod large;
 mod locks;
 mod outside;
 mod regressions;
+mod transactions;
 mod upkeep;
 mod write;

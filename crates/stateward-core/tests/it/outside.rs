@@ -15,6 +15,7 @@ use stateward_store::{MemStore, Result, Store, StoreError};
 
 use crate::adopt::{adopt_all, adoptions};
 use crate::bench::{Bench, bench, id, kind, lock_info, state};
+use crate::transactions::world;
 
 /// A bucket in memory, with a lock file beside each state.
 #[derive(Debug, Clone, Default)]
@@ -526,4 +527,94 @@ async fn a_lapsed_lease_gives_way_outside_too() {
     bench.lock("a", "next").await.unwrap();
     assert_eq!(bucket.holder("a").as_deref(), Some("next"));
     assert_eq!(kind(bench.post("a", Some("dead"), state(1, &[])).await), Kind::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_hold_one_lock_outside_together() {
+    let (bench, bucket) = fresh().await;
+    bench.post("a", None, world(1, &[("a", "0"), ("b", "0")])).await.unwrap();
+    bucket.log();
+    bench.begin("A", 1, &["x.a"], &[]).await.unwrap();
+    let group = bucket.holder("a").expect("plain Terraform is kept out");
+    bench.begin("B", 1, &["x.b"], &[]).await.unwrap();
+    let log = bucket.log();
+    assert_eq!(log.iter().filter(|step| **step == "lock").count(), 1, "{log:?}");
+    let locks = bench.backend.locks(&bench.caller, None).await.unwrap().items;
+    assert_eq!(locks.iter().map(|lock| lock.id.as_str()).collect::<Vec<_>>(), ["A", "B"], "the group's own is theirs");
+    bench.commit("B", world(2, &[("a", "0"), ("b", "1")])).await.unwrap();
+    bench.finish("B").await.unwrap();
+    assert_eq!(bucket.holder("a"), Some(group), "A goes on");
+    bench.commit("A", world(2, &[("a", "1"), ("b", "0")])).await.unwrap();
+    bench.finish("A").await.unwrap();
+    assert_eq!(bucket.holder("a"), None);
+    assert_eq!(bucket.bytes("a").unwrap(), world(3, &[("a", "1"), ("b", "1")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn transactions_wait_for_a_foreign_lock_and_take_in_what_was_written_under_it() {
+    let (bench, bucket) = fresh().await;
+    bench.post("a", None, world(1, &[("a", "0"), ("b", "0")])).await.unwrap();
+    bucket.foreign_lock("a", "plain");
+    let error = bench.begin("A", 1, &["x.a"], &[]).await.unwrap_err();
+    assert!(error.kind() == Kind::Locked && error.why().contains("plain@host"), "{}", error.why());
+    bucket.foreign_write("a", &world(2, &[("a", "0"), ("b", "theirs")]));
+    bucket.inner().locks.clear();
+    bench.begin("A", 1, &["x.a"], &[]).await.unwrap();
+    assert_eq!(kind(bench.begin("B", 1, &["x.b"], &[]).await), Kind::Stale, "by what stood outside");
+    bench.commit("A", world(2, &[("a", "1"), ("b", "0")])).await.unwrap();
+    assert_eq!(bucket.bytes("a").unwrap(), world(3, &[("a", "1"), ("b", "theirs")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lapsed_transactions_give_way_outside_too() {
+    let (bench, bucket) = fresh().await;
+    bench.post("a", None, world(1, &[("a", "0"), ("b", "0")])).await.unwrap();
+    bench.begin("dead", 1, &["x.a"], &[]).await.unwrap();
+    bench.begin("dead too", 1, &["x.b"], &[]).await.unwrap();
+    bench.clock.advance(jiff::SignedDuration::from_mins(2));
+    bench.lock("a", "whole").await.unwrap();
+    assert_eq!(bucket.holder("a").as_deref(), Some("whole"));
+    bench.unlock("a", "whole").await.unwrap();
+    assert_eq!(bucket.holder("a"), None);
+    bench.begin("next", 1, &["x.a"], &[]).await.unwrap();
+    bench.finish("next").await.unwrap();
+    assert_eq!(bucket.holder("a"), None);
+}
+
+/// Two transactions side by side, again and again where the outcome is not known.
+async fn side_by_side(bench: &Bench) -> Option<()> {
+    insist(async || bench.begin("A", 1, &["x.a"], &[]).await).await?;
+    insist(async || bench.begin("B", 1, &["x.b"], &[]).await).await?;
+    insist(async || bench.commit("A", world(2, &[("a", "1"), ("b", "0")])).await).await?;
+    insist(async || bench.commit("B", world(2, &[("a", "0"), ("b", "1")])).await).await?;
+    insist(async || bench.finish("A").await).await?;
+    insist(async || bench.finish("B").await).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_at_every_step_of_transactions_is_made_good() {
+    let before = world(1, &[("a", "0"), ("b", "0")]);
+    let counting = FaultStore::new(Arc::new(MemStore::gathering(32)), FaultPlan::none());
+    let bucket = Bucket::default();
+    let bench = shared(Arc::new(counting.clone()), &bucket, 1).await;
+    bench.post("a", None, before.clone()).await.unwrap();
+    let (first, _) = (counting.ops(), bucket.log());
+    side_by_side(&bench).await.unwrap();
+    let (last, outside) = (counting.ops(), bucket.log().len());
+    let here = (first + 1..=last)
+        .flat_map(|n| [Fault::Before, Fault::After, Fault::Duplicate].map(|fault| (FaultPlan::at(n, fault), None)));
+    let outside = (1..=outside).flat_map(|n| [false, true].map(|done| (FaultPlan::none(), Some((n, done)))));
+    for (n, (plan, fault)) in here.chain(outside).enumerate() {
+        let (store, bucket) = (Arc::new(MemStore::gathering(32)), Bucket::default());
+        let bench = shared(Arc::new(FaultStore::new(store, plan)), &bucket, 1).await;
+        bench.post("a", None, before.clone()).await.unwrap();
+        bucket.log();
+        bucket.inner().fault = fault;
+        side_by_side(&bench).await.unwrap();
+        let now = world(3, &[("a", "1"), ("b", "1")]);
+        assert_eq!(bench.now().await, now, "{n} {fault:?}");
+        assert_eq!(bucket.bytes("a"), Some(now), "{n} {fault:?}");
+        assert_eq!(bucket.holder("a"), None, "{n} {fault:?}: a lock was left outside");
+        assert_eq!(history(&bench).await.len(), 3, "{n} {fault:?}");
+    }
 }

@@ -17,11 +17,11 @@ use crate::{answer, body, terraform};
 const PAGE: usize = 1000;
 
 impl Asked {
-    fn state(&self) -> Result<StateId> {
+    pub(super) fn state(&self) -> Result<StateId> {
         Ok(self.call.about(self.query.required("state")?))
     }
 
-    fn of_state(&self) -> Result<Option<StateId>> {
+    pub(super) fn of_state(&self) -> Result<Option<StateId>> {
         Ok(self.query.parsed("state")?.map(|state| self.call.about(state)))
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use stateward_core::audit::{AuditItem, Deed};
 use stateward_core::view::{
-    Action, Change, Changes, Finding, Imported, LockItem, Pruned, StateItem, Stored, TimelineItem, Verified,
-    VersionItem,
+    Action, Change, Changes, Finding, Imported, LockItem, Phase, Pruned, StateItem, Stored, TimelineItem, TxItem,
+    Verified, VersionItem,
 };
-use stateward_core::{Adoption, Fingerprint, Original, Timestamp, Version};
+use stateward_core::{Adoption, Ending, Fingerprint, Original, Timestamp, Version};
 
 use super::*;
 
@@ -68,6 +68,7 @@ fn version_item(full: bool) -> VersionItem {
         who: String::new(),
         operation: String::new(),
         lock_id: None,
+        tx: full.then(String::new),
         fence: full.then_some(1),
         tool: String::new(),
         parent: None,
@@ -163,6 +164,7 @@ fn what_is_taken_in_has_what_the_core_reads() {
                 hash: None,
                 created: None,
                 lock_id: None,
+                transaction: false,
                 fence: None,
                 token: None,
                 changes: None,
@@ -179,6 +181,35 @@ fn what_is_taken_in_has_what_the_core_reads() {
         original: original(full),
     };
     has_shape("Adoption", &adoption(true), &adoption(false));
+}
+
+#[test]
+fn transactions_hold_what_the_core_gives() {
+    let tx = |full: bool| TxItem {
+        tx: String::new(),
+        state: "a".parse().unwrap(),
+        workspace: "default".parse().unwrap(),
+        phase: Phase::Open,
+        who: String::new(),
+        operation: String::new(),
+        write: Vec::new(),
+        read: Vec::new(),
+        since: Timestamp::UNIX_EPOCH,
+        lease_until: None,
+        waits_for: Vec::new(),
+        base: None,
+        last: None,
+        fence: full.then_some(1),
+        ended: full.then_some(Timestamp::UNIX_EPOCH),
+        why: if full { "why".to_owned() } else { String::new() },
+    };
+    has_shape("TxItem", &tx(true), &tx(false));
+    for phase in [Phase::Queued, Phase::Open, Phase::Committed, Phase::Aborted, Phase::Lapsed] {
+        is_one_of("TxItem", "phase", &phase);
+    }
+    for ending in [Ending::Committed, Ending::Aborted] {
+        is_one_of("Finished", "phase", &ending);
+    }
 }
 
 #[track_caller]

@@ -20,6 +20,7 @@ mod operations;
 mod peers;
 #[cfg(test)]
 mod protocol;
+mod transactions;
 #[cfg(test)]
 #[cfg(test)]
 mod waiting;

@@ -58,6 +58,8 @@ pub struct Merge<'a> {
 pub struct Merged {
     /// Its bytes: those of the head wherever nothing of the run was taken.
     pub body: Vec<u8>,
+    /// Whether anything but the serial differs from the head.
+    pub changed: bool,
     /// What changed against the head, sorted by address.
     pub taken: Vec<(String, Action)>,
     /// What the run refreshed and somebody else has changed since: theirs stays. Sorted.
@@ -126,7 +128,11 @@ impl Merge<'_> {
             ("resources", graft.resources()),
             ("check_results", graft.check_results()),
         ];
+        let differs = |(name, value): &(&str, Option<Vec<u8>>)| {
+            value.as_ref().is_some_and(|value| head.field(name).is_none_or(|field| head.raw(&field.value) != value))
+        };
         Ok(Merged {
+            changed: values.iter().any(differs),
             body: with_fields(&head, self.serial, values),
             taken: decisions.take.into_iter().collect(),
             left: decisions.left.into_iter().collect(),
