@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stateward_core::view::Stored;
-use stateward_core::{BodyStream, Error, Kind, LockInfo, LockRequest, Result, StateId};
+use stateward_core::{Begin, BodyStream, Ending, Error, Kind, LockInfo, LockRequest, Result, StateId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,8 +35,8 @@ pub struct Terms {
 /// What a run's user should know while it goes on.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// It waits, for this holder.
-    Waits(LockInfo),
+    /// It waits, for this holder, and for this address where it does not want the whole state.
+    Waits(LockInfo, Option<String>),
     /// It waits because there is no answer.
     Unanswered(Error),
     /// It has waited, and has the lock.
@@ -54,6 +54,8 @@ pub enum Event {
 pub struct Unsaved {
     /// Its bytes.
     pub body: FileBody,
+    /// The transaction that it was written in.
+    pub tx: Option<String>,
     /// Why.
     pub error: Error,
 }
@@ -63,6 +65,8 @@ pub struct Unsaved {
 struct Memory {
     /// Locks that are held, with the lock information that they were taken with.
     held: BTreeMap<String, Bytes>,
+    /// The transaction that all of it happens in.
+    tx: Option<String>,
     /// The lock that is just being given back.
     returning: Option<String>,
     asked: bool,
@@ -102,7 +106,15 @@ impl Session {
 
     /// The state's bytes; `None` where there is no state yet.
     pub async fn read(&self) -> Result<Option<BodyStream>> {
-        self.memory().asked = true;
+        let tx = {
+            let mut memory = self.memory();
+            memory.asked = true;
+            memory.tx.clone()
+        };
+        if let Some(tx) = tx {
+            let pulled = self.connection.pull_in(&self.terms.state, &tx).await?;
+            return Ok(pulled.map(|pulled| BodyStream { length: pulled.size, bytes: pulled.bytes }));
+        }
         match self.connection.pull(&self.terms.state, None).await {
             Ok(pulled) => Ok(Some(BodyStream { length: pulled.size, bytes: pulled.bytes })),
             Err(error) if error.kind() == Kind::NotFound => Ok(None),
@@ -123,13 +135,17 @@ impl Session {
         let session = Arc::clone(self);
         let write = tokio::spawn(async move {
             let _turn = session.writing.lock().await;
-            let stored = session.connection.write(&session.terms.state, lock_id.as_deref(), md5, body.read()).await;
+            let (connection, state, tx) = (&session.connection, &session.terms.state, session.tx());
+            let stored = match &tx {
+                Some(tx) => connection.commit(state, tx, md5, body.read()).await,
+                None => connection.write(state, lock_id.as_deref(), md5, body.read()).await,
+            };
             let mut memory = session.memory();
             match &stored {
                 Ok(_) => (memory.unsaved, memory.refusal) = (None, None),
                 Err(error) => {
                     memory.note_refusal(error);
-                    memory.unsaved = Some(Unsaved { body, error: error.clone() });
+                    memory.unsaved = Some(Unsaved { body, tx, error: error.clone() });
                 }
             }
             stored
@@ -144,12 +160,58 @@ impl Session {
         let info = LockInfo::parse(&raw).map_err(|why| {
             Error::new(Kind::Invalid, "the lock was not taken", why, "send Terraform's lock information, with an `ID`")
         })?;
-        self.memory().asked = true;
-        let outcome = self.wait_for(&raw).await;
+        {
+            let mut memory = self.memory();
+            memory.asked = true;
+            if memory.tx.is_some() {
+                // The transaction holds all that the command may write.
+                return Ok(());
+            }
+        }
+        let outcome = self
+            .wait_for(|wait| {
+                let request = LockRequest { raw: raw.clone(), wait: Some(wait), lease: Some(self.terms.lease) };
+                self.connection.lock(&self.terms.state, request)
+            })
+            .await;
+        self.note(outcome, info.id, raw)
+    }
+
+    /// Begins the transaction that everything from now on happens in, and waits for it where others are in the way.
+    pub async fn begin(&self, begin: Begin) -> Result<()> {
+        let invalid = |why| Error::new(Kind::Invalid, "the transaction was not begun", why, "please report it");
+        let id = LockInfo::parse(&begin.raw).map_err(invalid)?.id;
+        let raw = begin.raw.clone();
+        let outcome = self
+            .wait_for(|wait| {
+                let begin = Begin { wait: Some(wait), lease: self.terms.lease, ..begin.clone() };
+                self.connection.begin(&self.terms.state, begin)
+            })
+            .await;
+        self.note(outcome, id.clone(), raw)?;
+        self.memory().tx = Some(id);
+        Ok(())
+    }
+
+    /// Ends the transaction, once what is being stored in it is finished.
+    pub async fn finish(&self, ending: Ending) -> Result<()> {
+        let _written = self.writing.lock().await;
+        let Some(tx) = self.memory().tx.take() else { return Ok(()) };
+        self.memory().returning = Some(tx.clone());
+        self.connection.finish(&self.terms.state, &tx, ending).await?;
+        self.memory().held.remove(&tx);
+        Ok(())
+    }
+
+    fn tx(&self) -> Option<String> {
+        self.memory().tx.clone()
+    }
+
+    fn note(&self, outcome: Result<()>, id: String, raw: Bytes) -> Result<()> {
         let mut memory = self.memory();
         match &outcome {
             Ok(()) => {
-                memory.held.insert(info.id, raw);
+                memory.held.insert(id, raw);
                 memory.refusal = None;
             }
             // Who was asked to end was not refused.
@@ -159,14 +221,14 @@ impl Session {
         outcome
     }
 
-    async fn wait_for(&self, raw: &Bytes) -> Result<()> {
+    /// Asks again and again, `ask` being told how long it may wait.
+    async fn wait_for<F: Future<Output = Result<()>>>(&self, ask: impl Fn(Duration) -> F) -> Result<()> {
         let deadline = Instant::now() + self.terms.wait;
         let (mut wait, mut holder, mut away_since) = (Duration::ZERO, None, None);
         loop {
-            let request = LockRequest { raw: raw.clone(), wait: Some(wait), lease: Some(self.terms.lease) };
             let error = tokio::select! {
                 biased;
-                outcome = self.connection.lock(&self.terms.state, request) => match outcome {
+                outcome = ask(wait) => match outcome {
                     Ok(()) => {
                         if holder.is_some() {
                             (self.tell)(Event::Granted);
@@ -185,9 +247,10 @@ impl Session {
                 Kind::Locked => {
                     (away_since, wait) = (None, left.min(PIECE));
                     let by = error.holder().and_then(|raw| LockInfo::parse(raw).ok()).unwrap_or_default();
-                    if holder.as_ref() != Some(&by) {
-                        (self.tell)(Event::Waits(by.clone()));
-                        holder = Some(by);
+                    let waits = (by, error.address().map(str::to_owned));
+                    if holder.as_ref() != Some(&waits) {
+                        (self.tell)(Event::Waits(waits.0.clone(), waits.1.clone()));
+                        holder = Some(waits);
                     }
                 }
                 Kind::Unavailable => {
@@ -212,6 +275,9 @@ impl Session {
         {
             let mut memory = self.memory();
             (memory.asked, memory.returning) = (true, id.clone());
+            if memory.tx.is_some() {
+                return Ok(());
+            }
         }
         self.connection.unlock(&self.terms.state, raw).await?;
         // Without an ID, whatever was held is broken.
@@ -298,7 +364,7 @@ impl Session {
 
 impl Memory {
     fn note_refusal(&mut self, error: &Error) {
-        if matches!(error.kind(), Kind::Locked | Kind::Conflict) {
+        if matches!(error.kind(), Kind::Locked | Kind::Conflict | Kind::Stale) {
             self.refusal = Some(error.clone());
         }
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
@@ -77,16 +77,19 @@ pub struct Child {
 impl Child {
     /// Starts a command, the program first, with our own standard streams and in our own directory.
     pub fn start(command: &[OsString], changes: &Changes, terminal: Terminal) -> io::Result<Self> {
-        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(program);
-        command.args(arguments).envs(changes.set.iter().map(|(name, value)| (name, value)));
-        for name in &changes.removed {
-            command.env_remove(name);
-        }
+        let mut command = prepared(command, changes)?;
         if terminal == Terminal::None {
             command.process_group(0);
         }
         Ok(Self { child: command.spawn()?, terminal })
+    }
+
+    /// Runs a command to its end and keeps what it prints on standard output. Gives its exit code, too. Dropping the future ends it.
+    pub async fn output(command: &[OsString], changes: &Changes) -> io::Result<(u8, Vec<u8>)> {
+        let mut command = prepared(command, changes)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let output = command.spawn()?.wait_with_output().await?;
+        Ok((code_of(output.status), output.stdout))
     }
 
     /// Waits for its end, and hands on what `signals` brings; `on_signal` hears of each. Gives the exit code, by a signal 128 + its
@@ -115,6 +118,16 @@ impl Child {
             tracing::debug!(%error, "the command is gone already");
         }
     }
+}
+
+fn prepared(command: &[OsString], changes: &Changes) -> io::Result<Command> {
+    let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(changes.set.iter().map(|(name, value)| (name, value)));
+    for name in &changes.removed {
+        command.env_remove(name);
+    }
+    Ok(command)
 }
 
 fn code_of(status: ExitStatus) -> u8 {

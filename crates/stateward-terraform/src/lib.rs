@@ -1,7 +1,8 @@
 //! What touches the command lines of Terraform and `OpenTofu`: recognising them ([`Invocation`]), reading where a configuration keeps its
 //! state ([`Configuration`]), putting our backend in its place for a run ([`OverrideFile`], [`RunDir`]), running them ([`Child`]), and what
-//! they leave in a directory ([`workdir`]).
+//! they leave in a directory ([`workdir`]); taking an `apply` apart into a plan and the apply of that plan ([`Apply`]).
 
+mod apply;
 mod backend;
 mod child;
 mod environment;
@@ -13,6 +14,7 @@ mod run_dir;
 mod tool;
 pub mod workdir;
 
+pub use apply::Apply;
 pub use backend::{Arguments, Backend, Configuration, Declared, Place, cached, data_dir, selected_workspace};
 pub use child::{Changes, Child, Signals, Terminal};
 pub use environment::{Addresses, REMOVED, variables};

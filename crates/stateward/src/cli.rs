@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Look at locks, and break them.
     #[command(subcommand)]
     Lock(LockCommand),
+    /// Look at transactions: runs that hold single resources, side by side with others.
+    #[command(subcommand)]
+    Tx(TxCommand),
     /// Show the audit log: every change, lock, force-unlock and refusal, newest first.
     Audit(AuditArgs),
     /// Write a consistent copy of the whole store to a new file, also while a server uses it.
@@ -121,12 +124,24 @@ pub(crate) struct RunArgs {
     /// How long the lock stays when this run gives no sign of life, from `1s` to `1h`.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = lease)]
     pub(crate) lease: Duration,
+    /// What `apply` and `destroy` hold: the resources that their plan reads and writes, or the whole state.
+    #[arg(long, value_name = "SCOPE", default_value = "resources")]
+    pub(crate) lock: LockScope,
     /// For the time of the run, use this store in place of whatever backend the configuration declares.
     #[arg(long = "override")]
     pub(crate) override_backend: bool,
     /// The command and its arguments, behind `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// What a run holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LockScope {
+    /// What its plan reads and writes; others go on beside it.
+    Resources,
+    /// The whole state.
+    Whole,
 }
 
 #[derive(Debug, Args)]
@@ -281,6 +296,49 @@ pub(crate) enum LockCommand {
         #[arg(long, conflicts_with = "force")]
         id: Option<String>,
         /// Whatever is held.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TxCommand {
+    /// List the transactions that are open or wait.
+    List {
+        /// Only those of this state.
+        #[arg(value_parser = state_id)]
+        name: Option<StateId>,
+        /// Those that ended in the last seven days, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one in full: what it holds, whom it waits for, how it ended.
+    Show {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// Its ID, or the beginning of it.
+        id: String,
+    },
+    /// Give one up: what it holds is free, what it has written stays, and what its run still writes is refused.
+    Abort {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// Its ID, or the beginning of it.
+        id: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Bring in the state that a run could not store any more, such as its `errored.tfstate`.
+    Recover {
+        #[arg(value_parser = state_id)]
+        name: StateId,
+        /// The file with that state; `-` reads standard input.
+        file: PathBuf,
+        /// The transaction that it was written in: its ID, or the beginning of it.
+        #[arg(long, value_name = "ID")]
+        tx: String,
+        /// Write over what others have changed since of what the transaction held.
         #[arg(long)]
         force: bool,
     },

@@ -1,5 +1,7 @@
 //! This machine's clock and randomness: what the core takes by injection.
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
 use rand::Rng;
 use stateward_core::{Clock, Entropy};
@@ -24,4 +26,19 @@ impl Entropy for SystemEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         rand::rng().fill_bytes(bytes);
     }
+}
+
+/// An ID that nobody else has, in the form of Terraform's own.
+pub(crate) fn new_id() -> String {
+    let mut bytes = [0_u8; 16];
+    SystemEntropy.fill(&mut bytes);
+    let mut text = String::new();
+    for (place, byte) in bytes.iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -88,7 +88,7 @@ impl Run {
 
 fn in_short(event: &Event) -> String {
     match event {
-        Event::Waits(holder) => format!("waits for {}", holder.who),
+        Event::Waits(holder, _) => format!("waits for {}", holder.who),
         Event::Unanswered(_) => "unanswered".into(),
         Event::Granted => "granted".into(),
         Event::LeaseInDanger(_) => "in danger".into(),

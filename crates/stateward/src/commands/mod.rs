@@ -10,6 +10,7 @@ mod run;
 mod serve;
 mod state;
 mod token;
+mod tx;
 
 use std::io::{BufRead, IsTerminal};
 
@@ -107,6 +108,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::Run(args) => run::run(context, args).await,
         Command::State(command) => state::run(context, command).await,
         Command::Lock(command) => lock::run(context, command).await,
+        Command::Tx(command) => Box::pin(tx::run(context, command)).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::backup(context, &args.file).await,
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,

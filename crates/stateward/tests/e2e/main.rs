@@ -1,6 +1,7 @@
 //! The binary as its users meet it: under real Terraform, killed without warning, and by the README.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod beside;
 mod crash;
 mod disk;
 mod readme;

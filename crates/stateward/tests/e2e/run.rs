@@ -10,7 +10,7 @@ use stateward_testkit::{Output, Running, Terraform, TestDir, Workdir};
 
 use crate::{LIMIT, cli, serve, store};
 
-const HTTP: &str = "terraform {\n  backend \"http\" {}\n}\n";
+pub(crate) const HTTP: &str = "terraform {\n  backend \"http\" {}\n}\n";
 const ONE: &str = "resource \"terraform_data\" \"a\" { input = \"one\" }\n";
 /// Runs until the file `go` appears, or the directory goes.
 const SLOW: &str = r#"
@@ -29,26 +29,29 @@ terraform {
   }
 }
 "#;
-const APPLY: [&str; 4] = ["--", "terraform", "apply", "-auto-approve"];
+pub(crate) const APPLY: [&str; 4] = ["--", "terraform", "apply", "-auto-approve"];
+
+/// What holds the whole state.
+const WHOLE: [&str; 2] = ["--lock", "whole"];
 
 /// A store, and directories of configurations.
-struct Bench {
-    dir: TestDir,
+pub(crate) struct Bench {
+    pub(crate) dir: TestDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: TestDir::new() }
     }
 
-    fn work(&self, name: &str, configuration: &str) -> Workdir {
+    pub(crate) fn work(&self, name: &str, configuration: &str) -> Workdir {
         let work = Terraform::find().workdir(&self.dir, name);
         work.write("main.tf", configuration);
         work
     }
 
     /// One whose backend is ours, ready to be applied.
-    fn ready(&self, name: &str, configuration: &str) -> Workdir {
+    pub(crate) fn ready(&self, name: &str, configuration: &str) -> Workdir {
         let work = self.work(name, &format!("{HTTP}{configuration}"));
         self.run(&work, &["--state", "app", "--", "terraform", "init"]).expect_success();
         work
@@ -56,7 +59,7 @@ impl Bench {
 
     /// `stateward run` in a directory, with the environment in which Terraform runs there.
     #[expect(clippy::disallowed_methods, reason = "Terraform is found before all else")]
-    fn command(&self, work: &Workdir, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, work: &Workdir, arguments: &[&str]) -> Command {
         let terraform = work.command::<&str>(&[]);
         let mut command = Command::new(env!("CARGO_BIN_EXE_stateward"));
         let envs = terraform.get_envs().filter_map(|(name, value)| Some((name, value?)));
@@ -68,15 +71,15 @@ impl Bench {
         command
     }
 
-    fn spawn(&self, work: &Workdir, arguments: &[&str]) -> Running {
+    pub(crate) fn spawn(&self, work: &Workdir, arguments: &[&str]) -> Running {
         Running::start(self.command(work, arguments))
     }
 
-    fn run(&self, work: &Workdir, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, work: &Workdir, arguments: &[&str]) -> Output {
         self.spawn(work, arguments).wait(LIMIT)
     }
 
-    fn apply(&self, work: &Workdir, arguments: &[&str]) -> Output {
+    pub(crate) fn apply(&self, work: &Workdir, arguments: &[&str]) -> Output {
         self.run(work, &[&["--state", "app"], arguments, &APPLY].concat())
     }
 
@@ -88,17 +91,17 @@ impl Bench {
     }
 
     /// A JSON answer of the command line, on the store itself.
-    fn ask(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Value {
         let store = store(&self.dir);
         let output = cli(&self.dir).run(&[arguments, &["--json", "--store", &store]].concat()).expect_success();
         serde_json::from_str(&output.stdout).expect("one JSON document")
     }
 
-    fn locks(&self) -> usize {
+    pub(crate) fn locks(&self) -> usize {
         self.ask(&["lock", "list"])["items"].as_array().unwrap().len()
     }
 
-    fn resources(&self, state: &str) -> u64 {
+    pub(crate) fn resources(&self, state: &str) -> u64 {
         let states = self.ask(&["state", "list"]);
         let mut states = states["items"].as_array().unwrap().iter();
         states.find(|item| item["state"] == state).map_or(0, |item| item["resources"].as_u64().unwrap())
@@ -123,7 +126,7 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The Terraform that a run has started.
-fn terraform_of(running: &Running) -> u32 {
+pub(crate) fn terraform_of(running: &Running) -> u32 {
     let mut all = Vec::new();
     // Any thread of the run may be its parent.
     for task in fs::read_dir(format!("/proc/{}/task", running.id())).unwrap() {
@@ -208,10 +211,10 @@ fn what_a_killed_run_leaves_is_removed_by_the_next() {
 fn two_runs_at_once() {
     let bench = Bench::new();
     let (one, two) = (bench.ready("one", SLOW), bench.ready("two", ONE));
-    let first = bench.slow(&one, &[]);
-    let refused = bench.apply(&two, &["--wait", "0s"]).expect_code(3);
+    let first = bench.slow(&one, &WHOLE);
+    let refused = bench.apply(&two, &["--lock", "whole", "--wait", "0s"]).expect_code(3);
     assert!(refused.stderr.contains("error: ") && refused.stderr.contains("ana@laptop"), "{}", refused.report());
-    let mut second = bench.spawn(&two, &[&["--state", "app"], &APPLY[..]].concat());
+    let mut second = bench.spawn(&two, &[&["--state", "app"], &WHOLE[..], &APPLY].concat());
     second.wait_for("waiting for `app`: ana@laptop holds it (apply)", LIMIT);
     one.write("go", "");
     first.wait(LIMIT).expect_success();
@@ -224,8 +227,8 @@ fn two_runs_at_once() {
 fn a_wait_ends_with_ctrl_c() {
     let bench = Bench::new();
     let (one, two) = (bench.ready("one", SLOW), bench.ready("two", ONE));
-    let first = bench.slow(&one, &[]);
-    let mut second = bench.spawn(&two, &[&["--state", "app"], &APPLY[..]].concat());
+    let first = bench.slow(&one, &WHOLE);
+    let mut second = bench.spawn(&two, &[&["--state", "app"], &WHOLE[..], &APPLY].concat());
     second.wait_for("waiting for", LIMIT);
     second.interrupt();
     assert_eq!(second.wait(LIMIT).code(), Some(1));
@@ -266,7 +269,7 @@ fn a_terraform_that_is_killed_leaves_no_lock() {
 fn a_state_that_is_refused_is_kept() {
     let bench = Bench::new();
     let work = bench.ready("work", SLOW);
-    let running = bench.slow(&work, &["--lease", "1h"]);
+    let running = bench.slow(&work, &["--lease", "1h", "--lock", "whole"]);
     let store = store(&bench.dir);
     cli(&bench.dir).run(&["lock", "release", "app", "--force", "--store", &store]).expect_success();
     work.write("go", "");
@@ -291,11 +294,12 @@ fn by_a_server_with_tokens() {
         Running::start(command)
     };
     by_server(&one, &["--state", "net/prod", "--", "terraform", "init"]).wait(LIMIT).expect_success();
-    let mut first = by_server(&one, &[&["--state", "net/prod", "--lease", "2s"], &APPLY[..]].concat());
+    let mut first = by_server(&one, &[&["--state", "net/prod", "--lease", "2s"], &WHOLE[..], &APPLY].concat());
     first.wait_for("begun", LIMIT);
-    let refused = by_server(&two, &[&["--override", "--wait", "0s"], &APPLY[..]].concat()).wait(LIMIT).expect_code(3);
+    let refused =
+        by_server(&two, &[&["--override", "--wait", "0s"], &WHOLE[..], &APPLY].concat()).wait(LIMIT).expect_code(3);
     assert!(refused.stderr.contains("ana@laptop"), "{}", refused.report());
-    let mut second = by_server(&two, &[&["--override"], &APPLY[..]].concat());
+    let mut second = by_server(&two, &[&["--override"], &WHOLE[..], &APPLY].concat());
     second.wait_for("waiting for `net/prod`: ana@laptop holds it (apply)", LIMIT);
     // Longer than the lease: it is renewed.
     std::thread::sleep(std::time::Duration::from_secs(3));

@@ -74,12 +74,16 @@ fn tell_unsaved(unsaved: &Unsaved, place: &Place, errored: &Errored) {
         None => keep(unsaved, &place.directory),
     };
     let next = match kept {
-        Ok(path) => format!(
-            "it is kept in `{}`; bring it in with `stateward state push {} {}`, then remove the file, which may hold secrets",
-            path.display(),
-            place.state,
-            path.display()
-        ),
+        Ok(path) => {
+            let (path, state) = (path.display(), &place.state);
+            let bring_in = match &unsaved.tx {
+                Some(tx) => format!("stateward tx recover {state} {path} --tx {tx}"),
+                None => format!("stateward state push {state} {path}"),
+            };
+            format!(
+                "it is kept in `{path}`; bring it in with `{bring_in}`, then remove the file, which may hold secrets"
+            )
+        }
         Err(error) => format!("it could not be kept beside the configuration either: {}", plain(&error)),
     };
     output::error(&Message::new(what, why, next));

@@ -1,54 +1,61 @@
 //! `stateward run`.
 //!
 //! A run: [`place`] finds out which state and whether the tool would come to it, [`detour`] puts our backend in the place of another
-//! one, the tool is started with the address of a server of its own, and [`ending`] tells what it did not see.
+//! one, the tool is started with the address of a server of its own, and [`ending`] tells what it did not see. An `apply` goes [`beside`]
+//! others, in a transaction.
 
+mod approval;
+mod beside;
 mod detour;
 mod ending;
 mod place;
 mod session;
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use stateward_client::{Session, Terms};
-use stateward_core::{Entropy, Error, Kind, StateId};
+use stateward_core::{Clock, Entropy, Error, Kind, StateId};
 use stateward_server::Loopback;
-use stateward_terraform::{Addresses, Changes, Child, Invocation, Need, OverrideFile, REMOVED, Signals, Terminal};
+use stateward_terraform::{
+    Addresses, Apply, Changes, Child, Invocation, Need, OverrideFile, REMOVED, Signals, Terminal,
+};
 
 use self::detour::Detour;
 use self::ending::Errored;
 use self::place::Place;
 use self::session::RunSession;
 use super::Context;
-use crate::cli::RunArgs;
+use crate::cli::{LockScope, RunArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, plain};
 use crate::output;
 use crate::output::human;
 use crate::store::Missing;
-use crate::system::SystemEntropy;
+use crate::system::{SystemClock, SystemEntropy};
 
 pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit> {
-    let mut signals = Signals::listen().map_err(|error| not_started(args, &error))?;
+    let mut signals = Signals::listen().map_err(|error| not_started(&args.command, &error))?;
     let invocation = Invocation::of(&args.command);
     let need = invocation.as_ref().map_or(Need::State, Invocation::need);
     if need == Need::Nothing {
-        return alone(args, &args.command, &mut signals).await;
+        return alone(&args.command, &mut signals).await;
     }
     let place = Place::find(&context.environment, args, invocation.as_ref())?;
     sweep(&place)?;
     place.check(args.override_backend, need)?;
     if let (true, Need::Init, Some(invocation)) = (args.override_backend, need, &invocation) {
         // Modules and providers are all that is to be done: the run's backend needs no preparation.
-        return alone(args, &invocation.with_option(&args.command, "-backend=false"), &mut signals).await;
+        return alone(&invocation.with_option(&args.command, "-backend=false"), &mut signals).await;
     }
     let session = Arc::new(Session::new(context.connect(Missing::Make).await?, terms(args, &place.state), {
         let state = place.state.clone();
-        move |event| output::note(&session::told(&state, &event))
+        move |event| output::note(&session::told(&state, &event, SystemClock.now()))
     }));
-    let exit = with_state(context, args, &place, &session, &mut signals).await;
+    let apply = apply_of(context, args, invocation.as_ref());
+    let exit = with_state(context, args, apply.as_ref(), &place, &session, &mut signals).await;
     ending::close(&session, &place.state).await;
     exit
 }
@@ -58,22 +65,24 @@ fn terms(args: &RunArgs, state: &StateId) -> Terms {
 }
 
 /// Runs a command that has nothing to do with the state.
-async fn alone(args: &RunArgs, command: &[std::ffi::OsString], signals: &mut Signals) -> Result<Exit> {
+async fn alone(command: &[OsString], signals: &mut Signals) -> Result<Exit> {
     let child = Child::start(command, &Changes::default(), Terminal::find());
-    let ended = child.map_err(|error| not_started(args, &error))?.wait(signals, |_| {}).await;
-    Ok(Exit::Command(ended.map_err(|error| not_started(args, &error))?))
+    let ended = child.map_err(|error| not_started(command, &error))?.wait(signals, |_| {}).await;
+    Ok(Exit::Command(ended.map_err(|error| not_started(command, &error))?))
 }
 
 async fn with_state(
     context: &Context,
     args: &RunArgs,
+    apply: Option<&Apply>,
     place: &Place,
     session: &Arc<Session>,
     signals: &mut Signals,
 ) -> Result<Exit> {
     let served = Arc::new(RunSession::new(Arc::clone(session), context.who()));
     let limit = context.settings().core.limits.body_bytes;
-    let loopback = Loopback::start(served, secret(), limit).await.map_err(|error| not_started(args, &error))?;
+    let loopback =
+        Loopback::start(served, secret(), limit).await.map_err(|error| not_started(&args.command, &error))?;
     let addresses = Addresses { state: loopback.state_url(), lock: loopback.lock_url() };
     let mut changes =
         Changes { set: environment(context, &addresses), removed: REMOVED.iter().map(Into::into).collect() };
@@ -90,19 +99,64 @@ async fn with_state(
         }
     };
     let errored = Errored::look(&place.directory);
-    let child = Child::start(&args.command, &changes, Terminal::find()).map_err(|error| not_started(args, &error))?;
+    let mut commands = Commands { session, changes: &changes, signals, terminal: Terminal::find() };
+    let run = async {
+        match apply {
+            Some(apply) => beside::run(&mut commands, args, apply, &place.directory, context.who()).await,
+            None => commands.run(&args.command).await,
+        }
+    };
     let ended = tokio::select! {
-        ended = child.wait(signals, |_| session.leave()) => ended,
+        ended = Box::pin(run) => ended,
         () = session.keep_alive() => Ok(1),
     };
     drop((detour, loopback));
     // What was still being stored when the command ended has to be known before it is told of.
     ending::close(session, &place.state).await;
-    let code = ended.map_err(|error| not_started(args, &error))?;
+    let code = ended?;
     ending::tell(session, place, &errored, code)
 }
 
-fn environment(context: &Context, addresses: &Addresses) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+/// The `apply` that can go beside others; none where the whole state is wanted.
+fn apply_of(context: &Context, args: &RunArgs, invocation: Option<&Invocation<'_>>) -> Option<Apply> {
+    if args.lock == LockScope::Whole {
+        return None;
+    }
+    let apply = Apply::of(invocation?, &args.command)?;
+    let added =
+        ["TF_CLI_ARGS_apply", "TF_CLI_ARGS_destroy"].into_iter().find(|name| context.environment.get(name).is_some());
+    let apply = match (apply, added) {
+        (_, Some(name)) => Err(format!("`{name}` is set, which says more of it")),
+        (apply, None) => apply,
+    };
+    apply.inspect_err(|why| output::note(&format!("the whole state is locked: {why}\n"))).ok()
+}
+
+/// Runs commands in the environment of the run, one after the other.
+struct Commands<'a> {
+    session: &'a Session,
+    changes: &'a Changes,
+    signals: &'a mut Signals,
+    terminal: Terminal,
+}
+
+impl Commands<'_> {
+    /// Runs a command to its end. Gives its exit code.
+    async fn run(&mut self, command: &[OsString]) -> Result<u8> {
+        let child = Child::start(command, self.changes, self.terminal).map_err(|error| not_started(command, &error))?;
+        let ended = child.wait(self.signals, |_| self.session.leave()).await;
+        ended.map_err(|error| not_started(command, &error))
+    }
+
+    /// The exit code of who was asked to end.
+    async fn asked_to_end(&mut self) -> u8 {
+        let signal = self.signals.next().await;
+        self.session.leave();
+        u8::try_from(128 + signal).unwrap_or(1)
+    }
+}
+
+fn environment(context: &Context, addresses: &Addresses) -> Vec<(OsString, OsString)> {
     let variables = stateward_terraform::variables(addresses, |name| context.environment.get(name).is_some());
     variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
@@ -130,8 +184,8 @@ fn sweep(place: &Place) -> Result<()> {
     Ok(())
 }
 
-fn not_started(args: &RunArgs, error: &std::io::Error) -> Failure {
-    let program = PathBuf::from(&args.command[0]);
+fn not_started(command: &[OsString], error: &std::io::Error) -> Failure {
+    let program = PathBuf::from(command.first().cloned().unwrap_or_default());
     let next = "check the command behind `--`";
     let what = format!("`{}` was not started", human::one_line(&program.display().to_string()));
     Error::new(Kind::Invalid, what, plain(error), next).into()

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stateward_client::{Event, Session};
 use stateward_core::view::Stored;
-use stateward_core::{BodyStream, Result, StateId};
+use stateward_core::{BodyStream, Result, StateId, Timestamp};
 use stateward_server::OneState;
 use stateward_terraform::with_who;
 
-use crate::output::human::one_line;
+use crate::output::human::{age, one_line};
 
 /// A session whose locks bear the name of who runs it.
 pub(super) struct RunSession {
@@ -45,12 +45,21 @@ impl OneState for RunSession {
 }
 
 /// What the user is told while the command runs.
-pub(super) fn told(state: &StateId, event: &Event) -> String {
+pub(super) fn told(state: &StateId, event: &Event, now: Timestamp) -> String {
     match event {
-        Event::Waits(holder) => {
+        Event::Waits(holder, address) => {
             let who = if holder.who.is_empty() { "somebody" } else { &holder.who };
-            let operation = holder.operation.strip_prefix("OperationType").unwrap_or(&holder.operation);
-            format!("waiting for `{state}`: {} holds it ({})\n", one_line(who), one_line(&operation.to_lowercase()))
+            let operation = holder.operation.strip_prefix("OperationType").unwrap_or(&holder.operation).to_lowercase();
+            match address {
+                None => format!("waiting for `{state}`: {} holds it ({})\n", one_line(who), one_line(&operation)),
+                Some(address) => {
+                    let since = holder.created.parse::<Timestamp>().ok().map(|created| now.duration_since(created));
+                    let since = since.and_then(|since| u64::try_from(since.as_secs()).ok()).map(age);
+                    let since = since.map_or_else(String::new, |since| format!(", {since}"));
+                    let (who, operation) = (one_line(who), one_line(&operation));
+                    format!("waiting for {}, held by {who} ({operation}{since})\n", one_line(address))
+                }
+            }
         }
         Event::Unanswered(error) => format!("waiting for `{state}`: {}\n", one_line(error.why())),
         Event::Granted => format!("`{state}` is ours now\n"),
