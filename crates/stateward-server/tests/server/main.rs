@@ -20,7 +20,7 @@ mod operations;
 mod peers;
 #[cfg(test)]
 mod protocol;
-mod transactions;
 #[cfg(test)]
+mod transactions;
 #[cfg(test)]
 mod waiting;
