@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod bench;
+mod simulate;
 mod tidy;
 
 use std::path::PathBuf;
@@ -20,6 +21,11 @@ const COMMANDS: &[Command] = &[
         name: "bench",
         summary: "measure speed and size against their goals (--help lists the sections)",
         run: bench::run,
+    },
+    Command {
+        name: "simulate",
+        summary: "run transactions side by side over a failing store, with more seeds than the tests (--seeds N)",
+        run: simulate::run,
     },
     Command {
         name: "tidy",

@@ -10,6 +10,7 @@ use stateward_store::{Expect, Key, Revision, Session, Store, StoreError, Write};
 use tokio::task::JoinSet;
 
 use crate::audit::AuditItem;
+use crate::bug::Planted;
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::latch::{Latch, Latches};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) latches: Latches,
     /// What is being tidied up behind clients that are gone.
     pub(crate) leaving: Mutex<JoinSet<()>>,
+    pub(crate) planted: Planted,
 }
 
 /// What a step on a control record decides.
@@ -108,6 +110,7 @@ impl Backend {
             no_states: Mutex::default(),
             latches: Latches::default(),
             leaving: Mutex::default(),
+            planted: Planted::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -136,6 +139,12 @@ impl Backend {
             }
             while leaving.join_next().await.is_some() {}
         }
+    }
+
+    /// Plants a bug.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn plant(&self, bug: crate::bug::Bug) {
+        self.shared.planted.plant(bug);
     }
 
     pub(crate) fn new_id(&self) -> String {

@@ -8,6 +8,7 @@ pub mod access;
 pub mod adoption;
 pub mod audit;
 pub mod backend;
+mod bug;
 pub mod claim;
 pub mod control;
 mod error;

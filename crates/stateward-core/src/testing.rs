@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::SignedDuration;
 
+pub use crate::bug::Bug;
 use crate::ports::{Clock, Entropy, Timestamp};
 
 /// A clock that a test moves.

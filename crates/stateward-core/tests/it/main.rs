@@ -11,6 +11,7 @@ mod large;
 mod locks;
 mod outside;
 mod regressions;
+mod simulation;
 mod transactions;
 mod upkeep;
 mod write;

@@ -10,6 +10,7 @@ use super::super::history::Chain;
 use super::super::lock::{Grant, LockRequest};
 use crate::access::{Caller, Right};
 use crate::backend::Backend;
+use crate::bug::Bug;
 use crate::claim::{Claim, Ending, TxRecord};
 use crate::control::{Control, Head, Mode};
 use crate::error::{Error, Kind, Result};
@@ -86,7 +87,12 @@ impl Backend {
         let base_version = base.as_ref().map(|record| record.facts.version);
         let request = LockRequest { raw: begin.raw, wait: begin.wait, lease: Some(begin.lease) };
         let mut ask = Ask { mode: Mode::Resources, ..self.ask(caller, &request)? };
-        let record = Arc::new(TxRecord::asking(&ask, base_version, begin.claim, self.now()));
+        let claim = match begin.claim {
+            _ if self.shared.planted.has(Bug::NothingIsHeld) => Claim::default(),
+            Claim { write, .. } if self.shared.planted.has(Bug::ReadsAreFree) => Claim { write, ..Claim::default() },
+            claim => claim,
+        };
+        let record = Arc::new(TxRecord::asking(&ask, base_version, claim, self.now()));
         self.same_claim(state, &control, &record).await?;
         ask.tx = Some(record.clone());
         let grant = self.queue_up(caller, state, ask, begin.wait).await?;
@@ -94,7 +100,8 @@ impl Backend {
         let Some(tx) = control.tx(&record.id).cloned() else {
             return Err(super::not_open(&record.id, None));
         };
-        if tx.last.is_none() && control.head.as_ref().map(|head| head.version) != base_version {
+        let has_moved = control.head.as_ref().map(|head| head.version) != base_version;
+        if has_moved && tx.last.is_none() && !self.shared.planted.has(Bug::StalePlansPass) {
             let fresh = self.is_fresh(state, &control, base.as_ref(), &record.claim).await;
             if let Err(error) = fresh {
                 self.end_tx(caller, state, &record, Ending::Aborted, "its plan was stale", false).await?;
