@@ -1,6 +1,7 @@
 //! What is measured: a file each.
 
 mod apply;
+mod beside;
 mod cycles;
 mod fsyncs;
 mod history;
@@ -43,6 +44,11 @@ pub(super) const SECTIONS: &[Section] = &[
         run: many::run,
     },
     Section { name: "apply", about: "`terraform apply` over stateward and over the local backend", run: apply::run },
+    Section {
+        name: "beside",
+        about: "eight applies side by side on one state; a transaction beside 1,000 others",
+        run: beside::run,
+    },
     Section { name: "fsyncs", about: "fsyncs for each LOCK, POST and UNLOCK (needs strace)", run: fsyncs::run },
     Section {
         name: "requests",
