@@ -21,6 +21,7 @@ fn help_and_version_go_to_standard_output() {
       run             Run Terraform, OpenTofu, or a command that calls them, with its state here
       state           Look at states, and change them
       lock            Look at locks, and break them
+      tx              Look at transactions: runs that hold single resources, side by side with others
       audit           Show the audit log: every change, lock, force-unlock and refusal, newest first
       backup          Write a consistent copy of the whole store to a new file, also while a server uses
                       it
