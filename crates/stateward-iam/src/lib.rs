@@ -1,0 +1,20 @@
+//! The AWS policy language: parse, evaluate, explain, lint and generate. Pure: no I/O, no async.
+
+pub mod data;
+mod eval;
+mod json;
+mod place;
+mod policy;
+mod request;
+mod scenario;
+mod size;
+mod value;
+
+pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
+pub use json::{JsonError, JsonErrorKind};
+pub use place::Place;
+pub use policy::principal::Principal;
+pub use policy::{Effect, Policy, PolicyError, PolicyErrorKind, PolicyKind, Statement, Version};
+pub use request::{Context, Request, RequestError};
+pub use scenario::{Answer, AnswerStatement, Line, Scenario, ScenarioError, evaluate_json, evaluate_line};
+pub use size::limit as size_limit;

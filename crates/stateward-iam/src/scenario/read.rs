@@ -1,0 +1,173 @@
+//! From JSON to a scenario.
+
+use super::{Scenario, ScenarioError};
+use crate::eval::{Named, PolicySet};
+use crate::json::{Member, Node, Value};
+use crate::policy::{Policy, PolicyKind};
+use crate::request::{Context, Request};
+use crate::size;
+
+type Result<T> = std::result::Result<T, ScenarioError>;
+
+const PARTS: &[&str] =
+    &["request", "identity", "boundary", "session", "resource_policy", "scps", "rcps", "vpc_endpoint"];
+const REQUEST_PARTS: &[&str] = &["principal", "action", "resource", "resource_account", "context", "unknown"];
+
+pub(super) fn scenario(text: &str, node: &Node<'_>) -> Result<Scenario> {
+    let members = object(node, "the scenario")?;
+    let mut reader = Reader { text, notes: unknown_parts(members, PARTS, "a scenario") };
+    let asked = member(members, "request").ok_or_else(|| shape("request", "is missing"))?;
+    let asked_members = object(asked, "request")?;
+    reader.notes.extend(unknown_parts(asked_members, REQUEST_PARTS, "a request"));
+    let request = request(asked_members)?;
+    let list = |name| member(members, name).map(|node| (node, name));
+    let resource_kind = if request.assumes_role() { PolicyKind::Trust } else { PolicyKind::Resource };
+    let policies = PolicySet {
+        identity: reader.optional(list("identity"), PolicyKind::Identity)?.unwrap_or_default(),
+        boundary: reader.optional(list("boundary"), PolicyKind::Boundary)?,
+        session: reader.optional(list("session"), PolicyKind::Session)?,
+        resource: match list("resource_policy") {
+            Some((node, name)) => Some(reader.named(node, name, resource_kind)?),
+            None => None,
+        },
+        scps: reader.levels(list("scps"), PolicyKind::Scp)?,
+        rcps: reader.levels(list("rcps"), PolicyKind::Rcp)?,
+        vpc_endpoint: reader.optional(list("vpc_endpoint"), PolicyKind::VpcEndpoint)?,
+    };
+    Ok(Scenario { request, policies, notes: reader.notes })
+}
+
+fn shape(path: &str, problem: impl Into<String>) -> ScenarioError {
+    ScenarioError::Shape { path: path.to_owned(), problem: problem.into() }
+}
+
+fn wrong(node: &Node<'_>, path: &str, expected: &str) -> ScenarioError {
+    shape(path, format!("must be {expected}, and is {}", node.value.kind()))
+}
+
+/// The value of a part; `null` is as good as nothing.
+fn member<'m, 'a>(members: &'m [Member<'a>], name: &str) -> Option<&'m Node<'a>> {
+    let found = members.iter().find(|member| member.key == name).map(|member| &member.node);
+    found.filter(|node| node.value != Value::Null)
+}
+
+fn object<'m, 'a>(node: &'m Node<'a>, path: &str) -> Result<&'m [Member<'a>]> {
+    match &node.value {
+        Value::Object(members) => Ok(members),
+        _ => Err(wrong(node, path, "an object")),
+    }
+}
+
+fn array<'m, 'a>(node: &'m Node<'a>, path: &str) -> Result<&'m [Node<'a>]> {
+    match &node.value {
+        Value::Array(nodes) => Ok(nodes),
+        _ => Err(wrong(node, path, "an array")),
+    }
+}
+
+fn string<'m>(node: &'m Node<'_>, path: &str) -> Result<&'m str> {
+    match &node.value {
+        Value::String(text) => Ok(text),
+        _ => Err(wrong(node, path, "a string")),
+    }
+}
+
+fn unknown_parts(members: &[Member<'_>], parts: &[&str], of: &str) -> Vec<String> {
+    let unknown = members.iter().filter(|member| !parts.contains(&member.key.as_ref()));
+    unknown.map(|member| format!("`{}` is no part of {of} and was left out", member.key)).collect()
+}
+
+fn request(members: &[Member<'_>]) -> Result<Request> {
+    let required = |name: &str| {
+        let path = format!("request.{name}");
+        string(member(members, name).ok_or_else(|| shape(&path, "is missing"))?, &path)
+    };
+    let account = match member(members, "resource_account") {
+        Some(node) => Some(string(node, "request.resource_account")?),
+        None => None,
+    };
+    let context = context(member(members, "context"), member(members, "unknown"))?;
+    Ok(Request::new(required("principal")?, required("action")?, required("resource")?, account, context)?)
+}
+
+fn context(known: Option<&Node<'_>>, unknown: Option<&Node<'_>>) -> Result<Context> {
+    let mut context = Context::default();
+    let twice = |path: &str, key: &str| shape(path, format!("has the key `{key}` twice: keys do not tell case"));
+    for member in known.map_or(Ok(&[][..]), |node| object(node, "request.context"))? {
+        let path = format!("request.context.{}", member.key);
+        let added = match &member.node.value {
+            Value::Array(nodes) => {
+                let values = nodes.iter().map(|node| scalar(node, &path)).collect::<Result<_>>()?;
+                context.values(&member.key, values)
+            }
+            _ => context.value(&member.key, scalar(&member.node, &path)?),
+        };
+        if !added {
+            return Err(twice("request.context", &member.key));
+        }
+    }
+    for node in unknown.map_or(Ok(&[][..]), |node| array(node, "request.unknown"))? {
+        let key = string(node, "request.unknown")?;
+        if !context.unknown(key) {
+            return Err(twice("request.unknown", key));
+        }
+    }
+    Ok(context)
+}
+
+fn scalar(node: &Node<'_>, path: &str) -> Result<String> {
+    match &node.value {
+        Value::String(text) => Ok(text.to_string()),
+        Value::Number(text) => Ok((*text).to_owned()),
+        Value::Bool(value) => Ok(value.to_string()),
+        _ => Err(wrong(node, path, "a string or an array of strings")),
+    }
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    notes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn optional(&mut self, list: Option<(&Node<'_>, &str)>, kind: PolicyKind) -> Result<Option<Vec<Named>>> {
+        let Some((node, path)) = list else { return Ok(None) };
+        self.list(node, path, kind).map(Some)
+    }
+
+    fn list(&mut self, node: &Node<'_>, path: &str, kind: PolicyKind) -> Result<Vec<Named>> {
+        let nodes = array(node, path)?.iter().enumerate();
+        nodes.map(|(number, node)| self.named(node, &format!("{path}[{number}]"), kind)).collect()
+    }
+
+    fn levels(&mut self, list: Option<(&Node<'_>, &str)>, kind: PolicyKind) -> Result<Option<Vec<Vec<Named>>>> {
+        let Some((node, path)) = list else { return Ok(None) };
+        let levels = array(node, path)?.iter().enumerate();
+        levels
+            .map(|(number, node)| self.list(node, &format!("{path}[{number}]"), kind))
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    fn named(&mut self, node: &Node<'_>, path: &str, kind: PolicyKind) -> Result<Named> {
+        let members = object(node, path)?;
+        let name = match member(members, "name") {
+            Some(name) => string(name, &format!("{path}.name"))?.to_owned(),
+            None => path.to_owned(),
+        };
+        let document = member(members, "policy").ok_or_else(|| shape(path, "has no `policy`"))?;
+        match Policy::from_node(self.text, document, kind) {
+            Ok(policy) => {
+                let large = size::too_large(&policy).map(|problem| format!("the policy `{name}` {problem}"));
+                self.notes.extend(large);
+                if kind == PolicyKind::Trust && policy.statements.iter().any(|statement| statement.resources.is_some())
+                {
+                    self.notes
+                        .push(format!("the trust policy `{name}` has a `Resource`, which AWS does not take there"));
+                }
+                Ok(Named { name, policy })
+            }
+            Err(error) => Err(ScenarioError::Policy { path: path.to_owned(), name, error: Box::new(error) }),
+        }
+    }
+}
