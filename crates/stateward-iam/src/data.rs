@@ -141,6 +141,11 @@ pub fn arn_format(service: &str, kind: &str) -> Option<&'static str> {
     DATA.resources.iter().find(|((of, name), _)| *of == service && *name == kind).map(|(_, format)| *format)
 }
 
+/// The ARN formats of a service; its name in lower case.
+pub fn arn_formats(service: &str) -> impl Iterator<Item = &'static str> {
+    DATA.resources.iter().filter(move |((of, _), _)| *of == service).map(|(_, format)| *format)
+}
+
 /// A condition key, whatever its case.
 pub fn key(name: &str) -> Key {
     key_in_lower_case(&name.to_ascii_lowercase())

@@ -3,6 +3,7 @@
 pub mod data;
 mod eval;
 mod json;
+mod lint;
 mod place;
 mod policy;
 mod request;
@@ -12,6 +13,7 @@ mod value;
 
 pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
 pub use json::{JsonError, JsonErrorKind};
+pub use lint::{Finding, Rule, Severity, lint};
 pub use place::Place;
 pub use policy::principal::Principal;
 pub use policy::{Effect, Policy, PolicyError, PolicyErrorKind, PolicyKind, Statement, Version};

@@ -21,16 +21,18 @@ impl PolicyError {
     pub(crate) fn json(error: JsonError) -> Self {
         Self { place: error.place, path: String::new(), kind: PolicyErrorKind::Json(error.kind) }
     }
+
+    /// What is wrong, without the place.
+    pub fn message(&self) -> String {
+        if self.path.is_empty() { self.kind.to_string() } else { format!("`{}`: {}", self.path, self.kind) }
+    }
 }
 
 impl std::error::Error for PolicyError {}
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "`{}`: ", self.path)?;
-        }
-        write!(f, "{} at {}", self.kind, self.place)
+        write!(f, "{} at {}", self.message(), self.place)
     }
 }
 

@@ -23,10 +23,6 @@ impl<'a> Segments<'a> {
         self.0[2]
     }
 
-    pub(crate) fn region(&self) -> &'a str {
-        self.0[3]
-    }
-
     pub(crate) fn account(&self) -> &'a str {
         self.0[4]
     }
@@ -54,11 +50,11 @@ pub(crate) enum Covers {
 pub(crate) struct ResourcePattern {
     /// As it is written.
     pub(crate) source: String,
-    shape: Shape,
+    pub(crate) shape: Shape,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Shape {
+pub(crate) enum Shape {
     Everything,
     /// Six segments, each matched by itself.
     Arn {

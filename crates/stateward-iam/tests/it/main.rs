@@ -6,6 +6,7 @@ mod case;
 mod combining;
 mod conditions;
 mod laws;
+mod lint;
 mod malformed;
 mod matching;
 mod oracle;
