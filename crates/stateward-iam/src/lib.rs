@@ -1,9 +1,12 @@
 //! The AWS policy language: parse, evaluate, explain, lint and generate. Pure: no I/O, no async.
 
+mod check;
 pub mod data;
 mod eval;
+mod generate;
 mod json;
 mod lint;
+mod needs;
 mod place;
 mod policy;
 mod request;
@@ -11,9 +14,12 @@ mod scenario;
 mod size;
 mod value;
 
+pub use check::{CheckError, CheckItem, check};
 pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
+pub use generate::{Document, generate, generate_split};
 pub use json::{JsonError, JsonErrorKind};
 pub use lint::{Finding, Rule, Severity, lint};
+pub use needs::{Keeping, KeepingError, Layout, Purpose, UnknownName};
 pub use place::Place;
 pub use policy::principal::Principal;
 pub use policy::{Effect, Policy, PolicyError, PolicyErrorKind, PolicyKind, Statement, Version};

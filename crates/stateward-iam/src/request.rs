@@ -17,6 +17,16 @@ pub(crate) enum ContextValue {
     Unknown,
 }
 
+impl ContextValue {
+    pub(crate) fn one(value: String) -> Self {
+        Self::Values { values: vec![value], list: false }
+    }
+
+    pub(crate) fn several(values: Vec<String>) -> Self {
+        Self::Values { values, list: true }
+    }
+}
+
 /// The context keys of a request. Their names do not tell case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Context {

@@ -9,6 +9,7 @@ mod laws;
 mod lint;
 mod malformed;
 mod matching;
+mod needs;
 mod oracle;
 mod random;
 mod unknown;

@@ -1,0 +1,192 @@
+//! Whether policies allow what keeping state needs, and which statement is in the way.
+
+mod advice;
+
+use serde::Serialize;
+
+use crate::eval::{Layer, Named, Outcome, PolicySet};
+use crate::needs::{Keeping, KeepingError, Need, Purpose};
+use crate::policy::condition::{Condition, Test};
+use crate::policy::principal::{Principal, is_account};
+use crate::policy::{Policy, PolicyKind};
+use crate::request::{Context, Request, RequestError};
+use crate::scenario::{Answer, AnswerStatement};
+use crate::value::arn::Segments;
+use crate::value::template::Template;
+
+/// Why nothing can be checked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The way of keeping state makes no sense.
+    #[error(transparent)]
+    Keeping(#[from] KeepingError),
+    /// The principal makes no sense.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// An action that is needed, and whether it is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckItem {
+    /// The action.
+    pub action: &'static str,
+    /// The resource it was asked about; `eu-west-1` and the principal's account stand for any.
+    pub resource: String,
+    /// The operations that need it.
+    pub needed_for: Vec<&'static str>,
+    /// What comes out.
+    pub decision: Outcome,
+    /// The layer that refuses, or may.
+    pub layer: Option<Layer>,
+    /// The statements that made the decision.
+    pub statements: Vec<AnswerStatement>,
+    /// The context keys on which it depends.
+    pub depends_on: Vec<String>,
+    /// What to add to the backend's settings or to the run, where a statement that refuses demands it.
+    pub add: Vec<String>,
+    /// What was assumed, and what of the policies was not understood.
+    pub notes: Vec<String>,
+}
+
+/// Checks what a purpose needs against the policies of the principal and of the resources.
+///
+/// `policies.resource` is left out of account: `resource_policies` are, each for the resources that it names. A key whose
+/// policy is not among them is taken to have the one that AWS gives to new keys. Global context keys that the policies
+/// ask for, and that nothing is known about, may have any value.
+pub fn check(
+    keeping: &Keeping,
+    purpose: Purpose,
+    principal: &str,
+    policies: &PolicySet,
+    resource_policies: &[Named],
+) -> Result<Vec<CheckItem>, CheckError> {
+    keeping.check()?;
+    let unknown = unknown_keys(policies, resource_policies);
+    let mut items: Vec<CheckItem> = Vec::new();
+    for need in keeping.needs(purpose) {
+        for request in need.requests(keeping, principal, |need| context(keeping, principal, need, &unknown))? {
+            let known = items.iter_mut().find(|item| item.action == need.action && item.resource == request.resource);
+            // Items of one table differ in the context alone: those that are refused are told apart.
+            let item = item(&need, &request, policies, resource_policies);
+            match known {
+                Some(known) if known.decision == item.decision && known.statements == item.statements => {
+                    if !known.needed_for.contains(&need.operation) {
+                        known.needed_for.push(need.operation);
+                    }
+                }
+                _ => items.push(item),
+            }
+        }
+    }
+    Ok(items)
+}
+
+fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies: &[Named]) -> CheckItem {
+    let mut notes = Vec::new();
+    let mut resource = resource_policies.iter().find(|named| is_about(&named.policy, request)).cloned();
+    if resource.is_none() && request.service() == "kms" {
+        resource = default_key_policy(request);
+        notes.push("taken that the key has the policy that AWS gives to new keys: pass its own to be sure".to_owned());
+    }
+    let set = PolicySet { resource, ..policies.clone() };
+    let decision = set.evaluate(request);
+    let add = advice::of(&set, &decision);
+    let answer = Answer::new(&set, decision, notes);
+    CheckItem {
+        action: need.action,
+        resource: request.resource.clone(),
+        needed_for: vec![need.operation],
+        decision: answer.decision,
+        layer: answer.layer,
+        statements: answer.statements,
+        depends_on: answer.depends_on,
+        add,
+        notes: answer.errors,
+    }
+}
+
+/// Whether a resource's policy is the one of the request's resource: policies name their resource, or `*`.
+fn is_about(policy: &Policy, request: &Request) -> bool {
+    let arn = Segments::of(&request.resource);
+    let of_service = |statement: &crate::policy::Statement| {
+        let is_own = |source: &str| {
+            source
+                .split(':')
+                .next()
+                .is_some_and(|service| service == "*" || service.eq_ignore_ascii_case(request.service()))
+        };
+        statement.actions.negated || statement.actions.patterns.iter().any(|action| is_own(&action.source))
+    };
+    policy.statements.iter().filter(|statement| of_service(statement)).any(|statement| {
+        statement.resources.as_ref().is_none_or(|element| {
+            let covers = |pattern: &crate::value::arn::ResourcePattern| {
+                pattern.covers(&request.resource, arn.as_ref(), |variable| request.context.fill(variable))
+            };
+            element.negated
+                || element.patterns.iter().any(|(_, pattern)| covers(pattern) != crate::value::arn::Covers::No)
+        })
+    })
+}
+
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html>
+fn default_key_policy(request: &Request) -> Option<Named> {
+    let account = request.resource_account.as_deref().filter(|account| is_account(account))?;
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":"{account}"}},"Action":"kms:*","Resource":"*"}}}}"#
+    );
+    let policy = Policy::parse(&text, PolicyKind::Resource).ok()?;
+    Some(Named { name: "the key's default policy".to_owned(), policy })
+}
+
+/// What is known about the requests of the backends.
+fn context(keeping: &Keeping, principal: &str, need: &Need, unknown: &[String]) -> Context {
+    let mut context = Context::default();
+    context.value("aws:SecureTransport", "true");
+    if let Some(Principal::User { arn }) = Principal::parse(principal)
+        && let Some(name) = arn.rsplit('/').next()
+    {
+        context.value("aws:username", name);
+    }
+    if let (Some(key), "s3:PutObject") = (&keeping.kms_key, need.action) {
+        context.value("s3:x-amz-server-side-encryption", "aws:kms");
+        context.value("s3:x-amz-server-side-encryption-aws-kms-key-id", key.as_str());
+    }
+    for key in unknown {
+        context.unknown(key);
+    }
+    context
+}
+
+/// The global keys that the policies ask for and that runs may or may not have.
+fn unknown_keys(policies: &PolicySet, resource_policies: &[Named]) -> Vec<String> {
+    let mut keys = Vec::new();
+    for named in policies.all().chain(resource_policies) {
+        for statement in &named.policy.statements {
+            let resources = statement.resources.iter().flat_map(|element| &element.patterns);
+            keys.extend(resources.flat_map(|(_, pattern)| pattern.variables()).map(|variable| variable.key.clone()));
+            for condition in &statement.conditions {
+                keys.push(condition.key.clone());
+                keys.extend(templates(condition).flat_map(Template::variables).map(|variable| variable.key.clone()));
+            }
+        }
+    }
+    // Of the principal itself, and tags, which the backends do not send.
+    let settled = |key: &str| {
+        matches!(key, "aws:principalarn" | "aws:principalaccount" | "aws:principaltype" | "aws:tagkeys")
+            || key.starts_with("aws:requesttag/")
+    };
+    keys.retain(|key| key.starts_with("aws:") && !settled(key));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn templates(condition: &Condition) -> impl Iterator<Item = &Template> {
+    condition.tests.iter().filter_map(|test| match test {
+        Test::Text(template) | Test::TextIgnoreCase(template) | Test::Bool(template) | Test::Arn(template) => {
+            Some(template)
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,267 @@
+//! What keeping state needs: which operations make which requests, for each way of keeping it.
+
+mod operations;
+mod target;
+
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::request::{Context, Request, RequestError};
+pub(crate) use target::{Conditions, Target};
+
+/// What somebody does with state. Each includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Reads outputs; takes no lock.
+    ReadOnly,
+    /// Plans under a lock.
+    Plan,
+    /// Applies.
+    Apply,
+    /// Deletes workspaces, opens locks by force, reads earlier versions.
+    Admin,
+}
+
+impl Purpose {
+    /// From the least to the most.
+    pub const ALL: [Self; 4] = [Self::ReadOnly, Self::Plan, Self::Apply, Self::Admin];
+
+    /// As it is written on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// How state is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// By the `s3` backend of Terraform and OpenTofu.
+    S3,
+    /// By the `dynamodb` backend that was never merged.
+    Dynamodb,
+    /// By stateward in a bucket.
+    Stateward,
+    /// By stateward in a table.
+    StatewardDynamodb,
+}
+
+impl Layout {
+    const ALL: [Self; 4] = [Self::S3, Self::Dynamodb, Self::Stateward, Self::StatewardDynamodb];
+
+    /// As it is written on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Dynamodb => "dynamodb",
+            Self::Stateward => "stateward",
+            Self::StatewardDynamodb => "stateward-dynamodb",
+        }
+    }
+
+    fn in_table(self) -> bool {
+        matches!(self, Self::Dynamodb | Self::StatewardDynamodb)
+    }
+}
+
+/// A word that names nothing here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` must be one of {choices}")]
+pub struct UnknownName {
+    word: String,
+    choices: String,
+}
+
+fn by_name<T: Copy>(word: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, UnknownName> {
+    let found = all.iter().copied().find(|one| name(*one) == word);
+    found.ok_or_else(|| {
+        let choices = all.iter().map(|one| format!("`{}`", name(*one))).collect::<Vec<_>>().join(", ");
+        UnknownName { word: word.to_owned(), choices }
+    })
+}
+
+impl FromStr for Purpose {
+    type Err = UnknownName;
+
+    fn from_str(word: &str) -> Result<Self, UnknownName> {
+        by_name(word, &Self::ALL, Self::name)
+    }
+}
+
+impl FromStr for Layout {
+    type Err = UnknownName;
+
+    fn from_str(word: &str) -> Result<Self, UnknownName> {
+        by_name(word, &Self::ALL, Self::name)
+    }
+}
+
+/// Where and how state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeping {
+    /// By whom.
+    pub layout: Layout,
+    /// The bucket; where state is kept in a table, the table.
+    pub place: String,
+    /// `key` of the `s3` backend, `hash` of the `dynamodb` backend, the prefix of a stateward store.
+    pub key: String,
+    /// Whether there are workspaces beside `default`, at the backend's default prefix.
+    pub workspaces: bool,
+    /// The table of locks and digests.
+    pub lock_table: Option<String>,
+    /// Whether locks are objects beside the states.
+    pub use_lockfile: bool,
+    /// The ARN of the key that encrypts.
+    pub kms_key: Option<String>,
+    /// `aws` unless told otherwise.
+    pub partition: String,
+    /// The Region of the tables; `*` for any.
+    pub region: String,
+    /// The account of the tables; `*` for any.
+    pub account: String,
+}
+
+/// Why nothing can be said about a way of keeping state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeepingError {
+    /// Not a name that AWS allows for this.
+    #[error("`{value}` is no {what}")]
+    Name {
+        /// What it should be.
+        what: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// Not the ARN of a key.
+    #[error(
+        "`{0}` is no ARN of a KMS key: it must be like `arn:aws:kms:eu-west-1:111122223333:key/…`, for policies take no aliases"
+    )]
+    KmsKey(String),
+    /// Locks in a bucket, and there is none.
+    #[error("state in a table has no lock file: leave `use_lockfile` out")]
+    NoLockfile,
+}
+
+impl Keeping {
+    /// State of the default workspace alone, without locks, in `aws`, in any Region and account.
+    pub fn new(layout: Layout, place: impl Into<String>, key: impl Into<String>) -> Self {
+        Self {
+            layout,
+            place: place.into(),
+            key: key.into(),
+            workspaces: false,
+            lock_table: None,
+            use_lockfile: false,
+            kms_key: None,
+            partition: "aws".to_owned(),
+            region: "*".to_owned(),
+            account: "*".to_owned(),
+        }
+    }
+
+    /// Refuses names that would mean something else in a policy.
+    pub(crate) fn check(&self) -> Result<(), KeepingError> {
+        let name = |what, value: &str, least: usize, most: usize| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+            let good = (least..=most).contains(&value.len()) && value.bytes().all(allowed);
+            if good { Ok(()) } else { Err(KeepingError::Name { what, value: value.to_owned() }) }
+        };
+        let in_table = self.layout.in_table();
+        if in_table {
+            name("name of a table", &self.place, 3, 255)
+        } else {
+            name("name of a bucket", &self.place, 3, 63)
+        }?;
+        if let Some(table) = &self.lock_table {
+            name("name of a table", table, 3, 255)?;
+        }
+        let needs_key = matches!(self.layout, Layout::S3 | Layout::Dynamodb);
+        let special = self.key.contains(['*', '?', '$']) || self.key.chars().any(char::is_control);
+        if special || self.key.starts_with('/') || self.key.ends_with('/') || self.key.is_empty() && needs_key {
+            return Err(KeepingError::Name { what: "key of a state", value: self.key.clone() });
+        }
+        let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if self.region != "*" && !self.region.bytes().all(region) {
+            return Err(KeepingError::Name { what: "Region", value: self.region.clone() });
+        }
+        if self.account != "*" && !crate::policy::principal::is_account(&self.account) {
+            return Err(KeepingError::Name { what: "account", value: self.account.clone() });
+        }
+        if self.use_lockfile && in_table {
+            return Err(KeepingError::NoLockfile);
+        }
+        match &self.kms_key {
+            Some(key) if !is_key(key) => Err(KeepingError::KmsKey(key.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The operations of a purpose, each with the requests that this way of keeping state makes for it.
+    pub(crate) fn needs(&self, purpose: Purpose) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for operation in operations::of(self.layout) {
+            if operation.least > purpose || operation.workspaces && !self.workspaces {
+                continue;
+            }
+            for (action, target) in operation.requests {
+                if target.applies(self) {
+                    needs.push(Need { operation: operation.name, action, target: *target });
+                }
+            }
+        }
+        needs
+    }
+}
+
+fn is_key(arn: &str) -> bool {
+    let id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    crate::value::arn::Segments::of(arn).is_some_and(|segments| {
+        arn.starts_with("arn:")
+            && segments.service() == "kms"
+            && crate::policy::principal::is_account(segments.account())
+            && segments.resource().strip_prefix("key/").is_some_and(id)
+    })
+}
+
+/// A request that an operation makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) operation: &'static str,
+    pub(crate) action: &'static str,
+    pub(crate) target: Target,
+}
+
+impl Need {
+    /// The requests as AWS sees them: one for the default workspace, and one for another where there are any.
+    pub(crate) fn requests(
+        &self,
+        keeping: &Keeping,
+        principal: &str,
+        context: impl Fn(&Self) -> Context,
+    ) -> Result<Vec<Request>, RequestError> {
+        let account = crate::policy::principal::Principal::parse(principal);
+        let account = account.as_ref().and_then(|principal| principal.account());
+        let samples = self.target.samples(keeping, account.unwrap_or("111122223333"));
+        let request = |sample: target::Sample| {
+            let mut context = context(self);
+            for (key, values) in sample.context {
+                match values {
+                    target::Values::One(value) => context.replace(key, Some(crate::request::ContextValue::one(value))),
+                    target::Values::Several(values) => {
+                        context.replace(key, Some(crate::request::ContextValue::several(values)));
+                    }
+                }
+            }
+            Request::new(principal, self.action, &sample.resource, None, context)
+        };
+        samples.into_iter().map(request).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! What requests are about: its ARNs in a policy, and examples of it in requests.
+
+use std::collections::BTreeMap;
+
+use super::{Keeping, Layout};
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Target {
+    Bucket,
+    /// The objects of the states.
+    State,
+    /// All of a stateward store in a bucket.
+    Store,
+    /// A stateward store's own records in a bucket.
+    Records,
+    Lockfile,
+    StateTable,
+    /// The items of the states.
+    StateItem,
+    LockItem,
+    DigestItem,
+    Key,
+    /// The key, where lock files are encrypted with it.
+    LockfileKey,
+}
+
+/// By operator, then by key.
+pub(crate) type Conditions = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
+/// A resource and what a request about it says.
+pub(crate) struct Sample {
+    pub(crate) resource: String,
+    pub(crate) context: Vec<(&'static str, Values)>,
+}
+
+pub(crate) enum Values {
+    One(String),
+    Several(Vec<String>),
+}
+
+const LEADING: &str = "dynamodb:LeadingKeys";
+/// A workspace as requests may name it.
+const WORKSPACE: &str = "dev";
+
+impl Target {
+    pub(crate) fn applies(self, keeping: &Keeping) -> bool {
+        match self {
+            Self::Lockfile => keeping.use_lockfile,
+            Self::LockItem | Self::DigestItem => keeping.lock_table.is_some(),
+            Self::Key => keeping.kms_key.is_some(),
+            Self::LockfileKey => keeping.kms_key.is_some() && keeping.use_lockfile,
+            _ => true,
+        }
+    }
+
+    /// What a policy calls it; targets of one name are granted together.
+    pub(crate) fn sid(self) -> &'static str {
+        match self {
+            Self::Bucket => "Bucket",
+            Self::State => "States",
+            Self::Store => "Store",
+            Self::Records => "Records",
+            Self::Lockfile => "Lockfiles",
+            Self::StateTable => "StateTable",
+            Self::StateItem => "StateItems",
+            Self::LockItem => "LockItems",
+            Self::DigestItem => "DigestItems",
+            Self::Key | Self::LockfileKey => "Key",
+        }
+    }
+
+    /// Whether all of it belongs to the other, which it is not itself.
+    pub(crate) fn lies_within(self, other: Self, keeping: &Keeping) -> bool {
+        let any_name = matches!(keeping.layout, Layout::Stateward | Layout::StatewardDynamodb);
+        match (self, other) {
+            (Self::Records, Self::Store) => true,
+            // The states of a store have any name, also one that ends like a lock file's or a digest's.
+            (Self::Lockfile, Self::Store) | (Self::DigestItem, Self::LockItem) => any_name,
+            _ => false,
+        }
+    }
+
+    /// Its ARNs, with wildcards.
+    pub(crate) fn resources(self, keeping: &Keeping) -> Vec<String> {
+        let names = |suffix: &str| names(keeping, "*", suffix);
+        match self {
+            Self::State => names("").iter().map(|key| object(keeping, key)).collect(),
+            Self::Lockfile => names(".tflock").iter().map(|key| object(keeping, key)).collect(),
+            Self::Store => vec![object(keeping, &below(keeping, "*"))],
+            Self::Records => vec![object(keeping, &below(keeping, ".stateward/*"))],
+            other => vec![other.only(keeping, &keeping.region, &keeping.account)],
+        }
+    }
+
+    /// The ARN of what there is one of.
+    fn only(self, keeping: &Keeping, region: &str, account: &str) -> String {
+        let table = |name: &str| format!("arn:{}:dynamodb:{region}:{account}:table/{name}", keeping.partition);
+        match self {
+            Self::LockItem | Self::DigestItem => table(keeping.lock_table.as_deref().unwrap_or_default()),
+            Self::StateTable | Self::StateItem => table(&keeping.place),
+            Self::Key | Self::LockfileKey => keeping.kms_key.clone().unwrap_or_default(),
+            _ => format!("arn:{}:s3:::{}", keeping.partition, keeping.place),
+        }
+    }
+
+    /// What limits it further.
+    pub(crate) fn conditions(self, keeping: &Keeping) -> Conditions {
+        let one = |operator: &str, key: &str, values: Vec<String>| {
+            (operator.to_owned(), BTreeMap::from([(key.to_owned(), values)]))
+        };
+        match self {
+            Self::LockItem | Self::DigestItem | Self::StateItem => Conditions::from([
+                one("ForAllValues:StringLike", LEADING, self.leading(keeping, "*")),
+                // Without it the condition would hold where a request names no item.
+                one("Null", LEADING, vec!["false".to_owned()]),
+            ]),
+            Self::Key | Self::LockfileKey => {
+                Conditions::from([one("StringLike", "kms:ViaService", vec![via(keeping, "*")])])
+            }
+            _ => Conditions::new(),
+        }
+    }
+
+    fn leading(self, keeping: &Keeping, workspace: &str) -> Vec<String> {
+        match self {
+            Self::StateItem => {
+                let heads = names(keeping, workspace, "");
+                // A long state goes on under names that begin like its own.
+                let rests = heads.iter().map(|name| format!("{name}-{}", if workspace == "*" { "*" } else { "1f" }));
+                heads.iter().cloned().chain(rests).collect()
+            }
+            other => {
+                let suffix = if other == Self::DigestItem { "-md5" } else { "" };
+                let ids = names(keeping, workspace, suffix);
+                ids.into_iter().map(|name| format!("{}/{name}", keeping.place)).collect()
+            }
+        }
+    }
+
+    /// Requests about it, as AWS sees them; tables are in `account` unless the keeping says otherwise.
+    pub(crate) fn samples(self, keeping: &Keeping, account: &str) -> Vec<Sample> {
+        let account = if keeping.account == "*" { account } else { &keeping.account };
+        let region = if keeping.region == "*" { "eu-west-1" } else { &keeping.region };
+        let plain = |resource| Sample { resource, context: Vec::new() };
+        let objects = |keys: Vec<String>| keys.iter().map(|key| plain(object(keeping, key))).collect();
+        match self {
+            Self::State => objects(names(keeping, WORKSPACE, "")),
+            Self::Lockfile => objects(names(keeping, WORKSPACE, ".tflock")),
+            Self::Store => objects(vec![below(keeping, "network"), below(keeping, ".stateward/x")]),
+            Self::Records => objects(vec![below(keeping, ".stateward/x")]),
+            Self::StateItem | Self::LockItem | Self::DigestItem => {
+                let of = |id: String| Sample {
+                    resource: self.only(keeping, region, account),
+                    context: vec![(LEADING_LOWER, Values::Several(vec![id]))],
+                };
+                self.leading(keeping, WORKSPACE).into_iter().map(of).collect()
+            }
+            Self::Key | Self::LockfileKey => {
+                let context = vec![(VIA_LOWER, Values::One(via(keeping, region)))];
+                vec![Sample { resource: self.only(keeping, region, account), context }]
+            }
+            Self::Bucket | Self::StateTable => vec![plain(self.only(keeping, region, account))],
+        }
+    }
+}
+
+const LEADING_LOWER: &str = "dynamodb:leadingkeys";
+const VIA_LOWER: &str = "kms:viaservice";
+
+/// The service that uses the key for whoever makes a request.
+fn via(keeping: &Keeping, region: &str) -> String {
+    let region = if keeping.region == "*" { region } else { &keeping.region };
+    let service = if keeping.layout.in_table() { "dynamodb" } else { "s3" };
+    let domain = if keeping.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+    format!("{service}.{region}.{domain}")
+}
+
+fn object(keeping: &Keeping, key: &str) -> String {
+    format!("arn:{}:s3:::{}/{key}", keeping.partition, keeping.place)
+}
+
+/// A name below the prefix of a stateward store.
+fn below(keeping: &Keeping, name: &str) -> String {
+    if keeping.key.is_empty() { name.to_owned() } else { format!("{}/{name}", keeping.key) }
+}
+
+/// The names of the default workspace's state and of another one's, as the layout forms them.
+fn names(keeping: &Keeping, workspace: &str, suffix: &str) -> Vec<String> {
+    let key = &keeping.key;
+    let (default, other) = match keeping.layout {
+        Layout::S3 => (key.clone(), format!("env:/{workspace}/{key}")),
+        Layout::Dynamodb => (key.clone(), format!("workspace={workspace}/{key}")),
+        // A store holds states of any name.
+        Layout::Stateward | Layout::StatewardDynamodb => {
+            let name = if workspace == "*" { "*" } else { "network" };
+            return vec![format!("{}{suffix}", below(keeping, name))];
+        }
+    };
+    let all = [default, other].into_iter().take(if keeping.workspaces { 2 } else { 1 });
+    all.map(|name| format!("{name}{suffix}")).collect()
+}

@@ -1,0 +1,225 @@
+//! Generated policies: they allow all that is needed, and nothing of them can be left out.
+
+use serde_json::{Value, json};
+use stateward_iam::{
+    CheckItem, Keeping, Layout, Named, Outcome, Policy, PolicyKind, PolicySet, Purpose, check, generate,
+    generate_split, lint, size_limit,
+};
+
+use crate::case::{KEY, SESSION, USER, deny, everything};
+
+/// Every way of keeping state.
+fn keepings() -> Vec<Keeping> {
+    let mut all = Vec::new();
+    for layout in [Layout::S3, Layout::Dynamodb, Layout::Stateward, Layout::StatewardDynamodb] {
+        for options in 0..16 {
+            let has = |bit: u8| options & (1 << bit) != 0;
+            let in_table = matches!(layout, Layout::Dynamodb | Layout::StatewardDynamodb);
+            if in_table && has(2) {
+                continue;
+            }
+            let mut keeping = Keeping::new(layout, "states", "prod/network.tfstate");
+            keeping.workspaces = has(0);
+            keeping.lock_table = has(1).then(|| "locks".to_owned());
+            keeping.use_lockfile = has(2);
+            keeping.kms_key = has(3).then(|| KEY.to_owned());
+            all.push(keeping);
+        }
+    }
+    all
+}
+
+fn named(name: &str, policy: &Value, kind: PolicyKind) -> Named {
+    Named { name: name.to_owned(), policy: Policy::parse(&policy.to_string(), kind).expect("a policy") }
+}
+
+fn with(identity: &Value) -> PolicySet {
+    PolicySet { identity: vec![named("identity", identity, PolicyKind::Identity)], ..PolicySet::default() }
+}
+
+fn generated(keeping: &Keeping, purpose: Purpose) -> Value {
+    serde_json::to_value(generate(keeping, purpose).expect("a policy")).expect("JSON")
+}
+
+fn refused(keeping: &Keeping, purpose: Purpose, policies: &PolicySet) -> Vec<CheckItem> {
+    let items = check(keeping, purpose, SESSION, policies, &[]).expect("checked");
+    assert!(!items.is_empty(), "something is needed: {keeping:?}");
+    items.into_iter().filter(|item| item.decision != Outcome::Allowed).collect()
+}
+
+#[test]
+fn everything_needed_is_allowed_and_the_lint_is_silent() {
+    for keeping in keepings() {
+        for purpose in Purpose::ALL {
+            let policy = generated(&keeping, purpose);
+            assert_eq!(refused(&keeping, purpose, &with(&policy)), [], "{keeping:?} {purpose:?} {policy}");
+            let document = generate(&keeping, purpose).expect("a policy").to_json();
+            assert_eq!(lint(&document, PolicyKind::Identity), [], "{document}");
+            let size = Policy::parse(&document, PolicyKind::Boundary).expect("a policy").size();
+            assert!(size <= size_limit(PolicyKind::Boundary).0, "{size} characters: {document}");
+        }
+    }
+}
+
+#[test]
+fn no_action_can_be_left_out() {
+    for keeping in keepings() {
+        for purpose in Purpose::ALL {
+            let policy = generated(&keeping, purpose);
+            let statements = policy["Statement"].as_array().expect("a list");
+            for (number, statement) in statements.iter().enumerate() {
+                for action in 0..statement["Action"].as_array().expect("a list").len() {
+                    let mut less = policy.clone();
+                    let removed = less["Statement"][number]["Action"].as_array_mut().expect("a list").remove(action);
+                    let broken = refused(&keeping, purpose, &with(&less));
+                    let breaks = broken.iter().any(|item| item.action == removed && !item.needed_for.is_empty());
+                    assert!(breaks, "{removed} is not needed: {keeping:?} {purpose:?} {policy}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_resource_and_no_leading_key_can_be_left_out() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.workspaces = true;
+    keeping.use_lockfile = true;
+    keeping.lock_table = Some("locks".to_owned());
+    let policy = generated(&keeping, Purpose::Apply);
+    let mut tried = 0;
+    for number in 0..policy["Statement"].as_array().expect("a list").len() {
+        for path in ["Resource", "Condition/ForAllValues:StringLike/dynamodb:LeadingKeys"] {
+            let pointer = format!("/Statement/{number}/{path}");
+            let values = policy.pointer(&pointer).and_then(Value::as_array).map_or(0, Vec::len);
+            for value in (0..values).filter(|_| values > 1) {
+                let mut less = policy.clone();
+                less.pointer_mut(&pointer).expect("there").as_array_mut().expect("a list").remove(value);
+                assert_ne!(refused(&keeping, Purpose::Apply, &with(&less)), [], "{pointer} {value}");
+                tried += 1;
+            }
+        }
+    }
+    assert_eq!(tried, 8, "states, lock files, lock items and digest items have two names each");
+}
+
+#[test]
+fn a_purpose_does_not_allow_the_next_one() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.use_lockfile = true;
+    for pair in Purpose::ALL.windows(2) {
+        let [less, more] = pair else { panic!("two") };
+        assert_ne!(refused(&keeping, *more, &with(&generated(&keeping, *less))), [], "{less:?} {more:?}");
+    }
+    let split = generate_split(&keeping).expect("policies");
+    for (purpose, document) in split {
+        assert_eq!(serde_json::to_value(document).expect("JSON"), generated(&keeping, purpose));
+    }
+}
+
+#[test]
+fn another_state_is_not_allowed() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.lock_table = Some("locks".to_owned());
+    let policy = with(&generated(&keeping, Purpose::Admin));
+    let other = Keeping { key: "prod/other.tfstate".to_owned(), ..keeping };
+    let open: Vec<&str> = check(&other, Purpose::Admin, SESSION, &policy, &[])
+        .expect("checked")
+        .iter()
+        .filter(|item| item.decision == Outcome::Allowed)
+        .map(|item| item.action)
+        .collect();
+    assert_eq!(open, ["s3:ListBucket", "s3:ListBucketVersions"], "names are seen, and nothing else");
+}
+
+#[test]
+fn the_policy_of_a_plan_is_this_one() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.use_lockfile = true;
+    assert_eq!(
+        generated(&keeping, Purpose::Plan),
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Sid": "Bucket", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::states"]},
+            {"Sid": "States", "Effect": "Allow", "Action": ["s3:GetObject"],
+             "Resource": ["arn:aws:s3:::states/prod/network.tfstate"]},
+            {"Sid": "Lockfiles", "Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
+             "Resource": ["arn:aws:s3:::states/prod/network.tfstate.tflock"]},
+        ]})
+    );
+}
+
+#[test]
+fn names_that_would_mean_something_else_are_refused() {
+    let good = Keeping::new(Layout::S3, "states", "a");
+    let table = Keeping::new(Layout::Dynamodb, "states", "a");
+    for (keeping, expected) in [
+        (Keeping { place: "st*".to_owned(), ..good.clone() }, "`st*` is no name of a bucket"),
+        (Keeping { key: "a/*".to_owned(), ..good.clone() }, "`a/*` is no key of a state"),
+        (Keeping { key: String::new(), ..good.clone() }, "`` is no key of a state"),
+        (Keeping { lock_table: Some("a/b".to_owned()), ..good.clone() }, "`a/b` is no name of a table"),
+        (Keeping { region: "EU".to_owned(), ..good.clone() }, "`EU` is no Region"),
+        (Keeping { account: "12".to_owned(), ..good.clone() }, "`12` is no account"),
+        (Keeping { kms_key: Some("alias/x".to_owned()), ..good }, "`alias/x` is no ARN of a KMS key"),
+        (Keeping { use_lockfile: true, ..table }, "state in a table has no lock file"),
+    ] {
+        let error = generate(&keeping, Purpose::Plan).expect_err(expected).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let error = "write".parse::<Purpose>().expect_err("no purpose").to_string();
+    assert_eq!(error, "`write` must be one of `read-only`, `plan`, `apply`, `admin`");
+}
+
+#[test]
+fn the_statement_in_the_way_is_named_and_what_it_demands() {
+    let keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    let demands = deny(&json!({"Sid": "Tags", "Action": "s3:PutObject",
+        "Condition": {"Null": {"s3:RequestObjectTag/team": "true"}}}));
+    let encrypts = deny(&json!({"Sid": "Encrypt", "Action": "s3:PutObject",
+        "Condition": {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}}));
+    for (scp, sid, expected) in
+        [(demands, "Tags", "the tag `team` on what is written"), (encrypts, "Encrypt", "`encrypt = true`")]
+    {
+        let level = vec![named("all", &everything(), PolicyKind::Scp), named("guard", &scp, PolicyKind::Scp)];
+        let policies = PolicySet { scps: Some(vec![level]), ..with(&generated(&keeping, Purpose::Apply)) };
+        let refused = refused(&keeping, Purpose::Apply, &policies);
+        let [item] = refused.as_slice() else { panic!("one action: {refused:?}") };
+        assert_eq!((item.action, item.decision), ("s3:PutObject", Outcome::ExplicitDeny));
+        assert_eq!(item.needed_for, ["write the state", "write a state of more than 5 MiB"]);
+        let [statement] = item.statements.as_slice() else { panic!("one statement: {item:?}") };
+        assert_eq!((statement.policy.as_str(), statement.sid.as_deref()), ("guard", Some(sid)));
+        assert!(item.add.iter().any(|add| add.starts_with(expected)), "{item:?}");
+    }
+}
+
+#[test]
+fn what_a_run_does_not_tell_is_left_open() {
+    let keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    let mut policy = generated(&keeping, Purpose::ReadOnly);
+    for statement in policy["Statement"].as_array_mut().expect("a list") {
+        statement["Condition"] = json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}});
+    }
+    let items = refused(&keeping, Purpose::ReadOnly, &with(&policy));
+    assert!(items.iter().all(|item| item.decision == Outcome::Depends), "{items:?}");
+    assert!(items.iter().all(|item| item.depends_on == ["aws:SourceIp"]), "{items:?}");
+}
+
+#[test]
+fn policies_of_resources_count_for_their_resource() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.kms_key = Some(KEY.to_owned());
+    let statement = |action: &str, resource: &str| {
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": USER},
+            "Action": action, "Resource": resource}})
+    };
+    let bucket = named("bucket", &statement("s3:*", "*"), PolicyKind::Resource);
+    let key = named("key", &statement("kms:*", "*"), PolicyKind::Resource);
+    let run = |resource_policies: &[Named]| {
+        let items = check(&keeping, Purpose::Apply, USER, &PolicySet::default(), resource_policies).expect("checked");
+        let refused: Vec<&str> =
+            items.iter().filter(|item| item.decision != Outcome::Allowed).map(|item| item.action).collect();
+        refused
+    };
+    assert_eq!(run(&[bucket.clone(), key.clone()]), [""; 0]);
+    assert_eq!(run(&[bucket]), ["kms:Decrypt", "kms:GenerateDataKey"]);
+    assert_eq!(run(&[key]), ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]);
+}
