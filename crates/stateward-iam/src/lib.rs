@@ -1,5 +1,6 @@
 //! The AWS policy language: parse, evaluate, explain, lint and generate. Pure: no I/O, no async.
 
+mod account;
 mod check;
 pub mod data;
 mod eval;
@@ -14,6 +15,7 @@ mod scenario;
 mod size;
 mod value;
 
+pub use account::{AccountError, account_policies};
 pub use check::{CheckError, CheckItem, check};
 pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
 pub use generate::{Document, generate, generate_split};

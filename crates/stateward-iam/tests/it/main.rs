@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "tests fail by panicking, in helpers too")]
 #![expect(clippy::needless_pass_by_value, reason = "policies are written where they are passed")]
 
+mod account;
 mod case;
 mod combining;
 mod conditions;
