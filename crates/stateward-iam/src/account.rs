@@ -1,7 +1,7 @@
 //! The policies of an account as `aws iam get-account-authorization-details` prints them.
 
 use crate::eval::{Named, PolicySet};
-use crate::json::{self, JsonError, Member, Node, Value};
+use crate::json::{self, JsonError, Node, Value};
 use crate::policy::principal::Principal;
 use crate::policy::{Policy, PolicyError, PolicyKind};
 
@@ -33,6 +33,12 @@ pub enum AccountError {
     },
 }
 
+/// Whether a text looks like the details of an account, and not like a policy.
+pub fn is_account(text: &str) -> bool {
+    let lists = ["UserDetailList", "RoleDetailList", "GroupDetailList"];
+    json::parse(text).is_ok_and(|node| lists.iter().any(|list| node.get(list).is_some()))
+}
+
 /// Finds the policies of a user, of a role, or of a session's role: its own, its groups', and its boundary.
 pub fn account_policies(text: &str, principal: &str) -> Result<PolicySet> {
     let node = json::parse(text)?;
@@ -61,7 +67,7 @@ pub fn account_policies(text: &str, principal: &str) -> Result<PolicySet> {
         let group = group.ok_or_else(|| AccountError::NotThere(name.to_string()))?;
         identity.extend(details.of(group, "GroupPolicyList")?);
     }
-    let boundary = match get(entry, "PermissionsBoundary") {
+    let boundary = match entry.get("PermissionsBoundary") {
         Some(boundary) => {
             let arn = string(boundary, "PermissionsBoundaryArn");
             let arn = arn.ok_or(AccountError::Shape("PermissionsBoundaryArn"))?;
@@ -72,20 +78,8 @@ pub fn account_policies(text: &str, principal: &str) -> Result<PolicySet> {
     Ok(PolicySet { identity, boundary, ..PolicySet::default() })
 }
 
-fn members<'n, 't>(node: &'n Node<'t>) -> &'n [Member<'t>] {
-    match &node.value {
-        Value::Object(members) => members,
-        _ => &[],
-    }
-}
-
-fn get<'n, 't>(node: &'n Node<'t>, name: &str) -> Option<&'n Node<'t>> {
-    let member = members(node).iter().find(|member| member.key == name)?;
-    Some(&member.node).filter(|node| node.value != Value::Null)
-}
-
 fn string<'n>(node: &'n Node<'_>, name: &str) -> Option<&'n str> {
-    match &get(node, name)?.value {
+    match &node.get(name)?.value {
         Value::String(text) => Some(text),
         _ => None,
     }
@@ -93,7 +87,7 @@ fn string<'n>(node: &'n Node<'_>, name: &str) -> Option<&'n str> {
 
 /// The items of a list that may be left out.
 fn items<'n, 't>(node: &'n Node<'t>, name: &str) -> &'n [Node<'t>] {
-    match get(node, name).map(|node| &node.value) {
+    match node.get(name).map(|node| &node.value) {
         Some(Value::Array(nodes)) => nodes,
         _ => &[],
     }
@@ -106,7 +100,7 @@ struct Details<'n, 't> {
 
 impl<'n, 't> Details<'n, 't> {
     fn list(&self, name: &'static str) -> Result<&'n [Node<'t>]> {
-        match get(self.node, name).map(|node| &node.value) {
+        match self.node.get(name).map(|node| &node.value) {
             Some(Value::Array(nodes)) => Ok(nodes),
             _ => Err(AccountError::Shape(name)),
         }
@@ -117,7 +111,7 @@ impl<'n, 't> Details<'n, 't> {
         let mut policies = Vec::new();
         for policy in items(entry, inline) {
             let name = string(policy, "PolicyName").ok_or(AccountError::Shape("PolicyName"))?;
-            let document = get(policy, "PolicyDocument").ok_or(AccountError::Shape("PolicyDocument"))?;
+            let document = policy.get("PolicyDocument").ok_or(AccountError::Shape("PolicyDocument"))?;
             policies.push(self.policy(name, document, PolicyKind::Identity)?);
         }
         for attached in items(entry, "AttachedManagedPolicies") {
@@ -133,42 +127,15 @@ impl<'n, 't> Details<'n, 't> {
         let is_own = |entry: &&Node<'_>| string(entry, "Arn") == Some(arn);
         let policy = self.list("Policies")?.iter().find(is_own).ok_or_else(not_there)?;
         let in_force =
-            |version: &&Node<'_>| get(version, "IsDefaultVersion").is_some_and(|node| node.value == Value::Bool(true));
+            |version: &&Node<'_>| version.get("IsDefaultVersion").is_some_and(|node| node.value == Value::Bool(true));
         let version = items(policy, "PolicyVersionList").iter().find(in_force).ok_or_else(not_there)?;
-        self.policy(arn, get(version, "Document").ok_or(AccountError::Shape("Document"))?, kind)
+        self.policy(arn, version.get("Document").ok_or(AccountError::Shape("Document"))?, kind)
     }
 
-    /// The command line prints documents as JSON; the service sends them percent-encoded.
     fn policy(&self, name: &str, document: &Node<'_>, kind: PolicyKind) -> Result<Named> {
-        let policy = match &document.value {
-            Value::String(encoded) => Policy::parse(&decode(encoded), kind),
-            _ => Policy::from_node(self.text, document, kind),
-        };
-        match policy {
+        match Policy::from_printed(self.text, document, kind) {
             Ok(policy) => Ok(Named { name: name.to_owned(), policy }),
             Err(error) => Err(AccountError::Policy { name: name.to_owned(), error: Box::new(error) }),
         }
     }
-}
-
-/// Percent-decoded; what is no escape stays, so that the JSON reader complains about it.
-fn decode(text: &str) -> String {
-    let digit =
-        |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(high * 16 + low);
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }

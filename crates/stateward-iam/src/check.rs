@@ -31,7 +31,8 @@ pub enum CheckError {
 pub struct CheckItem {
     /// The action.
     pub action: &'static str,
-    /// The resource it was asked about; `eu-west-1` and the principal's account stand for any.
+    /// The resource it was asked about; where neither the keeping nor a policy names a Region or an account, `eu-west-1` and
+    /// the principal's stand for any.
     pub resource: String,
     /// The operations that need it.
     pub needed_for: Vec<&'static str>,
@@ -62,6 +63,7 @@ pub fn check(
     resource_policies: &[Named],
 ) -> Result<Vec<CheckItem>, CheckError> {
     keeping.check()?;
+    let keeping = &placed(keeping, policies, resource_policies);
     let unknown = unknown_keys(policies, resource_policies);
     let mut items: Vec<CheckItem> = Vec::new();
     for need in keeping.needs(purpose) {
@@ -137,6 +139,23 @@ fn default_key_policy(request: &Request) -> Option<Named> {
     );
     let policy = Policy::parse(&text, PolicyKind::Resource).ok()?;
     Some(Named { name: "the key's default policy".to_owned(), policy })
+}
+
+/// In the Region that is told, or else in that of the key, or in one that the policies name for a table of ours.
+fn placed(keeping: &Keeping, policies: &PolicySet, resource_policies: &[Named]) -> Keeping {
+    if keeping.region != "*" {
+        return keeping.clone();
+    }
+    let statements = policies.all().chain(resource_policies).flat_map(|named| &named.policy.statements);
+    let patterns = statements.filter_map(|statement| statement.resources.as_ref()).flat_map(|all| &all.patterns);
+    let arns = keeping.kms_key.iter().map(String::as_str).chain(patterns.map(|(_, pattern)| pattern.source.as_str()));
+    let ours = |arn: &Segments<'_>| {
+        let table = arn.resource().strip_prefix("table/").is_some_and(|name| keeping.has_table(name));
+        (keeping.kms_key.is_some() && arn.service() == "kms" || arn.service() == "dynamodb" && table)
+            && !arn.region().contains(['*', '?'])
+    };
+    let named = arns.filter_map(Segments::of).find(ours).filter(|arn| !arn.region().is_empty());
+    Keeping { region: named.map_or("*", |arn| arn.region()).to_owned(), ..keeping.clone() }
 }
 
 /// What is known about the requests of the backends.

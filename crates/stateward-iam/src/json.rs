@@ -41,6 +41,15 @@ pub(crate) struct Member<'a> {
     pub(crate) node: Node<'a>,
 }
 
+impl<'a> Node<'a> {
+    /// The value of a member that is there and is not `null`.
+    pub(crate) fn get(&self, name: &str) -> Option<&Node<'a>> {
+        let Value::Object(members) = &self.value else { return None };
+        let member = members.iter().find(|member| member.key == name)?;
+        Some(&member.node).filter(|node| node.value != Value::Null)
+    }
+}
+
 impl Value<'_> {
     /// What it is, with its article.
     pub(crate) fn kind(&self) -> &'static str {

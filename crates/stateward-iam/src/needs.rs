@@ -140,6 +140,9 @@ pub enum KeepingError {
         /// What was given.
         value: String,
     },
+    /// The backend needs one.
+    #[error("the state has no key: give the `key` of its backend block")]
+    NoKey,
     /// Not the ARN of a key.
     #[error(
         "`{0}` is no ARN of a KMS key: it must be like `arn:aws:kms:eu-west-1:111122223333:key/…`, for policies take no aliases"
@@ -184,8 +187,11 @@ impl Keeping {
             name("name of a table", table, 3, 255)?;
         }
         let needs_key = matches!(self.layout, Layout::S3 | Layout::Dynamodb);
+        if needs_key && self.key.is_empty() {
+            return Err(KeepingError::NoKey);
+        }
         let special = self.key.contains(['*', '?', '$']) || self.key.chars().any(char::is_control);
-        if special || self.key.starts_with('/') || self.key.ends_with('/') || self.key.is_empty() && needs_key {
+        if special || self.key.starts_with('/') || self.key.ends_with('/') {
             return Err(KeepingError::Name { what: "key of a state", value: self.key.clone() });
         }
         let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -202,6 +208,11 @@ impl Keeping {
             Some(key) if !is_key(key) => Err(KeepingError::KmsKey(key.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// Whether state or locks are kept in this table.
+    pub(crate) fn has_table(&self, name: &str) -> bool {
+        self.lock_table.as_deref() == Some(name) || self.layout.in_table() && self.place == name
     }
 
     /// The operations of a purpose, each with the requests that this way of keeping state makes for it.

@@ -37,6 +37,23 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
+    /// What a document is, as far as its elements tell: what names principals is of a resource, or of a role where it
+    /// names no resource. All else is taken for an identity policy.
+    pub fn of(text: &str) -> Self {
+        let Ok(node) = json::parse(text) else { return Self::Identity };
+        let statements = match node.get("Statement") {
+            Some(json::Node { value: json::Value::Array(nodes), .. }) => nodes.as_slice(),
+            Some(single) => std::slice::from_ref(single),
+            None => &[],
+        };
+        let any = |names: [&str; 2]| statements.iter().any(|node| names.iter().any(|name| node.get(name).is_some()));
+        match (any(["Principal", "NotPrincipal"]), any(["Resource", "NotResource"])) {
+            (false, _) => Self::Identity,
+            (true, true) => Self::Resource,
+            (true, false) => Self::Trust,
+        }
+    }
+
     /// Whether statements name principals.
     pub fn has_principals(self) -> bool {
         matches!(self, Self::Resource | Self::Trust | Self::Rcp | Self::VpcEndpoint)

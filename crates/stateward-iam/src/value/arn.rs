@@ -23,6 +23,10 @@ impl<'a> Segments<'a> {
         self.0[2]
     }
 
+    pub(crate) fn region(&self) -> &'a str {
+        self.0[3]
+    }
+
     pub(crate) fn account(&self) -> &'a str {
         self.0[4]
     }

@@ -1,7 +1,7 @@
 //! The policies of a principal out of an account's details.
 
 use serde_json::{Value, json};
-use stateward_iam::{PolicySet, account_policies};
+use stateward_iam::{PolicySet, account_policies, is_account_details};
 
 use crate::case::{FEDERATED, OTHER, SESSION, USER, allow, everything, something_else};
 
@@ -79,4 +79,10 @@ fn what_is_not_there_is_never_taken_for_nothing() {
     wrong["UserDetailList"][0]["UserPolicyList"][0]["PolicyDocument"] = json!({"Statement": [{"Effect": "allow"}]});
     assert!(error(&wrong, USER).starts_with("the policy `own` is malformed: `Statement[0].Effect`: must be `Allow`"));
     assert!(account_policies("{", USER).is_err());
+}
+
+#[test]
+fn details_are_told_from_policies() {
+    assert!(is_account_details(&details().to_string()));
+    assert!(!is_account_details(&everything().to_string()) && !is_account_details("{"));
 }

@@ -12,5 +12,6 @@ mod malformed;
 mod matching;
 mod needs;
 mod oracle;
+mod printed;
 mod random;
 mod unknown;

@@ -155,7 +155,7 @@ fn names_that_would_mean_something_else_are_refused() {
     for (keeping, expected) in [
         (Keeping { place: "st*".to_owned(), ..good.clone() }, "`st*` is no name of a bucket"),
         (Keeping { key: "a/*".to_owned(), ..good.clone() }, "`a/*` is no key of a state"),
-        (Keeping { key: String::new(), ..good.clone() }, "`` is no key of a state"),
+        (Keeping { key: String::new(), ..good.clone() }, "the state has no key"),
         (Keeping { lock_table: Some("a/b".to_owned()), ..good.clone() }, "`a/b` is no name of a table"),
         (Keeping { region: "EU".to_owned(), ..good.clone() }, "`EU` is no Region"),
         (Keeping { account: "12".to_owned(), ..good.clone() }, "`12` is no account"),
@@ -222,4 +222,20 @@ fn policies_of_resources_count_for_their_resource() {
     assert_eq!(run(&[bucket.clone(), key.clone()]), [""; 0]);
     assert_eq!(run(&[bucket]), ["kms:Decrypt", "kms:GenerateDataKey"]);
     assert_eq!(run(&[key]), ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]);
+}
+
+#[test]
+fn the_region_is_the_one_that_is_named() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.lock_table = Some("locks".to_owned());
+    let narrow = |keeping: &Keeping, region: &str| {
+        let keeping = Keeping { region: region.to_owned(), ..keeping.clone() };
+        with(&generated(&keeping, Purpose::Apply))
+    };
+    assert_eq!(refused(&keeping, Purpose::Apply, &narrow(&keeping, "us-east-2")), []);
+    let told = Keeping { region: "eu-west-1".to_owned(), ..keeping.clone() };
+    assert_ne!(refused(&told, Purpose::Apply, &narrow(&keeping, "us-east-2")), []);
+    // The bucket is where the key is.
+    keeping.kms_key = Some(KEY.replace("eu-west-1", "us-east-2"));
+    assert_eq!(refused(&keeping, Purpose::Apply, &narrow(&keeping, "us-east-2")), []);
 }
