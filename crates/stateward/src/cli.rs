@@ -1,5 +1,6 @@
 //! The command line. Parsing does no I/O.
 
+mod policy;
 mod transfer;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use stateward_core::{NameError, Right, StateId, Version, Workspace};
 
 use crate::config::{self, Flags};
 
+pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
 /// A database for Terraform and OpenTofu state.
@@ -82,6 +84,9 @@ pub(crate) enum Command {
     /// Make tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Make, check and explain AWS policies for state, without asking AWS.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -33,7 +33,7 @@ fn about(condition: &Condition) -> Option<String> {
     Some(match key {
         "s3:x-amz-server-side-encryption" => {
             format!(
-                "`encrypt = true` in the backend block, and `kms_key_id` where `aws:kms` is demanded ({})",
+                "`encrypt = true` in the backend block, and `kms_key_id` where that is `aws:kms` (demanded: {})",
                 values()
             )
         }

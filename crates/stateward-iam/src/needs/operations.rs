@@ -70,6 +70,9 @@ const RELEASE: &[(&str, Target)] = &[
     ("dynamodb:DeleteItem", Target::LockItem),
 ];
 
+/// stateward lists the locks of others as its own. Conditions on keys of items let no scan through.
+const LIST_LOCKS: Operation = operation("list locks", Purpose::Plan, &[("dynamodb:Scan", Target::LockTable)]);
+
 const S3: &[Operation] = &[
     operation("read the state", Purpose::ReadOnly, &[("s3:GetObject", Target::State), ("kms:Decrypt", Target::Key)]),
     // Without it S3 answers 403 where there is no state yet.
@@ -152,6 +155,7 @@ const STATEWARD: &[Operation] = &[
         Purpose::Apply,
         &[("s3:PutObject", Target::Store), ("s3:AbortMultipartUpload", Target::Store), ("kms:Decrypt", Target::Key)],
     ),
+    LIST_LOCKS,
     operation("delete a state", Purpose::Admin, &[("s3:DeleteObject", Target::Store)]),
     operation(
         "read versions of other writers",
@@ -184,6 +188,7 @@ const STATEWARD_DYNAMODB: &[Operation] = &[
             ("kms:Decrypt", Target::Key),
         ],
     ),
+    LIST_LOCKS,
     operation("verify the store", Purpose::Admin, &[("dynamodb:Scan", Target::StateTable)]),
     operation(
         "make the table",

@@ -6,6 +6,7 @@ mod config;
 mod failover;
 mod generate;
 mod lock;
+mod policy;
 mod run;
 mod serve;
 mod state;
@@ -114,6 +115,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
         Command::Failover(args) => Box::pin(failover::run(context, args)).await,
         Command::Token(command) => token::run(context, command),
+        Command::Policy(command) => policy::run(context, command),
         Command::Config(crate::cli::ConfigCommand::Show) => config::show(context),
         Command::Completions { shell } => generate::completions(*shell),
         Command::Man { dir } => generate::manual(dir.as_deref()),

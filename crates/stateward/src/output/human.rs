@@ -79,6 +79,20 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
 }
 
+/// The columns that a terminal has at the least.
+const COLUMNS: usize = 80;
+
+/// A text after its head, in lines that fit a terminal: each further one begins where the text did. Words are not broken,
+/// so that an ARN can be taken whole. `width` is the head's, without styles.
+pub(crate) fn hanging(head: &str, width: usize, text: &str) -> String {
+    let text = one_line(text);
+    let options = textwrap::Options::new(COLUMNS.saturating_sub(width))
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(&text, options);
+    format!("{head}{}\n", lines.join(&format!("\n{}", " ".repeat(width))))
+}
+
 /// The start of a text that is too long for a line.
 pub(crate) fn cut(text: &str, chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars) {
@@ -119,6 +133,17 @@ mod tests {
         assert_eq!(Times::Since(now).tell(time), "3 min ago");
         assert_eq!(Times::Since(time).tell(now), "2026-11-20T15:37:58Z");
         assert_eq!(Times::Exact.tell(time), "2026-11-20T15:34:51Z");
+    }
+
+    #[test]
+    fn lines_fit_a_terminal_and_words_stay_whole() {
+        let arn = format!("arn:aws:s3:::{}", "long-".repeat(20));
+        let told = hanging("note: ", 6, &format!("{} {arn} end", "word ".repeat(20).trim_end()));
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[0].starts_with("note: word") && lines[1].starts_with("      word"), "{told}");
+        assert_eq!(lines[2..], [format!("      {arn}"), "      end".to_owned()]);
+        assert!(lines[..2].iter().all(|line| line.len() <= 80) && told.ends_with("end\n"), "{told}");
+        assert_eq!(hanging("- ", 2, ""), "- \n");
     }
 
     #[test]

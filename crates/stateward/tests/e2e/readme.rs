@@ -128,6 +128,11 @@ fn the_readme_s_first_session() {
 }
 
 #[test]
+fn the_guide_to_least_privilege() {
+    run("docs/how-to/least-privilege.md");
+}
+
+#[test]
 fn a_pattern_that_does_not_fit_is_noticed() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(meets(&lines("a\n...\nz [..] end"), &lines("a\nb\nc\nz 1 2 end")));

@@ -7,6 +7,7 @@ mod config;
 mod import;
 mod locks;
 mod output;
+mod policy;
 mod run;
 mod serve;
 mod stalling;

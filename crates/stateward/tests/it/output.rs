@@ -29,6 +29,7 @@ fn help_and_version_go_to_standard_output() {
       failover        Move the home of a `dynamodb:` store to another Region: writes go there from then
                       on
       token           Make tokens
+      policy          Make, check and explain AWS policies for state, without asking AWS
       config          Look at the configuration
       completions     Print a script that completes commands in a shell
       man             Print the manual page, or write the pages of all commands

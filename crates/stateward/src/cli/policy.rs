@@ -1,0 +1,209 @@
+//! `stateward policy` on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use stateward_iam::{Keeping, Layout, PolicyKind, Purpose};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Print the smallest policy for what somebody does with state.
+    ///
+    /// It can be attached as it is. Every action in it is needed: without any one of them something fails.
+    Generate(GenerateArgs),
+    /// Say whether policies allow a request, and which statements decide.
+    Evaluate(EvaluateArgs),
+    /// Say whether policies allow all that keeping state needs; exit code 4 where something needed is refused.
+    ///
+    /// Policies are read alone, or as `aws` prints them (`get-role-policy`, `get-policy-version`, `get-bucket-policy`, …).
+    Check(CheckArgs),
+    /// Look for what cannot be meant in policies; exit code 1 where something is wrong.
+    Lint(LintArgs),
+}
+
+/// Where and how state is kept.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("place").required(true).args(["bucket", "table"]))]
+pub(crate) struct KeepingArgs {
+    /// Who keeps the state, and so how.
+    #[arg(long, value_enum, default_value = "s3")]
+    layout: LayoutArg,
+    /// The bucket.
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+    /// The table, where states are kept in one.
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
+    /// `key` of an `s3` backend, `hash` of a `dynamodb` backend, the prefix of a store of stateward.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    key: String,
+    /// There are workspaces beside `default`.
+    #[arg(long)]
+    workspaces: bool,
+    /// The table of locks and digests: `dynamodb_table` of an `s3` backend.
+    #[arg(long, value_name = "TABLE")]
+    lock_table: Option<String>,
+    /// Locks are objects beside the states.
+    #[arg(long)]
+    use_lockfile: bool,
+    /// The key that encrypts the states.
+    #[arg(long, value_name = "ARN")]
+    kms_key: Option<String>,
+    /// The Region of the tables; unless told, any.
+    #[arg(long, value_name = "REGION", default_value = "*", hide_default_value = true)]
+    region: String,
+    /// The account of the tables; unless told, any.
+    #[arg(long, value_name = "ID", default_value = "*", hide_default_value = true)]
+    account: String,
+    /// The partition, such as `aws-cn`.
+    #[arg(long, value_name = "NAME", default_value = "aws")]
+    partition: String,
+}
+
+/// [`Layout`] as an argument; with `--table`, stateward's is the one in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayoutArg {
+    S3,
+    Dynamodb,
+    Stateward,
+}
+
+/// [`Purpose`] as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PurposeArg {
+    ReadOnly,
+    Plan,
+    Apply,
+    Admin,
+}
+
+impl From<PurposeArg> for Purpose {
+    fn from(purpose: PurposeArg) -> Self {
+        match purpose {
+            PurposeArg::ReadOnly => Self::ReadOnly,
+            PurposeArg::Plan => Self::Plan,
+            PurposeArg::Apply => Self::Apply,
+            PurposeArg::Admin => Self::Admin,
+        }
+    }
+}
+
+impl KeepingArgs {
+    pub(crate) fn keeping(&self) -> Keeping {
+        let layout = match self.layout {
+            LayoutArg::S3 => Layout::S3,
+            LayoutArg::Dynamodb => Layout::Dynamodb,
+            LayoutArg::Stateward if self.table.is_some() => Layout::StatewardDynamodb,
+            LayoutArg::Stateward => Layout::Stateward,
+        };
+        let place = self.bucket.as_ref().or(self.table.as_ref());
+        Keeping {
+            workspaces: self.workspaces,
+            lock_table: self.lock_table.clone(),
+            use_lockfile: self.use_lockfile,
+            kms_key: self.kms_key.clone(),
+            partition: self.partition.clone(),
+            region: self.region.clone(),
+            account: self.account.clone(),
+            ..Keeping::new(layout, place.cloned().unwrap_or_default(), self.key.as_str())
+        }
+    }
+
+    /// A bucket where there can be none, or the other way round.
+    pub(crate) fn is_misplaced(&self) -> bool {
+        self.layout == LayoutArg::S3 && self.table.is_some()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// What somebody does with state; each includes the ones before it.
+    #[arg(long = "for", value_enum, value_name = "PURPOSE", required_unless_present = "split")]
+    pub(crate) purpose: Option<PurposeArg>,
+    /// A policy for each purpose up to the one of `--for`, for a role each: one JSON object, by purpose.
+    #[arg(long)]
+    pub(crate) split: bool,
+    #[command(flatten)]
+    pub(crate) keeping: KeepingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// The file with the request and the policies, as JSON; `-` for standard input.
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Read scenarios from standard input, one a line, and answer each with a line of JSON.
+    #[arg(long)]
+    pub(crate) batch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// What somebody does with state; each includes the ones before it.
+    #[arg(long = "for", value_enum, value_name = "PURPOSE", default_value = "apply")]
+    pub(crate) purpose: PurposeArg,
+    /// Who: the ARN of a user, a role or a session.
+    #[arg(long, value_name = "ARN")]
+    pub(crate) principal: String,
+    /// Policies of the principal and of its groups, or what `aws iam get-account-authorization-details` prints.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub(crate) policy: Vec<PathBuf>,
+    /// Its permissions boundary.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) boundary: Vec<PathBuf>,
+    /// Session policies.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) session: Vec<PathBuf>,
+    /// Service control policies, from the root down: those of one level with a comma between them.
+    #[arg(long, value_name = "FILE,…", num_args = 1..)]
+    pub(crate) scp: Vec<String>,
+    /// Resource control policies, in the same way.
+    #[arg(long, value_name = "FILE,…", num_args = 1..)]
+    pub(crate) rcp: Vec<String>,
+    /// Policies of the bucket, the tables and the key; each counts for the resources that it names.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) resource_policy: Vec<PathBuf>,
+    /// The policy of the VPC endpoint that requests go through.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) vpc_endpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keeping: KeepingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The policies; `-` for standard input.
+    #[arg(required = true)]
+    pub(crate) file: Vec<PathBuf>,
+    /// What they are attached to; unless told, what their elements say.
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<KindArg>,
+}
+
+/// [`PolicyKind`] as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindArg {
+    Identity,
+    Boundary,
+    Session,
+    Resource,
+    Trust,
+    Scp,
+    Rcp,
+    VpcEndpoint,
+}
+
+impl From<KindArg> for PolicyKind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Identity => Self::Identity,
+            KindArg::Boundary => Self::Boundary,
+            KindArg::Session => Self::Session,
+            KindArg::Resource => Self::Resource,
+            KindArg::Trust => Self::Trust,
+            KindArg::Scp => Self::Scp,
+            KindArg::Rcp => Self::Rcp,
+            KindArg::VpcEndpoint => Self::VpcEndpoint,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Files of policies.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+
+use stateward_iam::{Named, Policy, PolicyKind};
+
+use crate::failure::{Failure, Result};
+
+/// The details of a large account have some ten megabytes; what is longer is no JSON of AWS.
+const LONGEST: u64 = 256 << 20;
+
+/// Reads a file, or standard input for `-`.
+pub(super) fn read(path: &Path) -> Result<String> {
+    let read = |from: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        from.take(LONGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = if path == Path::new("-") {
+        read(&mut io::stdin().lock())
+    } else {
+        File::open(path).and_then(|mut file| read(&mut file))
+    };
+    let bytes = bytes.map_err(|error| {
+        Failure::file("a file cannot be read", path, &error, "check its path, and that you may read it")
+    })?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(malformed(path, "it is longer than 256 MiB, which nothing of AWS is"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        malformed(path, &format!("byte {at} is no UTF-8: save the file as text in UTF-8"))
+    })
+}
+
+/// What somebody gave is not what it should be.
+pub(super) fn malformed(path: &Path, why: &str) -> Failure {
+    Failure::usage(
+        format!("`{}` is malformed", path.display()),
+        why,
+        "put it right; nothing is said about what cannot be read exactly",
+    )
+}
+
+/// Reads a policy, alone or as AWS's command line prints it.
+pub(super) fn policy(path: &Path, kind: PolicyKind) -> Result<Named> {
+    parse(path, &read(path)?, kind)
+}
+
+pub(super) fn parse(path: &Path, text: &str, kind: PolicyKind) -> Result<Named> {
+    match Policy::parse_printed(text, kind) {
+        Ok(policy) => Ok(Named { name: path.display().to_string(), policy }),
+        Err(error) => Err(malformed(path, &error.to_string())),
+    }
+}
+
+/// Reads policies; `None` where there are no files.
+pub(super) fn optional<P: AsRef<Path>>(paths: &[P], kind: PolicyKind) -> Result<Option<Vec<Named>>> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    paths.iter().map(|path| policy(path.as_ref(), kind)).collect::<Result<_>>().map(Some)
+}
+
+/// Reads a line that may be no longer than 16 MiB; `Ok(None)` at the end of the input.
+pub(super) fn line(from: &mut impl BufRead) -> Result<Option<Result<String, String>>> {
+    const LONGEST: u64 = 16 << 20;
+    let failed = |error: io::Error| {
+        Failure::file("standard input cannot be read", Path::new("-"), &error, "check where it comes from")
+    };
+    let mut bytes = Vec::new();
+    if from.by_ref().take(LONGEST).read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+        return Ok(None);
+    }
+    if bytes.last() != Some(&b'\n') && bytes.len() as u64 == LONGEST {
+        from.skip_until(b'\n').map_err(failed)?;
+        return Ok(Some(Err("the line is longer than 16 MiB".to_owned())));
+    }
+    Ok(Some(String::from_utf8(bytes).map_err(|_| "the line is no UTF-8".to_owned())))
+}

@@ -1,0 +1,38 @@
+//! `stateward policy`: AWS policies for state, without asking AWS.
+
+mod check;
+mod evaluate;
+mod files;
+mod generate;
+mod lint;
+mod words;
+
+use stateward_iam::{Keeping, KeepingError};
+
+use super::Context;
+use crate::cli::{KeepingArgs, PolicyCommand};
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+
+pub(super) fn run(context: &Context, command: &PolicyCommand) -> Result<Exit> {
+    match command {
+        PolicyCommand::Generate(args) => generate::run(args),
+        PolicyCommand::Evaluate(args) => evaluate::run(context, args),
+        PolicyCommand::Check(args) => check::run(context, args),
+        PolicyCommand::Lint(args) => lint::run(context, args),
+    }
+}
+
+const KEEPING: &str = "nothing can be said about this way of keeping state";
+
+fn keeping(args: &KeepingArgs) -> Result<Keeping> {
+    if args.is_misplaced() {
+        let next = "give `--bucket`, or say with `--layout` who keeps state in a table";
+        return Err(Failure::usage(KEEPING, "the `s3` backend keeps states in a bucket, and not in a table", next));
+    }
+    Ok(args.keeping())
+}
+
+fn no_keeping(error: &KeepingError) -> Failure {
+    Failure::usage(KEEPING, error.to_string(), "give what the backend block has; `--help` says which flag is which")
+}
