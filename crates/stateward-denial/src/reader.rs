@@ -1,0 +1,130 @@
+//! A text that comes in pieces, read in bounded memory.
+
+use std::collections::HashMap;
+
+use crate::clean::Cleaner;
+use crate::json;
+use crate::problem::Problem;
+use crate::scan;
+use crate::squeeze::Squeezed;
+
+/// So much text is read at a time.
+const CHUNK: usize = 256 * 1024;
+/// What begins so near the end of what has come is read when more has.
+const AHEAD: usize = 32 * 1024;
+/// What was read is kept so far back, for what begins later and looks back.
+const BACK: usize = 8 * 1024;
+/// More different problems than this are only counted.
+const PROBLEMS_MAX: usize = 10_000;
+
+/// Reads a text that comes in pieces of any size.
+///
+/// Memory grows with the different problems found, of which at most 10,000 are kept, but not with the text.
+#[derive(Debug, Default)]
+pub struct Reader {
+    cleaner: Cleaner,
+    /// The clean text, less what is not needed any more.
+    text: String,
+    /// Up to here it has been read.
+    done: usize,
+    /// When it has this length, it is read on.
+    next: usize,
+    found: Findings,
+    known: HashMap<Problem, usize>,
+}
+
+/// What a text tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The different problems, in the order in which the text first tells of them.
+    pub problems: Vec<Problem>,
+    /// How many were found after so many different ones that no more are kept.
+    pub left_out: u64,
+}
+
+impl Reader {
+    /// A reader of one text.
+    pub fn new() -> Self {
+        Self { next: CHUNK + AHEAD, ..Self::default() }
+    }
+
+    /// Takes the next piece: any bytes, cut anywhere.
+    pub fn push(&mut self, piece: &[u8]) {
+        for part in piece.chunks(CHUNK) {
+            self.cleaner.push(part, &mut self.text);
+            if self.text.len() >= self.next {
+                self.read(false);
+            }
+        }
+    }
+
+    /// The text is complete.
+    pub fn finish(mut self) -> Findings {
+        std::mem::take(&mut self.cleaner).finish(&mut self.text);
+        self.read(true);
+        self.found
+    }
+
+    fn read(&mut self, last: bool) {
+        let records = json::find(&self.text, self.done, last);
+        let mut until = if last { self.text.len() } else { self.text.len().saturating_sub(AHEAD) };
+        // A record that has begun may end in what comes; one that goes on for too long is none.
+        if let Some(open) = records.open.filter(|open| self.text.len() - open < json::RECORD_MAX) {
+            until = until.min(open);
+        }
+        let ranges: Vec<_> = records.found.iter().map(|(range, _)| range.clone()).collect();
+        let squeezed = Squeezed::new(&self.text, &ranges);
+        let from = squeezed.index_of(self.done);
+        let scan = scan::scan(&squeezed, from, squeezed.index_of(until).max(from));
+        let mut found: Vec<(usize, Problem)> =
+            scan.found.into_iter().map(|found| (squeezed.clean_at(found.range.start), found.problem)).collect();
+        let mut done = squeezed.clean_at(scan.end).max(self.done);
+        if last || until > done {
+            done = until.max(done);
+        }
+        for (range, problems) in records.found {
+            if range.start < done.max(until) {
+                done = done.max(range.end);
+                found.extend(problems.into_iter().map(|problem| (range.start, problem)));
+            }
+        }
+        found.sort_by_key(|(at, _)| *at);
+        for (_, problem) in found {
+            self.add(problem);
+        }
+        self.done = done.min(self.text.len());
+        self.forget();
+    }
+
+    fn add(&mut self, problem: Problem) {
+        let identity = problem.identity();
+        if let Some(known) = self.known.get(&identity).and_then(|index| self.found.problems.get_mut(*index)) {
+            known.count += problem.count;
+            return;
+        }
+        if self.found.problems.len() >= PROBLEMS_MAX {
+            self.found.left_out += problem.count;
+            return;
+        }
+        self.known.insert(identity, self.found.problems.len());
+        self.found.problems.push(problem);
+    }
+
+    /// Drops what was read.
+    fn forget(&mut self) {
+        let mut keep = self.done.saturating_sub(BACK);
+        while !self.text.is_char_boundary(keep) {
+            keep -= 1;
+        }
+        self.text.drain(..keep);
+        self.done -= keep;
+        self.next = self.text.len().max(self.done + AHEAD) + CHUNK;
+    }
+}
+
+/// Reads a text that is there.
+pub fn read(text: &[u8]) -> Vec<Problem> {
+    let mut reader = Reader::new();
+    reader.push(text);
+    reader.finish().problems
+}

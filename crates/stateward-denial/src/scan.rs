@@ -1,0 +1,453 @@
+//! From squeezed text to problems: structure first (codes, messages), the words around them last.
+
+mod anchors;
+mod details;
+mod envelope;
+mod frame;
+mod lock;
+
+use std::ops::Range;
+
+use anchors::{ANCHORS, Anchor, How, Own, Phrase};
+use lock::Block;
+
+pub(crate) use frame::Frame;
+
+use crate::message::{self, Message};
+use crate::problem::{Effect, Kind, Layer, LockInfo, Problem, Reason};
+use crate::squeeze::{Gap, Squeezed};
+
+/// A problem, and where in the squeezed text it stands.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) problem: Problem,
+    pub(crate) range: Range<usize>,
+    /// Whether its message ends by being cut off.
+    cut: bool,
+}
+
+/// What a scan finds, and how far it went.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) found: Vec<Found>,
+    /// Everything before this place has been read.
+    pub(crate) end: usize,
+}
+
+/// A message stands so near behind its envelope, or it is another's.
+const MESSAGE_NEAR: usize = 200;
+/// A suffix stands so near behind what it belongs to.
+const SUFFIX_NEAR: usize = 1500;
+/// In a dump of an error, its fields may stand so far behind its message: a stack trace is between them.
+const DUMP_NEAR: usize = 4000;
+/// A name in the neighbourhood is so near.
+const NAME_NEAR: usize = 250;
+
+/// Finds what begins between two places; what begins before the end is read to its own end.
+pub(crate) fn scan(text: &Squeezed<'_>, from: usize, until: usize) -> Scan {
+    let Some(anchors) = ANCHORS.as_ref() else { return Scan::default() };
+    let mut scanner = Scanner { text, found: Vec::new(), pending: None, consumed: from, lock: None, next: from };
+    for hit in anchors.words.find_iter(text.bytes().get(from..).unwrap_or_default()) {
+        let range = hit.start() + from..hit.end() + from;
+        if range.start < scanner.consumed {
+            continue;
+        }
+        if range.start >= until && !scanner.is_open(range.start) {
+            break;
+        }
+        if let Some(anchor) = anchors.meanings.get(hit.pattern().as_usize()) {
+            scanner.next = range.start;
+            scanner.meet(*anchor, range);
+        }
+    }
+    scanner.next = text.len();
+    scanner.flush();
+    scanner.close_lock();
+    let end = scanner.consumed.max(until.min(text.len()));
+    Scan { found: scanner.found, end }
+}
+
+/// Reads one message by itself, as a field of a record has it.
+pub(crate) fn message(text: &str) -> Option<Message> {
+    let squeezed = Squeezed::new(text, &[]);
+    let whole = 0..squeezed.len();
+    if let Some(verb) = squeezed.find(whole.clone(), message::VERB)
+        && let Some(message) = message::read(&squeezed, verb.start, 0)
+    {
+        return Some(message);
+    }
+    let own = [
+        ("public policies are prevented by the BlockPublicPolicy", Own::PublicPolicy),
+        ("public ACLs are prevented by the BlockPublicAcls", Own::PublicAcl),
+        ("refers to a customer master key that does not exist", Own::Key),
+        ("KMS key access denied", Own::Key),
+        ("Access to the resource http", Own::Queue),
+    ];
+    if let Some(message) =
+        own.iter().find_map(|(words, own)| own_words(&squeezed, *own, squeezed.find(whole.clone(), words)?))
+    {
+        return Some(message);
+    }
+    let tail = squeezed.find(whole.clone(), "explicit deny in").or_else(|| squeezed.find(whole, "because no"))?;
+    message::read_tail(&squeezed, tail.start, 0).filter(|message| message.denial.layer != Layer::Unknown)
+}
+
+/// What a message without a refusal's grammar says in known words, which say more than a code.
+pub(crate) fn words(text: &str) -> Option<(Kind, Option<Reason>)> {
+    let anchors = ANCHORS.as_ref()?;
+    let squeezed = Squeezed::new(text, &[]);
+    anchors.words.find_iter(squeezed.bytes()).find_map(|hit| match anchors.meanings.get(hit.pattern().as_usize())? {
+        Anchor::Phrase(phrase) if matches!(phrase.how, How::Override) => Some((phrase.kind, phrase.reason)),
+        _ => None,
+    })
+}
+
+struct Scanner<'t> {
+    text: &'t Squeezed<'t>,
+    found: Vec<Found>,
+    /// An error whose end has not come yet.
+    pending: Option<Frame>,
+    /// What has been read into an error already.
+    consumed: usize,
+    /// Terraform is telling why it could not take the lock.
+    lock: Option<Block>,
+    /// Where the anchor in hand stands: the end of what belongs to the error before.
+    next: usize,
+}
+
+impl Scanner<'_> {
+    /// Whether something that was begun can go on there.
+    fn is_open(&self, at: usize) -> bool {
+        self.pending.as_ref().is_some_and(|frame| at < frame.message_at + DUMP_NEAR)
+            || self.found.last().is_some_and(|found| at < found.range.end + SUFFIX_NEAR)
+            || self.lock.as_ref().is_some_and(|lock| at < lock.start + lock::BLOCK_MAX)
+    }
+
+    fn meet(&mut self, anchor: Anchor, range: Range<usize>) {
+        match anchor {
+            Anchor::Client => {
+                if let Some(frame) = envelope::client(self.text, range) {
+                    self.begin(frame);
+                }
+            }
+            Anchor::Operation => self.operation(range),
+            Anchor::Parenthesis => self.parenthesis(range),
+            Anchor::Status => self.status(&range),
+            Anchor::Request => self.request(&range),
+            Anchor::Xml => {
+                if let Some(frame) = envelope::xml(self.text, range) {
+                    self.begin(frame);
+                }
+            }
+            Anchor::Type => self.type_key(&range),
+            Anchor::Code(code) => self.code(code.name, &range, false),
+            Anchor::Word(code) => self.code(code.name, &range, true),
+            Anchor::Verb => {
+                if let Some(message) = message::read(self.text, range.start, self.floor()) {
+                    self.message(message);
+                }
+            }
+            Anchor::User => self.user(range.start),
+            Anchor::Tail => self.tail(range.start),
+            Anchor::Own(own) => {
+                if let Some(message) = own_words(self.text, own, range) {
+                    self.message(message);
+                }
+            }
+            Anchor::Encoded => self.encoded(range.start),
+            Anchor::Lock => self.begin_lock(range.start),
+            Anchor::LockEnd => self.close_lock(),
+            Anchor::LockInfo => self.lock_info(range),
+            Anchor::Held => self.held(range),
+            Anchor::Digest => self.digest(range),
+            Anchor::Phrase(phrase) => self.phrase(phrase, range),
+        }
+    }
+
+    /// No message begins before: it is read already, or belongs to the envelope before it.
+    fn floor(&self) -> usize {
+        self.pending.as_ref().map_or(self.consumed, |frame| frame.message_at.max(self.consumed))
+    }
+
+    /// An envelope begins. One that only led to it, or said the same before, is dropped.
+    fn begin(&mut self, mut frame: Frame) {
+        if let Some(pending) = self.pending.take() {
+            let near = frame.start <= pending.message_at + NAME_NEAR * 2;
+            let led_here = near
+                && pending.message.is_none()
+                && pending.code.is_none()
+                && (pending.soft || pending.meaning.is_none());
+            let said_same = pending.code.is_some()
+                && pending.message.is_none()
+                && pending.code == frame.code
+                && frame.start <= pending.message_at + MESSAGE_NEAR / 3;
+            if led_here || said_same {
+                frame.start = pending.start;
+                frame.service = frame.service.or(pending.service);
+                frame.weak &= pending.weak;
+            } else {
+                self.pending = Some(pending);
+                self.flush();
+            }
+        }
+        self.consumed = self.consumed.max(frame.message_at);
+        self.pending = Some(frame);
+    }
+
+    /// The error in hand is complete.
+    fn flush(&mut self) {
+        let Some(mut frame) = self.pending.take() else { return };
+        if !frame.is_problem() {
+            return;
+        }
+        let (kind, reason) = frame.meaning();
+        if kind == Kind::Conflict
+            && reason == Some(Reason::ConditionFailed)
+            && let Some(lock) = self.lock.as_mut().filter(|lock| frame.start < lock.start + lock::EVIDENCE_MAX)
+        {
+            lock.held = true;
+            return;
+        }
+        let end = frame.message.as_ref().map_or(frame.message_at, |message| message.end);
+        details::fill(self.text, &mut frame, self.next);
+        let range = frame.start..end;
+        let cut = frame.message.as_ref().is_some_and(|message| message.cut);
+        self.push(frame.into_problem(false), range, cut);
+    }
+
+    fn push(&mut self, problem: Problem, range: Range<usize>, cut: bool) {
+        if let Some(lock) = self.lock.as_mut() {
+            lock.other = true;
+        }
+        // What was cut off may be told in full next.
+        if let Some(last) =
+            self.found.last_mut().filter(|last| last.cut && range.start < last.range.end + MESSAGE_NEAR * 2)
+            && let (Some(part), Some(whole)) = (&last.problem.denial, &problem.denial)
+            && part.error_code == whole.error_code
+            && (part.principal.arn.is_none() || part.principal.arn == whole.principal.arn)
+            && (part.action.is_none() || part.action == whole.action)
+        {
+            *last = Found { problem, range: last.range.start..range.end, cut };
+            return;
+        }
+        self.found.push(Found { problem, range, cut });
+    }
+
+    /// A message: of the envelope before it, or without one.
+    fn message(&mut self, message: Message) {
+        let near = |frame: &Frame| {
+            frame.message.is_none()
+                && message.start <= frame.message_at + MESSAGE_NEAR
+                && (frame.code.is_some() || !frame.soft)
+        };
+        if !self.pending.as_ref().is_some_and(near) {
+            self.flush();
+            self.pending = Some(Frame::at(message.start..message.start));
+        }
+        self.consumed = self.consumed.max(message.end);
+        if let Some(frame) = &mut self.pending {
+            frame.message_at = frame.message_at.max(message.end);
+            frame.message = Some(message);
+            frame.meaning = None;
+        }
+    }
+
+    fn user(&mut self, at: usize) {
+        const AHEAD: usize = 800;
+        let ahead = at + 1..at + AHEAD;
+        let verb = self.text.find(ahead.clone(), message::VERB).map(|found| found.start);
+        let next = self.text.find(ahead, "user:").map(|found| found.start);
+        if verb.is_some_and(|verb| next.is_none_or(|next| verb < next)) {
+            return;
+        }
+        if let Some(message) = message::read_head(self.text, at) {
+            self.message(message);
+        }
+    }
+
+    fn tail(&mut self, at: usize) {
+        let near =
+            self.pending.as_ref().is_some_and(|frame| frame.message.is_none() && at <= frame.message_at + MESSAGE_NEAR);
+        let Some(message) = message::read_tail(self.text, at, self.floor()) else { return };
+        let denial = &message.denial;
+        // Whoever explains these words uses them too.
+        if denial.layer != Layer::Unknown && (near || denial.action.is_some() || denial.resource.is_some()) {
+            self.message(message);
+        }
+    }
+
+    fn encoded(&mut self, at: usize) {
+        let Some((encoded, end)) = message::read_encoded(self.text, at) else { return };
+        if let Some(frame) = self.pending.as_mut().filter(|frame| at <= frame.message_at + MESSAGE_NEAR) {
+            frame.encoded = Some(encoded);
+            frame.message_at = end;
+        } else {
+            self.flush();
+            self.pending = Some(Frame { encoded: Some(encoded), ..Frame::at(at..end) });
+        }
+        self.consumed = self.consumed.max(end);
+    }
+
+    fn phrase(&mut self, phrase: &'static Phrase, range: Range<usize>) {
+        let meaning = (phrase.kind, phrase.reason);
+        match phrase.how {
+            How::Titled if !self.is_titled(range.start) => return,
+            How::Near if !self.is_near_aws(&range) => return,
+            _ => {}
+        }
+        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + NAME_NEAR * 2) {
+            let (kind, _) = frame.meaning();
+            let speaks = frame.code.is_some() || frame.message.is_some();
+            let nothing_yet = !speaks && (frame.meaning.is_none() || frame.soft);
+            if phrase.how == How::Override && frame.message.is_none() || nothing_yet && phrase.kind != Kind::Network {
+                frame.meaning = Some(meaning);
+                frame.soft = phrase.how == How::Soft;
+                frame.message_at = frame.message_at.max(range.end);
+                return;
+            }
+            // A name that is not found comes behind the dialling, which says less.
+            if nothing_yet && !frame.soft || kind == Kind::Network && phrase.kind == Kind::Network && !speaks {
+                frame.meaning = Some(meaning);
+                frame.message_at = range.end;
+                return;
+            }
+            if speaks || kind == phrase.kind || frame.soft {
+                if kind == Kind::Network && phrase.kind == Kind::Network && frame.meaning.is_none() {
+                    frame.meaning = Some(meaning);
+                }
+                return;
+            }
+        }
+        let told = |found: &Found| found.problem.kind == phrase.kind && range.start < found.range.end + MESSAGE_NEAR;
+        if phrase.how == How::Override || self.found.last().is_some_and(told) && self.pending.is_none() {
+            return;
+        }
+        self.flush();
+        self.consumed = self.consumed.max(range.end);
+        self.pending = Some(Frame { meaning: Some(meaning), soft: phrase.how == How::Soft, ..Frame::at(range) });
+    }
+
+    /// Whether `Error:` stands directly before.
+    fn is_titled(&self, at: usize) -> bool {
+        at >= 6 && self.text.behind(at - 6, "error:") == Some(at)
+    }
+
+    /// Whether AWS or Terraform is named near by.
+    fn is_near_aws(&self, range: &Range<usize>) -> bool {
+        const NAMES: &[&str] = &[
+            "amazonaws.com",
+            ".api.aws",
+            "send request failed",
+            "request send failed",
+            "operation error",
+            "registry.terraform.io",
+            "registry.opentofu.org",
+            "remote state",
+            "state lock",
+            "backend",
+        ];
+        let around =
+            range.start.saturating_sub(NAME_NEAR).max(self.consumed.saturating_sub(NAME_NEAR))..range.end + NAME_NEAR;
+        NAMES.iter().any(|name| self.text.find(around.clone(), name).is_some())
+    }
+
+    fn begin_lock(&mut self, at: usize) {
+        // The title and the text of one diagnostic.
+        if self.lock.as_ref().is_some_and(|lock| lock.is_fresh() && at < lock.start + MESSAGE_NEAR * 2)
+            && self.pending.is_none()
+        {
+            return;
+        }
+        self.flush();
+        self.close_lock();
+        self.lock = Some(Block::new(at));
+    }
+
+    fn close_lock(&mut self) {
+        if self.lock.is_some() {
+            self.flush();
+        }
+        let Some(block) = self.lock.take() else { return };
+        let start = block.start;
+        if let Some(problem) = block.into_problem() {
+            self.push(problem, start..start, false);
+        }
+    }
+
+    fn lock_info(&mut self, range: Range<usize>) {
+        let (info, end) = lock::read_info(self.text, range.end);
+        self.consumed = self.consumed.max(end);
+        // Terraform prints the block empty where it could not find out who holds the lock.
+        if info.id.is_none() {
+            return;
+        }
+        if self.lock.as_ref().is_none_or(|lock| range.start > lock.start + lock::BLOCK_MAX) {
+            self.flush();
+            self.close_lock();
+            self.lock = Some(Block::new(range.start));
+        }
+        if let Some(lock) = &mut self.lock {
+            lock.info = Some(info);
+        }
+        self.close_lock();
+    }
+
+    fn held(&mut self, range: Range<usize>) {
+        if let Some(lock) = self.lock.as_mut().filter(|lock| range.start < lock.start + lock::EVIDENCE_MAX) {
+            lock.held = true;
+        } else if self.text.find_last(range.start.saturating_sub(30)..range.start, "state").is_some() {
+            self.flush();
+            let mut block = Block::new(range.start);
+            block.held = true;
+            block.info = self.text.behind(range.end, ": ID=").and_then(|id| {
+                let id = self.token(id)?;
+                Some(LockInfo { id: Some(id), ..LockInfo::default() })
+            });
+            self.lock = Some(block);
+            self.consumed = range.end;
+        }
+    }
+
+    fn digest(&mut self, range: Range<usize>) {
+        self.flush();
+        let (digest, end) = lock::read_digest(self.text, range.end);
+        let problem = Problem { digest: Some(digest), ..Problem::new(Kind::DigestMismatch) };
+        self.consumed = self.consumed.max(end);
+        self.push(problem, range.start..end, false);
+    }
+
+    /// A word up to the next gap or punctuation.
+    fn token(&self, from: usize) -> Option<String> {
+        let part = |index: usize| {
+            self.text.byte(index).is_ascii_alphanumeric() || matches!(self.text.byte(index), b'-' | b'_' | b'*')
+        };
+        let end = (from..self.text.len())
+            .find(|index| !part(*index) || *index > from && self.text.gap(*index) != Gap::None)
+            .unwrap_or(self.text.len());
+        (end > from).then(|| self.text.word(from..end))
+    }
+}
+
+/// A refusal that does not follow the grammar.
+fn own_words(text: &Squeezed<'_>, own: Own, range: Range<usize>) -> Option<Message> {
+    const ADDRESS_MAX: usize = 300;
+    let mut message = Message { start: range.start, end: range.end, ..Message::default() };
+    let denial = &mut message.denial;
+    match own {
+        Own::PublicPolicy | Own::PublicAcl => {
+            denial.layer = Layer::S3BlockPublicAccess;
+            denial.effect = Effect::Explicit;
+            denial.service = Some("s3".to_owned());
+            let setting = if matches!(own, Own::PublicPolicy) { "BlockPublicPolicy" } else { "BlockPublicAcls" };
+            denial.setting = Some(setting.to_owned());
+        }
+        Own::Key => denial.layer = Layer::Kms,
+        Own::Queue => {
+            let from = range.end - "http".len();
+            let end = text.find(from..from + ADDRESS_MAX, "is denied")?;
+            denial.resource = Some(text.word(from..end.start));
+            message.end = end.end;
+        }
+    }
+    Some(message)
+}

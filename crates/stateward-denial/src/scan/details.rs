@@ -1,0 +1,59 @@
+//! What a failure is about: names that stand in its message.
+
+use std::ops::Range;
+
+use super::frame::Frame;
+use crate::problem::{Kind, Reason};
+use crate::squeeze::{Gap, Squeezed};
+
+const MESSAGE_MAX: usize = 600;
+
+/// Fills in what the message names. It ends before `next`.
+pub(super) fn fill(text: &Squeezed<'_>, frame: &mut Frame, next: usize) {
+    let (kind, reason) = frame.meaning();
+    let window = frame.start..(frame.message_at + MESSAGE_MAX).min(next.max(frame.message_at + MESSAGE_MAX / 3));
+    match kind {
+        Kind::Region => {
+            frame.region = ["expecting '", "bucket is in '", "<Region>", "bucket-region:", "actual location \""]
+                .iter()
+                .find_map(|label| name(text, text.find(window.clone(), label)?.end));
+        }
+        Kind::NotFound => {
+            let labels: &[&str] = match reason {
+                Some(Reason::Bucket) => &["<BucketName>", "BucketName: '", "S3 bucket \""],
+                Some(Reason::Object) => &["<Key>", "Key: '"],
+                Some(Reason::Entity) => &["role with name", "user with name", "Policy ", "instance profile "],
+                _ => &["not found: Table:", "Table:", "Key '", "Alias "],
+            };
+            frame.subject = labels.iter().find_map(|label| name(text, text.find(window.clone(), label)?.end));
+        }
+        Kind::Network => frame.subject = host(text, window),
+        _ => {}
+    }
+}
+
+/// The name at a place, without quotes.
+fn name(text: &Squeezed<'_>, at: usize) -> Option<String> {
+    const NAME_MAX: usize = 300;
+    let part = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b':' | b'+' | b'=' | b'@')
+    };
+    let from = at + usize::from(matches!(text.byte(at), b'"' | b'\'' | b'`'));
+    let end = (from..from + NAME_MAX)
+        .find(|index| !part(text.byte(*index)) || *index > from && text.gap(*index) == Gap::Space)?;
+    let name = text.word(from..end);
+    let name = name.trim_end_matches(['.', ':']);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The first host of AWS in a range.
+fn host(text: &Squeezed<'_>, range: Range<usize>) -> Option<String> {
+    let domain = text.find(range.clone(), ".amazonaws.com")?;
+    let part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let start = (range.start..domain.start)
+        .rev()
+        .find(|index| !part(text.byte(*index)) || text.gap(index + 1) == Gap::Space)?
+        + 1;
+    let end = text.behind(domain.end, ".cn").unwrap_or(domain.end);
+    Some(text.word(start..end))
+}

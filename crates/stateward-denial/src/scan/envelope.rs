@@ -1,0 +1,357 @@
+//! The envelopes that clients put messages of AWS in.
+
+use std::ops::Range;
+
+use super::{DUMP_NEAR, Frame, MESSAGE_NEAR, SUFFIX_NEAR, Scanner};
+use crate::codes;
+use crate::services;
+use crate::squeeze::{Gap, Squeezed};
+
+/// `error occurred (CODE) [on request (…) on table (…)] when calling the OP operation [(reached max retries: 4)]:`
+pub(super) fn client(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
+    const HEADER_MAX: usize = 300;
+    let (code, end) = until(text, range.end, b')', 80)?;
+    let mut frame = Frame { code: Some(code), ..Frame::at(range.start..end + 1) };
+    if let Some(calling) = text.find(end..end + HEADER_MAX, "when calling the") {
+        frame.message_at = calling.end;
+        if let Some(operation) = text.find(calling.end..calling.end + 80, "operation") {
+            frame.operation = identifier(&text.word(calling.end..operation.start));
+            frame.message_at = operation.end;
+            if let Some(retries) = text.behind(operation.end, "(reached max retries:") {
+                frame.message_at = until(text, retries, b')', 8).map_or(retries, |(_, end)| end + 1);
+            }
+        }
+    }
+    frame.message_at = text.behind(frame.message_at, ":").unwrap_or(frame.message_at);
+    Some(frame)
+}
+
+/// `operation error SERVICE: OP[, exceeded …], https response error StatusCode: N, RequestID: R[, HostID: H], [api error ]CODE:`
+fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
+    let (service, colon) = until(text, range.end, b':', 60)?;
+    let end = (colon + 1..text.len()).find(|index| !text.byte(*index).is_ascii_alphanumeric())?;
+    let mut frame = Frame {
+        operation: identifier(&text.word(colon + 1..end)),
+        service: services::prefix(&service),
+        ..Frame::at(range.start..end)
+    };
+    let mut at = comma(text, end);
+    if let Some(exceeded) = text.behind(at, "exceeded maximum number of attempts,") {
+        at =
+            comma(text, (exceeded..exceeded + 4).find(|index| !text.byte(*index).is_ascii_digit()).unwrap_or(exceeded));
+    }
+    for (label, field) in [("https response error StatusCode:", 0), ("RequestID:", 1), ("HostID:", 2)] {
+        let Some(value) = text.behind(at, label) else { continue };
+        // It may have been blacked out, comma and all.
+        if text.behind(value, "api error").is_some() {
+            at = value;
+            continue;
+        }
+        let Some((value, end)) = until(text, value, b',', 200) else { break };
+        match field {
+            0 => frame.status = value.parse().ok(),
+            1 => frame.request_id = Some(value).filter(|value| !value.is_empty()),
+            _ => {}
+        }
+        at = end + 1;
+    }
+    frame.message_at = at;
+    let named = text.behind(at, "api error");
+    let from = named.unwrap_or(at);
+    if let Some((code, end)) = until(text, from, b':', 80)
+        && is_code(&code)
+        && (named.is_some()
+            || codes::find(&code).is_some()
+            || ["Exception", "Fault", "Error"].iter().any(|end| code.ends_with(end)))
+    {
+        frame.code = Some(code);
+        frame.message_at = end + 1;
+    }
+    Some(frame)
+}
+
+fn comma(text: &Squeezed<'_>, at: usize) -> usize {
+    text.behind(at, ",").unwrap_or(at)
+}
+
+/// `<Code>CODE</Code>` with what belongs to it around it.
+pub(super) fn xml(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
+    const NAMESPACE_NEAR: usize = 300;
+    let (code, end) = until(text, range.end, b'<', 80)?;
+    let ahead = end..end + SUFFIX_NEAR;
+    let is_aws = text.find(ahead, "<RequestId>").is_some();
+    if !is_code(&code) || codes::find(&code).is_none() && !is_aws {
+        return None;
+    }
+    let namespace = range.start.saturating_sub(NAMESPACE_NEAR)..range.start;
+    let service = text.find_last(namespace, ".amazonaws.com/doc/").and_then(|found| {
+        let start = (found.start.saturating_sub(40)..found.start).rev().find(|index| text.byte(*index) == b'/')?;
+        services::prefix(&text.word(start + 1..found.start))
+    });
+    let message_at = text.behind(end, "</Code>").unwrap_or(end);
+    let message_at = text.behind(message_at, "<Message>").unwrap_or(message_at);
+    Some(Frame { code: Some(code), service, weak: !is_aws, ..Frame::at(range.start..message_at) })
+}
+
+/// What stands before a byte, which comes within so many, and where that is.
+fn until(text: &Squeezed<'_>, from: usize, byte: u8, length: usize) -> Option<(String, usize)> {
+    let end = (from..text.len().min(from + length)).find(|index| text.byte(*index) == byte)?;
+    Some((text.word(from..end), end))
+}
+
+/// A name of an operation, or nothing.
+fn identifier(text: &str) -> Option<String> {
+    let plausible = !text.is_empty() && text.len() <= 80 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plausible.then(|| text.to_owned())
+}
+
+fn is_code(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 80
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'))
+}
+
+impl Scanner<'_> {
+    pub(super) fn operation(&mut self, range: Range<usize>) {
+        let Some(frame) = operation(self.text, range) else { return };
+        // Asking the instance for credentials is no request of anybody's own, and what it came to is told already.
+        if frame.service.is_none() && self.pending.as_ref().is_some_and(|pending| pending.soft) {
+            self.consumed = self.consumed.max(frame.message_at);
+            return;
+        }
+        self.begin(frame);
+    }
+
+    /// Fields that stand behind an error: in parentheses, for Java.
+    pub(super) fn parenthesis(&mut self, range: Range<usize>) {
+        const FIELDS_MAX: usize = 500;
+        let until_next =
+            (range.end..self.text.len().min(range.end + FIELDS_MAX)).find(|index| self.text.byte(*index) == b')');
+        let end = until_next.unwrap_or(self.text.len().min(range.end + FIELDS_MAX));
+        let field = |label: &str| {
+            let from = if label.is_empty() { range.end } else { self.text.find(range.end..end, label)?.end };
+            let stop = (from..end).find(|index| matches!(self.text.byte(*index), b';' | b',')).unwrap_or(end);
+            (stop > from && until_next.is_some() || stop < end).then(|| self.text.word(from..stop))
+        };
+        let service = field("").and_then(|name| services::prefix(&name));
+        let status = field("Status Code:").and_then(|status| status.parse().ok());
+        let code = field("Error Code:").filter(|code| is_code(code));
+        let request_id = field("Request ID:");
+        let near = |frame: &Frame| range.start <= frame.message_at + SUFFIX_NEAR;
+        if !self.pending.as_ref().is_some_and(near) {
+            self.flush();
+            self.pending = Some(Frame::at(range.start..range.start));
+        }
+        if let Some(frame) = &mut self.pending {
+            frame.service = frame.service.take().or(service);
+            frame.status = frame.status.or(status);
+            frame.code = frame.code.take().or(code);
+            frame.request_id = frame.request_id.take().or(request_id);
+            frame.message_at = end;
+        }
+        self.consumed = self.consumed.max(end);
+    }
+
+    /// `status code: 400`, of the SDK for Go v1, whose codes stand before the message, whatever they are.
+    pub(super) fn status(&mut self, range: &Range<usize>) {
+        const CODE_NEAR: usize = 600;
+        let end =
+            (range.end..range.end + 4).find(|index| !self.text.byte(*index).is_ascii_digit()).unwrap_or(range.end);
+        let Ok(status) = self.text.word(range.end..end).parse::<u16>() else { return };
+        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + SUFFIX_NEAR) {
+            frame.status = frame.status.or(Some(status));
+            return;
+        }
+        let from = self.consumed.max(range.start.saturating_sub(CODE_NEAR));
+        let code = (from..range.start).rev().find(|index| self.text.byte(*index) == b':').and_then(|colon| {
+            let start = (from..colon).rev().find(|index| self.text.gap(*index) != Gap::None)?;
+            let code = self.text.word(start..colon);
+            let is_one = is_code(&code) && code.starts_with(|first: char| first.is_ascii_uppercase()) && code.len() > 4;
+            is_one.then_some((code, start..colon + 1))
+        });
+        if let Some((code, range)) = code {
+            self.flush();
+            self.pending = Some(Frame { code: Some(code), status: Some(status), weak: true, ..Frame::at(range) });
+        }
+    }
+
+    /// An ID, of the last error that has none yet.
+    pub(super) fn request(&mut self, range: &Range<usize>) {
+        let wraps = |index: &usize| matches!(self.text.byte(*index), b':' | b'=' | b'>' | b'"' | b'\'');
+        let mut from = (range.end..range.end + 6).find(|index| !wraps(index)).unwrap_or(range.end);
+        from = self.text.behind(from, "Some(\"").unwrap_or(from);
+        let Some(id) = self.token(from).filter(|id| id.len() >= 6) else { return };
+        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + SUFFIX_NEAR) {
+            frame.request_id = frame.request_id.take().or(Some(id));
+        }
+    }
+
+    /// `"__type":"com.amazon.coral.service#CODE"`.
+    pub(super) fn type_key(&mut self, range: &Range<usize>) {
+        let wraps = |index: &usize| matches!(self.text.byte(*index), b':' | b'=' | b'>' | b'"' | b'\'' | b']');
+        let from = (range.end..range.end + 8).find(|index| !wraps(index)).unwrap_or(range.end);
+        let part = |index: usize| {
+            self.text.byte(index).is_ascii_alphanumeric() || matches!(self.text.byte(index), b'.' | b'#' | b'_')
+        };
+        let end = (from..self.text.len().min(from + 160)).find(|index| !part(*index)).unwrap_or(from);
+        let name = self.text.word(from..end);
+        let code = name.rsplit('#').next().unwrap_or_default();
+        let known = codes::find(code).is_some()
+            || name.contains('#')
+            || ["Exception", "Error", "Fault"].iter().any(|end| code.ends_with(end));
+        if !known || !is_code(code) {
+            return;
+        }
+        self.keyed(code, &(range.start..end));
+    }
+
+    /// A code, wherever it stands. `weak`: a word that others use too.
+    pub(super) fn code(&mut self, code: &str, range: &Range<usize>, weak: bool) {
+        if !self.is_word(code, range) {
+            return;
+        }
+        let (before, end) = (self.before(range.start), range.end);
+        let behind = self.text.byte(end);
+        if self.is_foreign(range.start) {
+            return;
+        }
+        let side = ["(client)", "(server)"].iter().find_map(|side| self.text.behind(end, side));
+        let opens = side.unwrap_or(end);
+        if self.text.byte(opens) == b':' && self.text.byte(opens + 1) != b':' && before != Before::Key {
+            let service = self.module(range.start);
+            if let Some(frame) = self.pending.as_mut().filter(|frame| {
+                frame.code.is_none()
+                    && range.start <= frame.message_at + MESSAGE_NEAR
+                    && frame.message.is_none()
+                    && !frame.soft
+            }) {
+                frame.code = Some(code.to_owned());
+                frame.message_at = opens + 1;
+                frame.service = frame.service.take().or(service);
+                return;
+            }
+            // The name of an exception and then its text, or a code and then its message: twice the same.
+            self.begin(Frame { code: Some(code.to_owned()), service, weak, ..Frame::at(range.start..opens + 1) });
+            return;
+        }
+        let closes = matches!(behind, b'"' | b'\'' | b')' | b',' | b';' | b'}' | b']' | b'<' | 0)
+            || self.text.gap(end) != Gap::None;
+        if closes && matches!(before, Before::Key | Before::Module) && !weak {
+            self.keyed(code, range);
+        }
+    }
+
+    /// A code that stands where a code is kept: of the error at hand, or of a new one.
+    fn keyed(&mut self, code: &str, range: &Range<usize>) {
+        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + DUMP_NEAR) {
+            if frame.code.as_deref().is_some_and(|known| codes::bare(known) == codes::bare(code)) {
+                return;
+            }
+            if frame.code.is_none() && !frame.soft {
+                frame.code = Some(code.to_owned());
+                if frame.message.is_none() {
+                    frame.message_at = range.end;
+                }
+                return;
+            }
+        }
+        self.begin(Frame { code: Some(code.to_owned()), ..Frame::at(range.clone()) });
+    }
+
+    /// Whether it is the code itself, in its own spelling, and no part of a longer word or of prose.
+    fn is_word(&self, code: &str, range: &Range<usize>) -> bool {
+        let text = self.text;
+        let exact = text.bytes().get(range.clone()) == Some(code.as_bytes());
+        let whole = range.clone().skip(1).all(|index| text.gap(index) != Gap::Space);
+        let starts = range.start == 0
+            || text.gap(range.start) != Gap::None
+            || !text.byte(range.start - 1).is_ascii_alphanumeric();
+        let ends = text.gap(range.end) != Gap::None || !text.byte(range.end).is_ascii_alphanumeric();
+        exact && whole && starts && ends
+    }
+
+    /// What stands before a code.
+    fn before(&self, at: usize) -> Before {
+        const KEYS: &[&str] = &["code", "type", "name"];
+        let text = self.text;
+        let floor = at.saturating_sub(40);
+        let skip = |mut index: usize, bytes: &[u8]| {
+            while index > floor && bytes.contains(&text.byte(index - 1)) {
+                index -= 1;
+            }
+            index
+        };
+        let mut key = skip(at, b"\"'(");
+        if key >= 4 && text.behind(key - 4, "some") == Some(key) {
+            key -= 4;
+        }
+        let assigned = skip(key, b":=>\"'");
+        let is_key = assigned < key || assigned < at && text.byte(assigned) == b':';
+        if is_key
+            && KEYS
+                .iter()
+                .any(|name| assigned >= name.len() && text.behind(assigned - name.len(), name) == Some(assigned))
+        {
+            return Before::Key;
+        }
+        if at >= 2 && text.behind(at - 2, "::") == Some(at) || at >= 1 && matches!(text.byte(at - 1), b'#') {
+            return Before::Module;
+        }
+        if key < at && (floor..key).len() >= 5 && text.behind(key - 5, "error") == Some(key) {
+            return Before::Module;
+        }
+        Before::Other
+    }
+
+    /// Where the path that a code stands at the end of begins.
+    fn path_start(&self, at: usize) -> usize {
+        const PATH_MAX: usize = 120;
+        let part =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | b'\\' | b'#' | b'/' | b':');
+        let mut start = at;
+        while start > at.saturating_sub(PATH_MAX)
+            && start > 0
+            && part(self.text.byte(start - 1))
+            && self.text.gap(start) == Gap::None
+        {
+            start -= 1;
+        }
+        start
+    }
+
+    /// Whether a code is the name of somebody else's exception: one of another package.
+    fn is_foreign(&self, at: usize) -> bool {
+        let start = self.path_start(at);
+        if start == at
+            || !matches!(self.text.byte(at - 1), b'.' | b'\\' | b'$' | b'#' | b'/')
+                && self.text.behind(at.saturating_sub(2), "::") != Some(at)
+        {
+            return false;
+        }
+        let path = self.text.word(start..at).to_ascii_lowercase();
+        !["aws", "amazon", "botocore", "errors"].iter().any(|name| path.contains(name))
+            // The side of an EC2 code.
+            && !matches!(path.trim_end_matches('.').rsplit([':', '"', '\'']).next(), Some("client" | "server" | "kms"))
+    }
+
+    /// The service in `Aws::DynamoDB::Errors::CODE` or `….services.dynamodb.model.CODE`.
+    fn module(&self, at: usize) -> Option<String> {
+        let path = self.text.word(self.path_start(at)..at);
+        let package = path.strip_suffix("::Errors::").map(|path| path.rsplit("::").next());
+        let package = package.or_else(|| {
+            Some(path.strip_suffix(".model.").or_else(|| path.strip_suffix(".Model."))?.rsplit('.').next())
+        });
+        package.flatten().and_then(services::prefix)
+    }
+}
+
+/// What stands before a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// A key that codes are kept under.
+    Key,
+    /// The path to an exception.
+    Module,
+    /// Anything else.
+    Other,
+}

@@ -1,0 +1,281 @@
+//! A text without its white space, escapes and entities, in which a phrase is found however it was wrapped or quoted.
+//!
+//! Terminals break lines inside words, Terraform's boxes between them, logs escape what they quote, some of them twice.
+//! So phrases are looked for where none of that is left, and only what is taken out of the text is put together again.
+
+mod escape;
+
+use std::ops::Range;
+
+use escape::Escape;
+
+/// What stood between two bytes that are neighbours now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Gap {
+    /// Nothing.
+    None,
+    /// White space within a line.
+    Space,
+    /// The end of a line.
+    Break,
+    /// An escaped end of a line, which no wrapping makes.
+    Written,
+}
+
+/// The squeezed text, and where in the clean text each of its bytes stood.
+#[derive(Debug)]
+pub(crate) struct Squeezed<'a> {
+    clean: &'a str,
+    bytes: Vec<u8>,
+    at: Vec<u32>,
+    gaps: Vec<Gap>,
+}
+
+impl<'a> Squeezed<'a> {
+    /// Squeezes a text of at most 4 GB. Nothing goes from one side of the ranges in `without`, which are in order, to the other.
+    pub(crate) fn new(clean: &'a str, without: &[Range<usize>]) -> Self {
+        let mut squeezed = Self {
+            clean,
+            bytes: Vec::with_capacity(clean.len()),
+            at: Vec::with_capacity(clean.len()),
+            gaps: Vec::with_capacity(clean.len()),
+        };
+        let mut from = 0;
+        for range in without {
+            squeezed.take(from, range.start);
+            if range.start < range.end {
+                squeezed.wall(range.start);
+            }
+            from = range.end;
+        }
+        squeezed.take(from, clean.len());
+        squeezed
+    }
+
+    /// What no phrase and no value goes across.
+    fn wall(&mut self, at: usize) {
+        self.put(b"\0", at, Gap::Written);
+    }
+
+    fn take(&mut self, from: usize, to: usize) {
+        let bytes = self.clean.as_bytes();
+        let mut gap = Gap::Break;
+        let mut at = from;
+        while at < to {
+            let Some(&byte) = bytes.get(at) else { return };
+            match byte {
+                b'\n' | b'\r' => (gap, at) = (gap.max(Gap::Break), at + 1),
+                b' ' | b'\t' | 0..=0x1f | 0x7f => (gap, at) = (gap.max(Gap::Space), at + 1),
+                b'\\' | b'&' | b'[' | 0x80.. => {
+                    let Some((escape, length)) = self.clean.get(at..to).and_then(escape::read) else {
+                        at += 1;
+                        continue;
+                    };
+                    match escape {
+                        Escape::Text(text) => {
+                            self.put(text.as_bytes(), at, gap);
+                            gap = Gap::None;
+                        }
+                        Escape::Character(character) => {
+                            self.put(character.encode_utf8(&mut [0; 4]).as_bytes(), at, gap);
+                            gap = Gap::None;
+                        }
+                        Escape::Nothing => {}
+                        Escape::Space => gap = gap.max(Gap::Space),
+                        Escape::Written => gap = Gap::Written,
+                    }
+                    at += length;
+                }
+                _ => {
+                    self.put(&[byte], at, gap);
+                    (gap, at) = (Gap::None, at + 1);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8], at: usize, mut gap: Gap) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        for byte in bytes {
+            self.bytes.push(*byte);
+            self.at.push(at);
+            self.gaps.push(gap);
+            gap = Gap::None;
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How long it is.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The byte there; NUL behind the end and between what does not belong together.
+    pub(crate) fn byte(&self, index: usize) -> u8 {
+        self.bytes.get(index).copied().unwrap_or(0)
+    }
+
+    /// What stood before the byte there.
+    pub(crate) fn gap(&self, index: usize) -> Gap {
+        self.gaps.get(index).copied().unwrap_or(Gap::Written)
+    }
+
+    /// Where the byte there stood in the clean text.
+    pub(crate) fn clean_at(&self, index: usize) -> usize {
+        self.at.get(index).map_or(self.clean.len(), |at| *at as usize)
+    }
+
+    /// The first byte that stood there or later in the clean text.
+    pub(crate) fn index_of(&self, clean_at: usize) -> usize {
+        self.at.partition_point(|at| (*at as usize) < clean_at)
+    }
+
+    /// Behind a phrase, if it stands there: in any case, and white space in it or in the text does not matter.
+    pub(crate) fn behind(&self, index: usize, phrase: &str) -> Option<usize> {
+        let mut index = index;
+        for expected in phrase.bytes().filter(|byte| *byte != b' ') {
+            if !self.byte(index).eq_ignore_ascii_case(&expected) {
+                return None;
+            }
+            index += 1;
+        }
+        Some(index)
+    }
+
+    /// Where a phrase stands for the first time in a range, and where it ends.
+    pub(crate) fn find(&self, range: Range<usize>, phrase: &str) -> Option<Range<usize>> {
+        let first = phrase.bytes().next()?;
+        let range = range.start..range.end.min(self.len());
+        let bytes = self.bytes.get(range.clone())?;
+        memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), bytes)
+            .map(|offset| range.start + offset)
+            .find_map(|start| Some(start..self.behind(start, phrase)?))
+            .filter(|found| found.end <= range.end)
+    }
+
+    /// The same from the end.
+    pub(crate) fn find_last(&self, range: Range<usize>, phrase: &str) -> Option<Range<usize>> {
+        let first = phrase.bytes().next()?;
+        let range = range.start..range.end.min(self.len());
+        let bytes = self.bytes.get(range.clone())?;
+        memchr::memrchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), bytes)
+            .map(|offset| range.start + offset)
+            .find_map(|start| Some(start..self.behind(start, phrase)?))
+            .filter(|found| found.end <= range.end)
+    }
+
+    /// A range as text, with its spaces, and with a space for the end of a line where a line seems to end between words.
+    pub(crate) fn text(&self, range: Range<usize>) -> String {
+        let broken = self.breaks_words(range.start, range.end);
+        self.join(range, if broken { None } else { Some(' ') })
+    }
+
+    /// A range as text, with its spaces; lines end within words, as in an ARN, which has nowhere else to end one.
+    pub(crate) fn word(&self, range: Range<usize>) -> String {
+        self.join(range, None)
+    }
+
+    fn join(&self, range: Range<usize>, at_break: Option<char>) -> String {
+        let mut joined = Vec::with_capacity(range.len() + 8);
+        for index in range.clone() {
+            match self.gap(index) {
+                Gap::Space if index > range.start => joined.push(b' '),
+                Gap::Break | Gap::Written if index > range.start => {
+                    joined.extend(at_break.map(|character| u8::try_from(character).unwrap_or(b' ')));
+                }
+                _ => {}
+            }
+            joined.push(self.byte(index));
+        }
+        String::from_utf8(joined).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+
+    /// Whether lines end inside words between two places, as a terminal ends them: all at the same width, and several of them.
+    pub(crate) fn breaks_words(&self, from: usize, to: usize) -> bool {
+        const WIDTH_MIN: usize = 20;
+        let mut ends = (from + 1..to.min(self.len())).filter(|index| self.gap(*index) == Gap::Break).map(|index| {
+            let end = self.clean_at(index - 1);
+            let line_start =
+                memchr::memrchr(b'\n', self.clean.as_bytes().get(..end).unwrap_or_default()).map_or(0, |at| at + 1);
+            let line_end =
+                memchr::memchr(b'\n', self.clean.as_bytes().get(end..).unwrap_or_default()).map_or(end, |at| end + at);
+            self.clean.get(line_start..line_end).map_or(0, |line| line.trim_end().chars().count())
+        });
+        let Some(width) = ends.next() else { return false };
+        let mut others = 0;
+        let same = ends.all(|other| {
+            others += 1;
+            // A space that fell to the end of a line may be lost.
+            other.abs_diff(width) <= 1
+        });
+        same && others > 0 && width >= WIDTH_MIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn squeeze(text: &str) -> String {
+        String::from_utf8(Squeezed::new(text, &[]).bytes().to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn white_space_boxes_and_codes_go() {
+        assert_eq!(squeeze("a b\n\tc\u{a0}│ d\u{200b}\\n\\u001b[31me[0m [31m"), "abcde");
+        assert_eq!(squeeze("[a] arr[1] [0;31"), "[a]arr[1][0;31");
+    }
+
+    #[test]
+    fn escapes_and_entities_are_undone_however_often_they_were_made() {
+        assert_eq!(squeeze(r#"\"a\" \\\"b\\\" \\\\n \/ \' \u003cc\u003e"#), r#""a""b"/'<c>"#);
+        assert_eq!(
+            squeeze("&quot;a&quot; &amp;quot;b&amp;quot; &#39;c&#x27; &lt;d&gt; &amp; e&nbsp;f &nosuch;"),
+            "\"a\"\"b\"'c'<d>&ef&nosuch;"
+        );
+        assert_eq!(squeeze("“a” ‘b’ c… \\d \\"), "\"a\"'b'c...\\d");
+    }
+
+    #[test]
+    fn gaps_are_remembered() {
+        let squeezed = Squeezed::new("ab c\nd\\ne", &[]);
+        let gaps: Vec<Gap> = (0..squeezed.len()).map(|index| squeezed.gap(index)).collect();
+        assert_eq!(gaps, [Gap::Break, Gap::None, Gap::Space, Gap::Break, Gap::Written]);
+        assert_eq!(squeezed.clean_at(2), 3);
+        assert_eq!(squeezed.index_of(3), 2);
+        assert_eq!(squeezed.index_of(2), 2);
+        assert_eq!(squeezed.gap(99), Gap::Written);
+    }
+
+    #[test]
+    fn phrases_are_found_across_lines_and_in_any_case() {
+        let squeezed = Squeezed::new("x Is Not autho\nrized to perform: y is not", &[]);
+        let found = squeezed.find(0..squeezed.len(), "is not authorized to perform").expect("found");
+        assert_eq!(found, 1..25);
+        assert_eq!(squeezed.find(2..squeezed.len(), "is not authorized to perform"), None);
+        assert_eq!(squeezed.find(0..24, "is not authorized to perform"), None);
+        assert_eq!(squeezed.find_last(0..squeezed.len(), "is not"), Some(27..32));
+    }
+
+    #[test]
+    fn nothing_goes_across_what_is_left_out() {
+        let squeezed = Squeezed::new("is not{x}authorized", std::slice::from_ref(&(6..9)));
+        assert_eq!(squeezed.find(0..squeezed.len(), "is not authorized"), None);
+        assert_eq!(squeezed.bytes(), b"isnot\0authorized");
+    }
+
+    #[test]
+    fn words_are_joined_where_a_terminal_broke_them() {
+        let squeezed = Squeezed::new("role one tw\no three", &[]);
+        assert_eq!(squeezed.text(0..squeezed.len()), "role one tw o three");
+        assert_eq!(squeezed.word(0..squeezed.len()), "role one two three");
+        let squeezed = Squeezed::new("role one twenty threefo\nur five six seven eight\n", &[]);
+        assert_eq!(squeezed.text(0..squeezed.len()), "role one twenty threefo ur five six seven eight");
+        let squeezed = Squeezed::new("role one twenty threefo\nur five six seven eight\neen nine", &[]);
+        assert_eq!(squeezed.text(0..squeezed.len()), "role one twenty threefour five six seven eighteen nine");
+    }
+}
