@@ -213,9 +213,10 @@ fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<(Option
     if matches!(quote, b'"' | b'\'' | b'`') {
         let inner = from + 1;
         let until = text.bytes().len().min(inner + RESOURCE_MAX);
-        let close = (inner..until).find(|index| matches!(text.byte(*index), 0) || text.byte(*index) == quote);
+        let closes = |index: usize| text.byte(index) == quote || quote == b'`' && text.byte(index) == b'\'';
+        let close = (inner..until).find(|index| text.byte(*index) == 0 || closes(*index));
         return match close {
-            Some(close) if text.byte(close) == quote => Some((some(text.word(inner..close)), close + 1)),
+            Some(close) if closes(close) => Some((some(text.word(inner..close)), close + 1)),
             _ => Some((None, from)),
         };
     }
@@ -232,7 +233,7 @@ fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<(Option
         return Some((some(name.replace('`', "")), stop));
     }
     let end = end_of_name(text, from, start);
-    let range = trim(text, from..end, b"`'\".,;:)");
+    let range = trim(text, from..end, b"`'\".,;:)]");
     Some((some(text.word(range.clone()).replace('`', "")), range.end.max(from)))
 }
 
@@ -297,7 +298,7 @@ fn read_context(text: &Squeezed<'_>, at: usize, message: &mut Message) {
     message.end = context.end;
     if let Some(from) = text.behind(context.end, ":").filter(|from| text.behind(*from, "arn:").is_some()) {
         let end = end_of_name(text, from, message.start);
-        let range = trim(text, from..end, b"`'\".,;:)");
+        let range = trim(text, from..end, b"`'\".,;:)]");
         let arn = text.word(range.clone());
         if arn.split(':').count() >= 6 {
             message.denial.policy_arn = Some(arn);

@@ -1,20 +1,23 @@
 //! From squeezed text to problems: structure first (codes, messages), the words around them last.
 
 mod anchors;
+mod code;
 mod details;
 mod envelope;
 mod frame;
 mod lock;
+mod phrases;
 
 use std::ops::Range;
 
-use anchors::{ANCHORS, Anchor, How, Own, Phrase};
+use anchors::{ANCHORS, Anchor, How, Own};
 use lock::Block;
 
 pub(crate) use frame::Frame;
 
 use crate::message::{self, Message};
 use crate::problem::{Effect, Kind, Layer, LockInfo, Problem, Reason};
+use crate::services;
 use crate::squeeze::{Gap, Squeezed};
 
 /// A problem, and where in the squeezed text it stands.
@@ -46,7 +49,8 @@ const NAME_NEAR: usize = 250;
 /// Finds what begins between two places; what begins before the end is read to its own end.
 pub(crate) fn scan(text: &Squeezed<'_>, from: usize, until: usize) -> Scan {
     let Some(anchors) = ANCHORS.as_ref() else { return Scan::default() };
-    let mut scanner = Scanner { text, found: Vec::new(), pending: None, consumed: from, lock: None, next: from };
+    let mut scanner =
+        Scanner { text, found: Vec::new(), pending: None, consumed: from, lock: None, said: None, next: from };
     for hit in anchors.words.find_iter(text.bytes().get(from..).unwrap_or_default()) {
         let range = hit.start() + from..hit.end() + from;
         if range.start < scanner.consumed {
@@ -81,6 +85,7 @@ pub(crate) fn message(text: &str) -> Option<Message> {
         ("public ACLs are prevented by the BlockPublicAcls", Own::PublicAcl),
         ("refers to a customer master key that does not exist", Own::Key),
         ("KMS key access denied", Own::Key),
+        ("Access to KMS is not allowed", Own::Key),
         ("Access to the resource http", Own::Queue),
     ];
     if let Some(message) =
@@ -102,6 +107,9 @@ pub(crate) fn words(text: &str) -> Option<(Kind, Option<Reason>)> {
     })
 }
 
+/// A kind of problem, and closer.
+type Meaning = (Kind, Option<Reason>);
+
 struct Scanner<'t> {
     text: &'t Squeezed<'t>,
     found: Vec<Found>,
@@ -111,6 +119,8 @@ struct Scanner<'t> {
     consumed: usize,
     /// Terraform is telling why it could not take the lock.
     lock: Option<Block>,
+    /// Words that say more than a code, which may come behind them.
+    said: Option<(Range<usize>, Meaning)>,
     /// Where the anchor in hand stands: the end of what belongs to the error before.
     next: usize,
 }
@@ -131,6 +141,16 @@ impl Scanner<'_> {
                 }
             }
             Anchor::Operation => self.operation(range),
+            Anchor::Executing => {
+                if let Some(frame) = envelope::executing(self.text, range) {
+                    self.begin(frame);
+                }
+            }
+            Anchor::Resource => {
+                if let Some(frame) = envelope::resource(self.text, range) {
+                    self.begin(frame);
+                }
+            }
             Anchor::Parenthesis => self.parenthesis(range),
             Anchor::Status => self.status(&range),
             Anchor::Request => self.request(&range),
@@ -173,6 +193,11 @@ impl Scanner<'_> {
     fn begin(&mut self, mut frame: Frame) {
         if let Some(pending) = self.pending.take() {
             let near = frame.start <= pending.message_at + NAME_NEAR * 2;
+            // The name of an exception and then the envelope in its text, or an exception whose text begins with its name.
+            let names = pending.code.is_some()
+                && pending.message.is_none()
+                && frame.start <= pending.message_at + 1
+                && self.text.gap(frame.start) < Gap::Break;
             let led_here = near
                 && pending.message.is_none()
                 && pending.code.is_none()
@@ -180,8 +205,12 @@ impl Scanner<'_> {
             let said_same = pending.code.is_some()
                 && pending.message.is_none()
                 && pending.code == frame.code
-                && frame.start <= pending.message_at + MESSAGE_NEAR / 3;
-            if led_here || said_same {
+                && frame.start <= pending.message_at + MESSAGE_NEAR
+                && self.is_retold(&pending, frame.start);
+            if led_here || said_same || names {
+                frame.code = frame.code.or(pending.code);
+                frame.operation = frame.operation.or(pending.operation);
+                frame.request_id = frame.request_id.or(pending.request_id);
                 frame.start = pending.start;
                 frame.service = frame.service.or(pending.service);
                 frame.weak &= pending.weak;
@@ -197,6 +226,7 @@ impl Scanner<'_> {
     /// The error in hand is complete.
     fn flush(&mut self) {
         let Some(mut frame) = self.pending.take() else { return };
+        self.take_said(&mut frame);
         if !frame.is_problem() {
             return;
         }
@@ -233,8 +263,41 @@ impl Scanner<'_> {
         self.found.push(Found { problem, range, cut });
     }
 
+    /// Whether what begins at a place belongs to a dump of the same error, or to the same line, and is not the next error.
+    fn is_retold(&self, frame: &Frame, at: usize) -> bool {
+        let between = frame.message_at..at;
+        let is_next = |index: usize| self.text.gap(index) >= Gap::Break && !frame.keyed;
+        !between.clone().chain([at]).any(is_next) && !self.is_next_record(between.clone())
+            || self.text.find(between, "(truncated").is_some()
+    }
+
+    /// Whether one object ends and the next one begins in a range.
+    fn is_next_record(&self, range: Range<usize>) -> bool {
+        range.clone().any(|index| {
+            self.text.byte(index) == b'{'
+                && index > range.start
+                && (self.text.byte(index - 1) == b'}' || self.text.behind(index.saturating_sub(2), "},").is_some())
+        })
+    }
+
+    /// Whether a message is what the error in hand has said already, in another of its fields.
+    fn repeats(&self, message: &Message) -> bool {
+        let Some(frame) = &self.pending else { return false };
+        let Some(said) = &frame.message else { return false };
+        let before = message.start.saturating_sub(20)..message.start;
+        frame.code.is_some()
+            && message.start <= said.end + DUMP_NEAR
+            && said.denial == message.denial
+            && self.text.find(before, "message").is_some()
+            && !self.is_next_record(said.end..message.start)
+    }
+
     /// A message: of the envelope before it, or without one.
     fn message(&mut self, message: Message) {
+        if self.repeats(&message) {
+            self.consumed = self.consumed.max(message.end);
+            return;
+        }
         let near = |frame: &Frame| {
             frame.message.is_none()
                 && message.start <= frame.message_at + MESSAGE_NEAR
@@ -288,69 +351,6 @@ impl Scanner<'_> {
         self.consumed = self.consumed.max(end);
     }
 
-    fn phrase(&mut self, phrase: &'static Phrase, range: Range<usize>) {
-        let meaning = (phrase.kind, phrase.reason);
-        match phrase.how {
-            How::Titled if !self.is_titled(range.start) => return,
-            How::Near if !self.is_near_aws(&range) => return,
-            _ => {}
-        }
-        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + NAME_NEAR * 2) {
-            let (kind, _) = frame.meaning();
-            let speaks = frame.code.is_some() || frame.message.is_some();
-            let nothing_yet = !speaks && (frame.meaning.is_none() || frame.soft);
-            if phrase.how == How::Override && frame.message.is_none() || nothing_yet && phrase.kind != Kind::Network {
-                frame.meaning = Some(meaning);
-                frame.soft = phrase.how == How::Soft;
-                frame.message_at = frame.message_at.max(range.end);
-                return;
-            }
-            // A name that is not found comes behind the dialling, which says less.
-            if nothing_yet && !frame.soft || kind == Kind::Network && phrase.kind == Kind::Network && !speaks {
-                frame.meaning = Some(meaning);
-                frame.message_at = range.end;
-                return;
-            }
-            if speaks || kind == phrase.kind || frame.soft {
-                if kind == Kind::Network && phrase.kind == Kind::Network && frame.meaning.is_none() {
-                    frame.meaning = Some(meaning);
-                }
-                return;
-            }
-        }
-        let told = |found: &Found| found.problem.kind == phrase.kind && range.start < found.range.end + MESSAGE_NEAR;
-        if phrase.how == How::Override || self.found.last().is_some_and(told) && self.pending.is_none() {
-            return;
-        }
-        self.flush();
-        self.consumed = self.consumed.max(range.end);
-        self.pending = Some(Frame { meaning: Some(meaning), soft: phrase.how == How::Soft, ..Frame::at(range) });
-    }
-
-    /// Whether `Error:` stands directly before.
-    fn is_titled(&self, at: usize) -> bool {
-        at >= 6 && self.text.behind(at - 6, "error:") == Some(at)
-    }
-
-    /// Whether AWS or Terraform is named near by.
-    fn is_near_aws(&self, range: &Range<usize>) -> bool {
-        const NAMES: &[&str] = &[
-            "amazonaws.com",
-            ".api.aws",
-            "send request failed",
-            "request send failed",
-            "operation error",
-            "registry.terraform.io",
-            "registry.opentofu.org",
-            "remote state",
-            "state lock",
-            "backend",
-        ];
-        let around =
-            range.start.saturating_sub(NAME_NEAR).max(self.consumed.saturating_sub(NAME_NEAR))..range.end + NAME_NEAR;
-        NAMES.iter().any(|name| self.text.find(around.clone(), name).is_some())
-    }
-
     fn begin_lock(&mut self, at: usize) {
         // The title and the text of one diagnostic.
         if self.lock.as_ref().is_some_and(|lock| lock.is_fresh() && at < lock.start + MESSAGE_NEAR * 2)
@@ -368,7 +368,7 @@ impl Scanner<'_> {
             self.flush();
         }
         let Some(block) = self.lock.take() else { return };
-        let start = block.start;
+        let start = block.place();
         if let Some(problem) = block.into_problem() {
             self.push(problem, start..start, false);
         }
@@ -378,7 +378,7 @@ impl Scanner<'_> {
         let (info, end) = lock::read_info(self.text, range.end);
         self.consumed = self.consumed.max(end);
         // Terraform prints the block empty where it could not find out who holds the lock.
-        if info.id.is_none() {
+        if info.id.is_none() && info.who.is_none() {
             return;
         }
         if self.lock.as_ref().is_none_or(|lock| range.start > lock.start + lock::BLOCK_MAX) {
@@ -388,6 +388,7 @@ impl Scanner<'_> {
         }
         if let Some(lock) = &mut self.lock {
             lock.info = Some(info);
+            lock.info_at = range.start;
         }
         self.close_lock();
     }
@@ -441,11 +442,16 @@ fn own_words(text: &Squeezed<'_>, own: Own, range: Range<usize>) -> Option<Messa
             let setting = if matches!(own, Own::PublicPolicy) { "BlockPublicPolicy" } else { "BlockPublicAcls" };
             denial.setting = Some(setting.to_owned());
         }
-        Own::Key => denial.layer = Layer::Kms,
+        Own::Key => {
+            denial.layer = Layer::Kms;
+            denial.service = Some("kms".to_owned());
+        }
         Own::Queue => {
             let from = range.end - "http".len();
             let end = text.find(from..from + ADDRESS_MAX, "is denied")?;
-            denial.resource = Some(text.word(from..end.start));
+            let address = text.word(from..end.start);
+            denial.service = services::of_address(&address);
+            denial.resource = Some(address);
             message.end = end.end;
         }
     }

@@ -18,6 +18,22 @@ pub(crate) fn prefix(name: &str) -> Option<String> {
     }
 }
 
+/// The IAM prefix of the service at an address of AWS: `https://NAME.s3.eu-west-1.amazonaws.com/`.
+pub(crate) fn of_address(address: &str) -> Option<String> {
+    let host = address.split("://").last()?.split(['/', ':', '?']).next()?;
+    let name = host.split_once(".amazonaws.com")?.0;
+    let is_place = |label: &str| {
+        let is_region = label.split('-').count() >= 3 && label.ends_with(|last: char| last.is_ascii_digit());
+        is_region || matches!(label, "dualstack" | "fips" | "vpce")
+    };
+    let label = name.split('.').rev().find(|label| label.starts_with("s3-") || !is_place(label))?;
+    match label.strip_suffix("-fips").unwrap_or(label) {
+        "queue" => Some("sqs".to_owned()),
+        label if label.starts_with("s3-") && label != "s3-outposts" => Some("s3".to_owned()),
+        label => prefix(label),
+    }
+}
+
 /// Names that are not their own prefix, in lower case without punctuation; an empty prefix is no service that answers.
 const NAMES: &[(&str, &str)] = &[
     ("apigatewayv2", "apigateway"),
@@ -138,6 +154,24 @@ mod tests {
         }
         assert_eq!(prefix("ec2imds"), None);
         assert_eq!(prefix(""), None);
+    }
+
+    #[test]
+    fn addresses_of_services() {
+        for (address, expected) in [
+            ("https://sqs.us-east-2.amazonaws.com/", Some("sqs")),
+            ("https://eu-west-1.queue.amazonaws.com/111122223333/q", Some("sqs")),
+            ("https://my.bucket.s3.eu-west-1.amazonaws.com/key", Some("s3")),
+            ("https://s3-eu-west-1.amazonaws.com/bucket", Some("s3")),
+            ("https://bucket.s3.dualstack.eu-west-1.amazonaws.com", Some("s3")),
+            ("vpce-0a1b.dynamodb.eu-west-1.vpce.amazonaws.com", Some("dynamodb")),
+            ("https://sts.amazonaws.com", Some("sts")),
+            ("https://kms-fips.us-gov-west-1.amazonaws.com:443/", Some("kms")),
+            ("https://dynamodb.cn-north-1.amazonaws.com.cn/", Some("dynamodb")),
+            ("https://example.com/", None),
+        ] {
+            assert_eq!(of_address(address).as_deref(), expected, "{address}");
+        }
     }
 
     #[test]

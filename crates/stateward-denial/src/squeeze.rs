@@ -18,7 +18,7 @@ pub(crate) enum Gap {
     Space,
     /// The end of a line.
     Break,
-    /// An escaped end of a line, which no wrapping makes.
+    /// An escaped end of a line, or an empty line: no wrapping makes them.
     Written,
 }
 
@@ -60,11 +60,16 @@ impl<'a> Squeezed<'a> {
     fn take(&mut self, from: usize, to: usize) {
         let bytes = self.clean.as_bytes();
         let mut gap = Gap::Break;
+        let mut lines = 0;
         let mut at = from;
         while at < to {
             let Some(&byte) = bytes.get(at) else { return };
             match byte {
-                b'\n' | b'\r' => (gap, at) = (gap.max(Gap::Break), at + 1),
+                b'\n' | b'\r' => {
+                    lines += u32::from(byte == b'\n');
+                    gap = if lines > 1 { Gap::Written } else { gap.max(Gap::Break) };
+                    at += 1;
+                }
                 b' ' | b'\t' | 0..=0x1f | 0x7f => (gap, at) = (gap.max(Gap::Space), at + 1),
                 b'\\' | b'&' | b'[' | 0x80.. => {
                     let Some((escape, length)) = self.clean.get(at..to).and_then(escape::read) else {
@@ -74,11 +79,11 @@ impl<'a> Squeezed<'a> {
                     match escape {
                         Escape::Text(text) => {
                             self.put(text.as_bytes(), at, gap);
-                            gap = Gap::None;
+                            (gap, lines) = (Gap::None, 0);
                         }
                         Escape::Character(character) => {
                             self.put(character.encode_utf8(&mut [0; 4]).as_bytes(), at, gap);
-                            gap = Gap::None;
+                            (gap, lines) = (Gap::None, 0);
                         }
                         Escape::Nothing => {}
                         Escape::Space => gap = gap.max(Gap::Space),
@@ -88,7 +93,7 @@ impl<'a> Squeezed<'a> {
                 }
                 _ => {
                     self.put(&[byte], at, gap);
-                    (gap, at) = (Gap::None, at + 1);
+                    (gap, lines, at) = (Gap::None, 0, at + 1);
                 }
             }
         }

@@ -15,6 +15,10 @@ pub(super) enum Anchor {
     Client,
     /// `operation error SERVICE: OP, …` of the SDK for Go v2.
     Operation,
+    /// `Error executing "OP" on "ADDRESS"` of the SDK for PHP.
+    Executing,
+    /// `API: ACTION` of `CloudFormation`.
+    Resource,
     /// `(Service: S; Status Code: 400; …)` of the SDKs for Java.
     Parenthesis,
     /// `status code: 400, request id: …` of the SDK for Go v1.
@@ -218,6 +222,8 @@ const WORDS_OF: &[(&str, Anchor)] = &[
     ("error occurred (", Anchor::Client),
     ("client error (", Anchor::Client),
     ("operation error ", Anchor::Operation),
+    ("Error executing \"", Anchor::Executing),
+    ("API: ", Anchor::Resource),
     ("(Service:", Anchor::Parenthesis),
     ("status code:", Anchor::Status),
     ("request id:", Anchor::Request),
@@ -242,6 +248,7 @@ const WORDS_OF: &[(&str, Anchor)] = &[
     ("public ACLs are prevented by the BlockPublicAcls", Anchor::Own(Own::PublicAcl)),
     ("refers to a customer master key that does not exist", Anchor::Own(Own::Key)),
     ("KMS key access denied", Anchor::Own(Own::Key)),
+    ("Access to KMS is not allowed", Anchor::Own(Own::Key)),
     ("Access to the resource http", Anchor::Own(Own::Queue)),
     (ENCODED, Anchor::Encoded),
     ("Error acquiring the state lock", Anchor::Lock),

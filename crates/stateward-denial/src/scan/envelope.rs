@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::{DUMP_NEAR, Frame, MESSAGE_NEAR, SUFFIX_NEAR, Scanner};
+use super::{Frame, SUFFIX_NEAR, Scanner};
 use crate::codes;
+use crate::problem::Kind;
 use crate::services;
 use crate::squeeze::{Gap, Squeezed};
 
@@ -11,7 +12,9 @@ use crate::squeeze::{Gap, Squeezed};
 pub(super) fn client(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     const HEADER_MAX: usize = 300;
     let (code, end) = until(text, range.end, b')', 80)?;
-    let mut frame = Frame { code: Some(code), ..Frame::at(range.start..end + 1) };
+    let start = range.start.saturating_sub(2);
+    let start = if text.behind(start, "An") == Some(range.start) { start } else { range.start };
+    let mut frame = Frame { code: Some(code), ..Frame::at(start..end + 1) };
     if let Some(calling) = text.find(end..end + HEADER_MAX, "when calling the") {
         frame.message_at = calling.end;
         if let Some(operation) = text.find(calling.end..calling.end + 80, "operation") {
@@ -66,6 +69,45 @@ fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     {
         frame.code = Some(code);
         frame.message_at = end + 1;
+    }
+    Some(frame)
+}
+
+/// `Error executing "OP" on "https://HOST/"; AWS HTTP error: …`
+pub(super) fn executing(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
+    const ADDRESS_MAX: usize = 400;
+    let (operation, end) = until(text, range.end, b'"', 80)?;
+    let address = text.behind(end, "\" on \"")?;
+    let (address, end) = until(text, address, b'"', ADDRESS_MAX)?;
+    let mut frame = Frame {
+        operation: Some(identifier(&operation)?),
+        service: services::of_address(&address),
+        ..Frame::at(range.start..end)
+    };
+    if let Some(error) = text.find(end..end + 40, "AWS HTTP error:") {
+        frame.message_at = error.end;
+    }
+    Some(frame)
+}
+
+/// `API: SERVICE:OP Access Denied`, or another message behind it.
+pub(super) fn resource(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
+    let (service, colon) = until(text, range.end, b':', 40)?;
+    if !service.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        return None;
+    }
+    let start = colon + 1;
+    let ends =
+        |index: &usize| !text.byte(*index).is_ascii_alphanumeric() || *index > start && text.gap(*index) != Gap::None;
+    let end = (start..start + 80).find(ends)?;
+    let mut frame = Frame {
+        operation: Some(identifier(&text.word(start..end))?),
+        service: services::prefix(&service),
+        ..Frame::at(range.start..end)
+    };
+    if let Some(end) = text.behind(end, "Access Denied").or_else(|| text.behind(end, "You are not authorized")) {
+        frame.meaning = Some((Kind::AccessDenied, None));
+        frame.message_at = end;
     }
     Some(frame)
 }
@@ -180,9 +222,20 @@ impl Scanner<'_> {
         let wraps = |index: &usize| matches!(self.text.byte(*index), b':' | b'=' | b'>' | b'"' | b'\'');
         let mut from = (range.end..range.end + 6).find(|index| !wraps(index)).unwrap_or(range.end);
         from = self.text.behind(from, "Some(\"").unwrap_or(from);
-        let Some(id) = self.token(from).filter(|id| id.len() >= 6) else { return };
-        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + SUFFIX_NEAR) {
-            frame.request_id = frame.request_id.take().or(Some(id));
+        // Of a function's run, not of a request that it made.
+        let of_run = ["START", "END", "REPORT"].iter().any(|word| {
+            range.start.checked_sub(word.len()).is_some_and(|at| self.text.behind(at, word) == Some(range.start))
+        });
+        let Some(id) = self.token(from).filter(|id| id.len() >= 6 && !of_run) else { return };
+        let is_header = range.start >= 7 && self.text.find(range.start - 7..range.start, "x-amz").is_some();
+        match self.pending.as_mut().filter(|frame| range.start <= frame.message_at + SUFFIX_NEAR) {
+            Some(frame) => frame.request_id = frame.request_id.take().or(Some(id)),
+            // The head of an answer, whose body may come.
+            None if is_header => {
+                self.flush();
+                self.pending = Some(Frame { request_id: Some(id), ..Frame::at(range.clone()) });
+            }
+            None => {}
         }
     }
 
@@ -202,156 +255,6 @@ impl Scanner<'_> {
         if !known || !is_code(code) {
             return;
         }
-        self.keyed(code, &(range.start..end));
+        self.keyed(code, None, &(range.start..end));
     }
-
-    /// A code, wherever it stands. `weak`: a word that others use too.
-    pub(super) fn code(&mut self, code: &str, range: &Range<usize>, weak: bool) {
-        if !self.is_word(code, range) {
-            return;
-        }
-        let (before, end) = (self.before(range.start), range.end);
-        let behind = self.text.byte(end);
-        if self.is_foreign(range.start) {
-            return;
-        }
-        let side = ["(client)", "(server)"].iter().find_map(|side| self.text.behind(end, side));
-        let opens = side.unwrap_or(end);
-        if self.text.byte(opens) == b':' && self.text.byte(opens + 1) != b':' && before != Before::Key {
-            let service = self.module(range.start);
-            if let Some(frame) = self.pending.as_mut().filter(|frame| {
-                frame.code.is_none()
-                    && range.start <= frame.message_at + MESSAGE_NEAR
-                    && frame.message.is_none()
-                    && !frame.soft
-            }) {
-                frame.code = Some(code.to_owned());
-                frame.message_at = opens + 1;
-                frame.service = frame.service.take().or(service);
-                return;
-            }
-            // The name of an exception and then its text, or a code and then its message: twice the same.
-            self.begin(Frame { code: Some(code.to_owned()), service, weak, ..Frame::at(range.start..opens + 1) });
-            return;
-        }
-        let closes = matches!(behind, b'"' | b'\'' | b')' | b',' | b';' | b'}' | b']' | b'<' | 0)
-            || self.text.gap(end) != Gap::None;
-        if closes && matches!(before, Before::Key | Before::Module) && !weak {
-            self.keyed(code, range);
-        }
-    }
-
-    /// A code that stands where a code is kept: of the error at hand, or of a new one.
-    fn keyed(&mut self, code: &str, range: &Range<usize>) {
-        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + DUMP_NEAR) {
-            if frame.code.as_deref().is_some_and(|known| codes::bare(known) == codes::bare(code)) {
-                return;
-            }
-            if frame.code.is_none() && !frame.soft {
-                frame.code = Some(code.to_owned());
-                if frame.message.is_none() {
-                    frame.message_at = range.end;
-                }
-                return;
-            }
-        }
-        self.begin(Frame { code: Some(code.to_owned()), ..Frame::at(range.clone()) });
-    }
-
-    /// Whether it is the code itself, in its own spelling, and no part of a longer word or of prose.
-    fn is_word(&self, code: &str, range: &Range<usize>) -> bool {
-        let text = self.text;
-        let exact = text.bytes().get(range.clone()) == Some(code.as_bytes());
-        let whole = range.clone().skip(1).all(|index| text.gap(index) != Gap::Space);
-        let starts = range.start == 0
-            || text.gap(range.start) != Gap::None
-            || !text.byte(range.start - 1).is_ascii_alphanumeric();
-        let ends = text.gap(range.end) != Gap::None || !text.byte(range.end).is_ascii_alphanumeric();
-        exact && whole && starts && ends
-    }
-
-    /// What stands before a code.
-    fn before(&self, at: usize) -> Before {
-        const KEYS: &[&str] = &["code", "type", "name"];
-        let text = self.text;
-        let floor = at.saturating_sub(40);
-        let skip = |mut index: usize, bytes: &[u8]| {
-            while index > floor && bytes.contains(&text.byte(index - 1)) {
-                index -= 1;
-            }
-            index
-        };
-        let mut key = skip(at, b"\"'(");
-        if key >= 4 && text.behind(key - 4, "some") == Some(key) {
-            key -= 4;
-        }
-        let assigned = skip(key, b":=>\"'");
-        let is_key = assigned < key || assigned < at && text.byte(assigned) == b':';
-        if is_key
-            && KEYS
-                .iter()
-                .any(|name| assigned >= name.len() && text.behind(assigned - name.len(), name) == Some(assigned))
-        {
-            return Before::Key;
-        }
-        if at >= 2 && text.behind(at - 2, "::") == Some(at) || at >= 1 && matches!(text.byte(at - 1), b'#') {
-            return Before::Module;
-        }
-        if key < at && (floor..key).len() >= 5 && text.behind(key - 5, "error") == Some(key) {
-            return Before::Module;
-        }
-        Before::Other
-    }
-
-    /// Where the path that a code stands at the end of begins.
-    fn path_start(&self, at: usize) -> usize {
-        const PATH_MAX: usize = 120;
-        let part =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | b'\\' | b'#' | b'/' | b':');
-        let mut start = at;
-        while start > at.saturating_sub(PATH_MAX)
-            && start > 0
-            && part(self.text.byte(start - 1))
-            && self.text.gap(start) == Gap::None
-        {
-            start -= 1;
-        }
-        start
-    }
-
-    /// Whether a code is the name of somebody else's exception: one of another package.
-    fn is_foreign(&self, at: usize) -> bool {
-        let start = self.path_start(at);
-        if start == at
-            || !matches!(self.text.byte(at - 1), b'.' | b'\\' | b'$' | b'#' | b'/')
-                && self.text.behind(at.saturating_sub(2), "::") != Some(at)
-        {
-            return false;
-        }
-        let path = self.text.word(start..at).to_ascii_lowercase();
-        !["aws", "amazon", "botocore", "errors"].iter().any(|name| path.contains(name))
-            // The side of an EC2 code.
-            && !matches!(path.trim_end_matches('.').rsplit([':', '"', '\'']).next(), Some("client" | "server" | "kms"))
-    }
-
-    /// The service in `Aws::DynamoDB::Errors::CODE` or `….services.dynamodb.model.CODE`.
-    fn module(&self, at: usize) -> Option<String> {
-        let path = self.text.word(self.path_start(at)..at);
-        let package = path.strip_suffix("::Errors::").map(|path| path.rsplit("::").next());
-        let package = package.or_else(|| {
-            Some(path.strip_suffix(".model.").or_else(|| path.strip_suffix(".Model."))?.rsplit('.').next())
-        });
-        package.flatten().and_then(services::prefix)
-    }
-}
-
-/// What stands before a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// A key that codes are kept under.
-    Key,
-    /// The path to an exception.
-    Module,
-    /// Anything else.
-    Other,
 }

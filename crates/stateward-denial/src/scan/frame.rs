@@ -26,6 +26,8 @@ pub(crate) struct Frame {
     pub(crate) soft: bool,
     /// Others have this code too: without a sign of AWS it is nothing.
     pub(crate) weak: bool,
+    /// Its code stood under a key: it is a dump of an error, which may say everything twice.
+    pub(crate) keyed: bool,
     pub(crate) subject: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) message: Option<Message>,
@@ -40,6 +42,11 @@ impl Frame {
         Self { start: range.start, message_at: range.end, ..Self::default() }
     }
 
+    /// Whether AWS itself has spoken.
+    pub(crate) fn speaks(&self) -> bool {
+        self.code.is_some() || self.message.is_some()
+    }
+
     /// What kind of problem it is, and closer.
     pub(crate) fn meaning(&self) -> (Kind, Option<Reason>) {
         if self.message.is_some() {
@@ -51,7 +58,11 @@ impl Frame {
     /// Whether there is enough to speak of a problem.
     pub(crate) fn is_problem(&self) -> bool {
         let told = self.message.is_some() || self.meaning.is_some() || self.code.is_some() || self.encoded.is_some();
-        let shown = !self.weak || self.status.is_some() || self.request_id.is_some() || self.service.is_some();
+        let shown = !self.weak
+            || self.message.is_some()
+            || self.status.is_some()
+            || self.request_id.is_some()
+            || self.service.is_some();
         told && shown || self.status.is_some_and(|status| status >= 300) && self.meaning().0 != Kind::Other
     }
 
@@ -116,7 +127,10 @@ fn service(named: Option<String>, operation: Option<&str>, denial: &Denial) -> O
         let arn = denial.resource.as_deref()?.strip_prefix("arn:")?;
         arn.split(':').nth(1).filter(|service| !service.is_empty()).map(str::to_owned)
     };
-    named.or_else(|| if own { of_action() } else { of_operation().or_else(of_action) }).or_else(of_resource)
+    named
+        .or_else(|| denial.service.clone())
+        .or_else(|| if own { of_action() } else { of_operation().or_else(of_action) })
+        .or_else(of_resource)
 }
 
 /// What is missing, by who says so.

@@ -18,11 +18,13 @@ pub(super) struct Block {
     pub(super) other: bool,
     /// Who has it.
     pub(super) info: Option<LockInfo>,
+    /// Where that stands.
+    pub(super) info_at: usize,
 }
 
 impl Block {
     pub(super) fn new(start: usize) -> Self {
-        Self { start, held: false, other: false, info: None }
+        Self { start, held: false, other: false, info: None, info_at: start }
     }
 
     /// Whether nothing is known of it yet.
@@ -30,10 +32,20 @@ impl Block {
         !self.held && !self.other && self.info.is_none()
     }
 
+    /// Where the text tells of it: behind the other reason, if it gave one.
+    pub(super) fn place(&self) -> usize {
+        if self.other { self.info_at } else { self.start }
+    }
+
     /// The lock is held, or not taken for a reason that the text does not give; nothing where it gave another.
     pub(super) fn into_problem(self) -> Option<Problem> {
         if self.held || self.info.is_some() {
-            return Some(Problem { lock: Some(self.info.unwrap_or_default()), ..Problem::new(Kind::LockHeld) });
+            let certain = self.info.is_some() || !self.other;
+            return Some(Problem {
+                lock: Some(self.info.unwrap_or_default()),
+                certain,
+                ..Problem::new(Kind::LockHeld)
+            });
         }
         let failure = Failure { reason: Some(Reason::LockFailed), ..Failure::default() };
         (!self.other).then(|| Problem { failure: Some(failure), certain: false, ..Problem::new(Kind::Other) })

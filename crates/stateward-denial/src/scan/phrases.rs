@@ -1,0 +1,98 @@
+//! Words that say what happened, without a code or beside one.
+
+use std::ops::Range;
+
+use super::anchors::{How, Phrase};
+use super::{Frame, MESSAGE_NEAR, NAME_NEAR, Scanner};
+use crate::problem::Kind;
+
+impl Scanner<'_> {
+    pub(super) fn phrase(&mut self, phrase: &'static Phrase, range: Range<usize>) {
+        let counts = match phrase.how {
+            How::Titled => self.is_titled(range.start),
+            How::Near => self.is_near_aws(&range),
+            How::Plain | How::Soft | How::Override => true,
+        };
+        if !counts {
+            return;
+        }
+        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + NAME_NEAR * 2) {
+            if says_more(frame, phrase) {
+                frame.meaning = Some((phrase.kind, phrase.reason));
+                frame.soft = phrase.how == How::Soft;
+                frame.weak = false;
+                frame.message_at = frame.message_at.max(range.end);
+                return;
+            }
+            if frame.speaks() || frame.soft || frame.meaning().0 == phrase.kind {
+                return;
+            }
+        }
+        if phrase.how == How::Override {
+            self.said = Some((range, (phrase.kind, phrase.reason)));
+            return;
+        }
+        let told = self
+            .found
+            .last()
+            .is_some_and(|found| found.problem.kind == phrase.kind && range.start < found.range.end + MESSAGE_NEAR);
+        if told && self.pending.is_none() {
+            return;
+        }
+        self.flush();
+        self.consumed = self.consumed.max(range.end);
+        let meaning = Some((phrase.kind, phrase.reason));
+        self.pending = Some(Frame { meaning, soft: phrase.how == How::Soft, ..Frame::at(range) });
+    }
+
+    /// Gives an error the words that stood directly before it.
+    pub(super) fn take_said(&mut self, frame: &mut Frame) {
+        let Some((range, meaning)) = self.said.take_if(|(range, _)| range.end <= frame.start) else { return };
+        if frame.message.is_none() && frame.meaning.is_none() && frame.start <= range.end + MESSAGE_NEAR {
+            frame.meaning = Some(meaning);
+        }
+    }
+
+    /// Whether `Error:` stands directly before.
+    fn is_titled(&self, at: usize) -> bool {
+        at >= 6 && self.text.behind(at - 6, "error:") == Some(at)
+    }
+
+    /// Whether AWS or Terraform is named near by.
+    fn is_near_aws(&self, range: &Range<usize>) -> bool {
+        const NAMES: &[&str] = &[
+            "amazonaws.com",
+            ".api.aws",
+            "send request failed",
+            "request send failed",
+            "operation error",
+            "registry.terraform.io",
+            "registry.opentofu.org",
+            "remote state",
+            "state lock",
+            "backend",
+        ];
+        let around =
+            range.start.saturating_sub(NAME_NEAR).max(self.consumed.saturating_sub(NAME_NEAR))..range.end + NAME_NEAR;
+        NAMES.iter().any(|name| self.text.find(around.clone(), name).is_some())
+    }
+}
+
+/// Whether words say more than what is known of an error.
+fn says_more(frame: &Frame, phrase: &Phrase) -> bool {
+    let (kind, _) = frame.meaning();
+    if frame.message.is_some() {
+        return false;
+    }
+    let both_network = kind == Kind::Network && phrase.kind == Kind::Network;
+    match phrase.how {
+        How::Override => true,
+        // A name that is not found comes behind the dialling, which says less.
+        _ if both_network => true,
+        _ if !frame.speaks() => {
+            (frame.meaning.is_none() || frame.soft) && (phrase.kind != Kind::Network || !frame.soft)
+        }
+        How::Plain => frame.meaning.is_none() && kind == phrase.kind,
+        How::Soft | How::Near | How::Titled => false,
+    }
+}
