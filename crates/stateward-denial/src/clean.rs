@@ -5,6 +5,8 @@ mod prefix;
 
 use decode::Decoder;
 
+use crate::squeeze::escape::{self, Escape};
+
 /// A line's start is held back until so many bytes of it are there: no prefix is longer.
 const HEAD_MAX: usize = 512;
 /// A terminal code without an end within so many bytes is none.
@@ -135,6 +137,42 @@ impl Cleaner {
         }
         ""
     }
+}
+
+/// A text without entities and without terminal codes that lost their escape, or had it escaped; `None` if it seems to have none.
+pub(crate) fn mended(text: &str) -> Option<String> {
+    const SIGNS: &[&str] = &["quot;", "#34;", "#x22;", "[0m", "1b[", "1B[", "033["];
+    let has = |sign: &str| memchr::memmem::find(text.as_bytes(), sign.as_bytes()).is_some();
+    if !SIGNS.iter().any(|sign| has(sign)) {
+        return None;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['&', '[', '\\']) {
+        let (plain, special) = rest.split_at_checked(at)?;
+        out.push_str(plain);
+        let length = match escape::read(special) {
+            // But not the backslash at the end of a line.
+            Some((Escape::Nothing, length)) if !special.starts_with("\\\n") => length,
+            Some((mended, length)) if special.starts_with('&') => {
+                match mended {
+                    Escape::Text(text) => out.push_str(text),
+                    Escape::Character(character) => out.push(character),
+                    Escape::Space => out.push(' '),
+                    Escape::Written => out.push('\n'),
+                    Escape::Nothing => {}
+                }
+                length
+            }
+            _ => {
+                out.push_str(special.get(..1)?);
+                1
+            }
+        };
+        rest = special.get(length..)?;
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 /// The end of `text` that begins one (ASCII) character before `rest`.

@@ -44,8 +44,15 @@ pub(crate) fn find(text: &str, from: usize, last: bool) -> Records {
             if let Some(problems) = found.value().as_ref().and_then(records::read) {
                 at = found.range.end;
                 records.found.push((found.range, problems));
-            } else if found.is_plain(text) {
+            } else if found.is_plain(text) && !found.may_have_records() {
                 at = found.range.end;
+            }
+            continue;
+        }
+        if found.is_cut {
+            if let Some(problems) = found.mended().as_ref().and_then(records::read) {
+                at = found.range.end;
+                records.found.push((found.range, problems));
             }
             continue;
         }
@@ -68,7 +75,10 @@ pub(crate) fn find(text: &str, from: usize, last: bool) -> Records {
 /// The value of a member, whatever the case of its name.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let members = value.as_object()?;
-    members.get(name).or_else(|| members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    let is_it = |key: &str| {
+        key.eq_ignore_ascii_case(name) || key.contains('\n') && key.replace('\n', "").eq_ignore_ascii_case(name)
+    };
+    members.get(name).or_else(|| members.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value))
 }
 
 /// A string, without what wrapping put into it; `None` for null, nothing, or what stands for them.

@@ -88,7 +88,12 @@ pub(crate) fn read_tail(text: &Squeezed<'_>, context: usize, floor: usize) -> Op
 /// Reads the start of a message that was cut before it named an action: `User: ARN is not…` at `user`.
 pub(crate) fn read_head(text: &Squeezed<'_>, user: usize) -> Option<Message> {
     let start = text.behind(user, "user:")?;
-    let end = (start + 1..text.len().min(start + PRINCIPAL_MAX)).find(|index| text.gap(*index) != Gap::None)?;
+    let ends = |index: &usize| match text.gap(*index) {
+        Gap::None => false,
+        Gap::Break => !text.breaks_words(user, index + 1),
+        Gap::Space | Gap::Written => true,
+    };
+    let end = (start + 1..text.len().min(start + PRINCIPAL_MAX)).find(ends)?;
     let verb = text.behind(end, "is not")?;
     let mut message = Message { start: user, end: verb, cut: true, ..Message::default() };
     message.denial.principal = Principal::parse(&text.word(start..end));
@@ -116,7 +121,8 @@ fn subject(text: &Squeezed<'_>, verb: usize, floor: usize) -> Subject {
     let mut until = is;
     while let Some(user) = text.find_last(from..until, "user") {
         let apart = text.gap(user.start) != Gap::None || !text.byte(user.start.wrapping_sub(1)).is_ascii_alphanumeric();
-        let introduces = matches!(text.byte(user.end), b':' | b'`') || text.gap(user.end) != Gap::None;
+        let in_arn = text.gap(user.start) == Gap::None && text.byte(user.start.wrapping_sub(1)) == b':';
+        let introduces = matches!(text.byte(user.end), b':' | b'`') || text.gap(user.end) != Gap::None && !in_arn;
         if apart && introduces {
             let colon = text.behind(user.end, ":").unwrap_or(user.end);
             let principal = trim(text, colon..is, b"`'\"");
@@ -273,7 +279,8 @@ fn end_of_name(text: &Squeezed<'_>, from: usize, start: usize) -> usize {
                 ["role", "user", "group", "policy", "path", "instance", "profile", "mfa", "device"]
                     .contains(&kind.as_str())
             }
-            Gap::Break => is_arn && (is_unfinished(&text.word(from..index)) || text.breaks_words(start, index + 1)),
+            Gap::Break if matches!(text.byte(index - 1), b'.' | b',' | b';') => false,
+            Gap::Break => is_arn && is_unfinished(&text.word(from..index)) || text.breaks_words(start, index + 1),
         };
         if !goes_on {
             return index;
@@ -284,7 +291,11 @@ fn end_of_name(text: &Squeezed<'_>, from: usize, start: usize) -> usize {
 
 /// Whether an ARN cannot be at its end.
 fn is_unfinished(arn: &str) -> bool {
-    arn.starts_with("arn:") && (arn.ends_with([':', '/', '-']) || arn.split(':').count() < 6)
+    let Some(resource) = arn.splitn(6, ':').nth(5) else { return arn.starts_with("arn:") };
+    // All that IAM and Organizations have is of a kind, and has a path.
+    let has_path = [":iam:", ":organizations:"].iter().any(|service| arn.contains(service));
+    arn.starts_with("arn:")
+        && (arn.ends_with([':', '/', '-']) || has_path && !resource.contains('/') && !["root", "*"].contains(&resource))
 }
 
 /// The layer and what stands behind it.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::clean::Cleaner;
+use crate::clean::{self, Cleaner};
 use crate::json;
 use crate::problem::Problem;
 use crate::scan;
@@ -66,6 +66,10 @@ impl Reader {
     }
 
     fn read(&mut self, last: bool) {
+        if let Some(mended) = self.text.get(self.done..).and_then(clean::mended) {
+            self.text.truncate(self.done);
+            self.text.push_str(&mended);
+        }
         let records = json::find(&self.text, self.done, last);
         let mut until = if last { self.text.len() } else { self.text.len().saturating_sub(AHEAD) };
         // A record that has begun may end in what comes; one that goes on for too long is none.

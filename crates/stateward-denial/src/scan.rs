@@ -422,10 +422,30 @@ impl Scanner<'_> {
         let part = |index: usize| {
             self.text.byte(index).is_ascii_alphanumeric() || matches!(self.text.byte(index), b'-' | b'_' | b'*')
         };
-        let end = (from..self.text.len())
-            .find(|index| !part(*index) || *index > from && self.text.gap(*index) != Gap::None)
-            .unwrap_or(self.text.len());
-        (end > from).then(|| self.text.word(from..end))
+        let end_from = |from: usize| {
+            let ends = |index: &usize| !part(*index) || *index > from && self.text.gap(*index) != Gap::None;
+            (from..self.text.len()).find(ends).unwrap_or(self.text.len())
+        };
+        let end = end_from(from);
+        let word = (end > from).then(|| self.text.word(from..end))?;
+        // A terminal may have broken it: then the two parts make an ID, or the line is full.
+        if part(end) && self.text.gap(end) == Gap::Break && !is_id(&word) {
+            let whole = self.text.word(from..end_from(end));
+            if is_id(&whole) {
+                return Some(whole);
+            }
+        }
+        Some(word)
+    }
+}
+
+/// Whether a word is as long as the IDs of AWS's requests are, and made as they are.
+fn is_id(word: &str) -> bool {
+    let all = |part: fn(&u8) -> bool| word.as_bytes().iter().all(part);
+    match word.len() {
+        16 | 52 => all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()),
+        36 => all(|byte| byte.is_ascii_hexdigit() || *byte == b'-') && word.split('-').count() == 5,
+        _ => false,
     }
 }
 

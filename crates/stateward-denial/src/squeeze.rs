@@ -3,7 +3,7 @@
 //! Terminals break lines inside words, Terraform's boxes between them, logs escape what they quote, some of them twice.
 //! So phrases are looked for where none of that is left, and only what is taken out of the text is put together again.
 
-mod escape;
+pub(crate) mod escape;
 
 use std::ops::Range;
 
@@ -176,7 +176,7 @@ impl<'a> Squeezed<'a> {
     /// A range as text, with its spaces, and with a space for the end of a line where a line seems to end between words.
     pub(crate) fn text(&self, range: Range<usize>) -> String {
         let broken = self.breaks_words(range.start, range.end);
-        self.join(range, if broken { None } else { Some(' ') })
+        self.join(range, if broken { None } else { Some(b' ') })
     }
 
     /// A range as text, with its spaces; lines end within words, as in an ARN, which has nowhere else to end one.
@@ -184,13 +184,13 @@ impl<'a> Squeezed<'a> {
         self.join(range, None)
     }
 
-    fn join(&self, range: Range<usize>, at_break: Option<char>) -> String {
+    fn join(&self, range: Range<usize>, at_break: Option<u8>) -> String {
         let mut joined = Vec::with_capacity(range.len() + 8);
         for index in range.clone() {
             match self.gap(index) {
                 Gap::Space if index > range.start => joined.push(b' '),
                 Gap::Break | Gap::Written if index > range.start => {
-                    joined.extend(at_break.map(|character| u8::try_from(character).unwrap_or(b' ')));
+                    joined.extend(at_break.or_else(|| self.kept_space(index)));
                 }
                 _ => {}
             }
@@ -199,26 +199,82 @@ impl<'a> Squeezed<'a> {
         String::from_utf8(joined).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
-    /// Whether lines end inside words between two places, as a terminal ends them: all at the same width, and several of them.
-    pub(crate) fn breaks_words(&self, from: usize, to: usize) -> bool {
-        const WIDTH_MIN: usize = 20;
-        let mut ends = (from + 1..to.min(self.len())).filter(|index| self.gap(*index) == Gap::Break).map(|index| {
-            let end = self.clean_at(index - 1);
-            let line_start =
-                memchr::memrchr(b'\n', self.clean.as_bytes().get(..end).unwrap_or_default()).map_or(0, |at| at + 1);
-            let line_end =
-                memchr::memchr(b'\n', self.clean.as_bytes().get(end..).unwrap_or_default()).map_or(end, |at| end + at);
-            self.clean.get(line_start..line_end).map_or(0, |line| line.trim_end().chars().count())
-        });
-        let Some(width) = ends.next() else { return false };
-        let mut others = 0;
-        let same = ends.all(|other| {
-            others += 1;
-            // A space that fell to the end of a line may be lost.
-            other.abs_diff(width) <= 1
-        });
-        same && others > 0 && width >= WIDTH_MIN
+    /// The one space that a line ends with: more of them only fill it.
+    fn kept_space(&self, index: usize) -> Option<u8> {
+        let gap = self.clean.get(self.clean_at(index.checked_sub(1)?)..self.clean_at(index))?;
+        let mut bytes = gap.bytes().skip(1);
+        (bytes.next() == Some(b' ') && bytes.next() == Some(b'\n')).then_some(b' ')
     }
+
+    /// Whether the last line that ends between two places ends inside a word, as a terminal ends it: at the same width as others, or
+    /// at one that terminals have, and no line ends early because its next word has no room.
+    pub(crate) fn breaks_words(&self, from: usize, to: usize) -> bool {
+        const AHEAD: usize = 600;
+        let end = to.min(self.len());
+        let is_break = |index: &usize| self.gap(*index) == Gap::Break;
+        let breaks: Vec<usize> = (from + 1..end).filter(is_break).collect();
+        let Some((&last, before)) = breaks.split_last() else { return false };
+        let width = self.width_before(last);
+        // A line that goes on within a word does not begin with a space.
+        if width < WIDTH_MIN || self.starts_with_space(last) {
+            return false;
+        }
+        let mut is_usual = TERMINALS.iter().any(|full| is_width(width, *full));
+        // A word that fills its line alone is not broken by whoever ends lines between words.
+        if is_usual && self.word_before(last) + 2 >= width {
+            return true;
+        }
+        // The first line may have lost what a log put before it.
+        for (number, index) in before.iter().enumerate() {
+            let other = self.width_before(*index);
+            let is_full = is_width(other, width);
+            let has_room = other + 1 + self.word_length(*index) <= width;
+            if !is_full && !has_room && number > 0 {
+                return false;
+            }
+            is_usual |= is_full;
+        }
+        is_usual
+            || (end..self.len().min(end + AHEAD))
+                .find(is_break)
+                .is_some_and(|next| is_width(width, self.width_before(next)))
+    }
+
+    /// How long the word is that ends before a place.
+    fn word_before(&self, index: usize) -> usize {
+        (0..index).rev().find(|start| self.gap(*start) != Gap::None).map_or(0, |start| index - start)
+    }
+
+    /// How long the word is that begins at a place.
+    fn word_length(&self, index: usize) -> usize {
+        const WORD_MAX: usize = 300;
+        (index + 1..index + WORD_MAX).find(|end| self.gap(*end) != Gap::None).map_or(WORD_MAX, |end| end - index)
+    }
+
+    /// Whether white space stands between a place and the start of its line.
+    fn starts_with_space(&self, index: usize) -> bool {
+        let before = self.clean.get(..self.clean_at(index)).unwrap_or_default();
+        before.ends_with([' ', '\t'])
+    }
+
+    /// How long the line is that ends before a place.
+    fn width_before(&self, index: usize) -> usize {
+        let end = self.clean_at(index.saturating_sub(1));
+        let (before, behind) = self.clean.split_at_checked(end).unwrap_or_default();
+        let start = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |at| at + 1);
+        let end = memchr::memchr(b'\n', behind.as_bytes()).map_or(self.clean.len(), |at| end + at);
+        self.clean.get(start..end).map_or(0, |line| line.trim_end().chars().count())
+    }
+}
+
+/// No terminal is narrower.
+const WIDTH_MIN: usize = 20;
+/// The usual widths of terminals.
+const TERMINALS: &[usize] = &[80, 100, 120, 132, 140, 160, 180, 200, 240];
+
+/// Whether two lines are full on the same terminal. A space that fell to the end of one may be lost, and the side of a box.
+fn is_width(width: usize, other: usize) -> bool {
+    matches!(width.abs_diff(other), 0..=2)
 }
 
 #[cfg(test)]

@@ -85,7 +85,10 @@ fn timestamp(text: &str) -> Option<&str> {
     };
     let digits = |text: &'_ str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let fraction = match rest.strip_prefix(['.', ',']) {
-        Some(fraction) if digits(fraction) > 0 => fraction.get(digits(fraction)..)?,
+        // Nanoseconds no log has: a time at the start of a line is the text's own then.
+        Some(fraction) if digits(fraction) > 0 && (dated || digits(fraction) <= 6) => {
+            fraction.get(digits(fraction)..)?
+        }
         _ => rest,
     };
     let zoned = fraction

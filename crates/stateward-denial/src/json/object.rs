@@ -13,6 +13,10 @@ pub(super) struct Object {
     pub(super) is_whole: bool,
     /// Its text, escaped by nobody, and with line breaks in strings escaped.
     json: String,
+    /// Whether the string that it stands in ended before it did.
+    pub(super) is_cut: bool,
+    /// Whether a line ends where JSON has no ends of lines.
+    is_broken: bool,
 }
 
 /// JSON in JSON in JSON: more nobody has been seen to log.
@@ -21,6 +25,31 @@ const LEVELS_MAX: u32 = 3;
 impl Object {
     /// The object whose brace stands at `start`, if one begins there; it is looked for up to a limit.
     pub(super) fn find(text: &str, start: usize, limit: usize) -> Option<Self> {
+        let found = Self::read(text, start, limit)?;
+        let is_read = if found.is_whole { found.value().is_some() } else { found.mended().is_some() };
+        if !found.is_broken || is_read {
+            return Some(found);
+        }
+        // A terminal ended a line even within an escape: what it is without the ends of lines, which JSON does not need.
+        let broken = text.get(start..).and_then(|rest| {
+            rest.get(..(0..=limit.min(text.len()) - start).rev().find(|end| rest.is_char_boundary(*end))?)
+        })?;
+        let joined = broken.replace('\n', "");
+        let again = Self::read(&joined, 0, joined.len())?;
+        if !again.is_whole {
+            return Some(Self { range: start..start + broken.len(), ..again });
+        }
+        let is_last = |(length, byte): (usize, &u8)| (*byte != b'\n').then_some(length + 1);
+        let end = broken
+            .as_bytes()
+            .iter()
+            .enumerate()
+            .filter_map(|(at, byte)| is_last((at, byte)))
+            .nth(again.range.end.checked_sub(1)?)?;
+        Some(Self { range: start..start + end, ..again })
+    }
+
+    fn read(text: &str, start: usize, limit: usize) -> Option<Self> {
         let bytes = text.as_bytes();
         let level = level(bytes.get(start + 1..)?)?;
         let limit = limit.min(text.len());
@@ -29,19 +58,22 @@ impl Object {
         let mut broken = false;
         let mut at = start;
         let mut end = limit;
-        let mut is_whole = false;
+        let (mut is_whole, mut is_cut) = (false, false);
         while at < limit {
             let byte = bytes.get(at).copied()?;
             match byte {
                 b'\\' | b'"' => {
                     let run = bytes.get(at..limit)?.iter().take_while(|byte| **byte == b'\\').count();
-                    let quote = bytes.get(at + run) == Some(&b'"');
+                    let behind = bytes.get(at + run);
+                    let quote = behind == Some(&b'"');
+                    broken |= run > 0 && behind == Some(&b'\n');
                     at += run + usize::from(quote);
                     if quote {
                         match unescaped(run, level) {
                             // The string that all of this stood in has ended.
                             None => {
-                                end = at;
+                                is_cut = true;
+                                end = at - run - 1;
                                 break;
                             }
                             Some(run) if run % 2 == 0 => in_string = !in_string,
@@ -69,15 +101,20 @@ impl Object {
         for _ in 0..level {
             json = unescape(&json);
         }
-        if broken {
+        if broken || level > 0 {
             json = escape_breaks(&json);
         }
-        Some(Self { range: start..end, is_whole, json })
+        Some(Self { range: start..end, is_whole, json, is_cut, is_broken: broken })
     }
 
     /// Its value, if it is JSON.
     pub(super) fn value(&self) -> Option<Value> {
         serde_json::from_str(&self.json).ok()
+    }
+
+    /// Whether records can be in it.
+    pub(super) fn may_have_records(&self) -> bool {
+        super::records::may_have_some(&self.json)
     }
 
     /// Whether it is an object of JSON that stands there as it is: what is in it need not be looked at again.
@@ -131,7 +168,7 @@ impl Object {
             text.extend(closers.iter().rev());
             serde_json::from_str(&text).ok()
         };
-        if string.is_some() && is_value && key.eq_ignore_ascii_case("errorMessage") {
+        if string.is_some() && is_value && key.replace("\\n", "").eq_ignore_ascii_case("errorMessage") {
             let kept = self.json.trim_end_matches('\\');
             if let Some(value) = close(&format!("{kept}\""), &closers) {
                 return Some(value);
@@ -144,15 +181,21 @@ impl Object {
 
 /// How often what stands behind a brace is escaped, if a member stands there.
 fn level(bytes: &[u8]) -> Option<u32> {
-    let mut at = 0;
+    const SPACE_MAX: usize = 1024;
+    let mut bytes = bytes.iter().take(SPACE_MAX).copied().filter(|byte| *byte != b'\n');
     // White space, which may be escaped too.
     loop {
-        match bytes.get(at)? {
-            b' ' | b'\n' | b'\r' | b'\t' => at += 1,
+        match bytes.next()? {
+            b' ' | b'\r' | b'\t' => {}
             b'\\' => {
-                let run = bytes.get(at..)?.iter().take_while(|byte| **byte == b'\\').count();
-                match bytes.get(at + run)? {
-                    b'n' | b'r' | b't' => at += run + 1,
+                let mut run = 1;
+                let mut behind = bytes.next()?;
+                while behind == b'\\' {
+                    run += 1;
+                    behind = bytes.next()?;
+                }
+                match behind {
+                    b'n' | b'r' | b't' => {}
                     b'"' => return (1..=LEVELS_MAX).find(|level| run + 1 == 1 << level),
                     _ => return None,
                 }

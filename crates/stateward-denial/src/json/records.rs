@@ -17,7 +17,12 @@ const DEPTH_MAX: usize = 24;
 /// Whether a text can have records: a quick look for the names of their members.
 pub(super) fn may_have_some(text: &str) -> bool {
     let has = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
-    has("eventSource") || has("eventsource") || has("explicitDeny") || has("Operation")
+    // Any of them may have been broken by the end of a line.
+    ["eventSource", "eventsource", "eventName", "eventname", "errorMessage", "errormessage", "explicitDeny"]
+        .iter()
+        .any(|name| has(name))
+        || has("matchedStatements")
+        || has("Operation")
 }
 
 /// What all records in a value tell; `None` if it has none.

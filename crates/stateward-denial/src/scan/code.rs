@@ -23,7 +23,7 @@ impl Scanner<'_> {
         let opens = side.unwrap_or(end);
         let colon = self.text.byte(opens) == b':' && self.text.byte(opens + 1) != b':';
         // Or the code has a line of its own.
-        let alone = self.text.gap(range.start) >= Gap::Break
+        let alone = (self.text.gap(range.start) >= Gap::Break || self.text.byte(range.start.saturating_sub(1)) == b'"')
             && self.text.gap(opens) >= Gap::Break
             && self.text.behind(opens, "User:").is_some();
         if (colon || alone) && before != Before::Key {
@@ -149,7 +149,7 @@ impl Scanner<'_> {
         while start > at.saturating_sub(PATH_MAX)
             && start > 0
             && part(self.text.byte(start - 1))
-            && self.text.gap(start) == Gap::None
+            && (self.text.gap(start) == Gap::None || self.text.breaks_words(start - 1, start + 1))
         {
             start -= 1;
         }

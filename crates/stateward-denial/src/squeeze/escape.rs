@@ -2,7 +2,7 @@
 
 /// What a part of a text stands for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Escape<'a> {
+pub(crate) enum Escape<'a> {
     /// Itself, or this.
     Text(&'a str),
     /// This character.
@@ -19,7 +19,7 @@ pub(super) enum Escape<'a> {
 const BACKSLASHES_MAX: usize = 512;
 
 /// Reads what a text starts with, and how long that is. The text starts with a backslash, `&`, `[` or what is not ASCII.
-pub(super) fn read(text: &str) -> Option<(Escape<'_>, usize)> {
+pub(crate) fn read(text: &str) -> Option<(Escape<'_>, usize)> {
     let first = text.chars().next()?;
     let length = first.len_utf8();
     let itself = (Escape::Text(text.get(..length)?), length);

@@ -2,3 +2,4 @@
 #![expect(clippy::expect_used, reason = "tests fail by panicking, in helpers too")]
 
 mod corpus;
+mod wrap;
