@@ -177,7 +177,8 @@ pub(crate) fn meaning(code: Option<&str>, status: Option<u16>) -> (Kind, Option<
         Some(403) => (Kind::AccessDenied, None),
         Some(404) => (Kind::NotFound, None),
         Some(301 | 307) => (Kind::Region, Some(Reason::WrongRegion)),
-        Some(409 | 412) => (Kind::Conflict, None),
+        Some(409) => (Kind::Conflict, None),
+        Some(412) => (Kind::Conflict, Some(Reason::ConditionFailed)),
         Some(429 | 503) => (Kind::Throttled, None),
         _ => (Kind::Other, None),
     }

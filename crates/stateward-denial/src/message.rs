@@ -91,7 +91,7 @@ pub(crate) fn read_head(text: &Squeezed<'_>, user: usize) -> Option<Message> {
     let ends = |index: &usize| match text.gap(*index) {
         Gap::None => false,
         Gap::Break => !text.breaks_words(user, index + 1),
-        Gap::Space | Gap::Written => true,
+        Gap::Space | Gap::Written | Gap::Blank => true,
     };
     let end = (start + 1..text.len().min(start + PRINCIPAL_MAX)).find(ends)?;
     let verb = text.behind(end, "is not")?;
@@ -183,8 +183,8 @@ fn read_action(text: &Squeezed<'_>, after: usize, start: usize) -> Option<(Strin
     let range = whole.unwrap_or_else(|| {
         let goes_on = |index: usize| match text.gap(index) {
             Gap::None => true,
-            Gap::Break => text.breaks_words(start, index + 1),
-            Gap::Space | Gap::Written => false,
+            Gap::Break => text.breaks_words(start, index + 1) && !begins_more(text, index),
+            Gap::Space | Gap::Written | Gap::Blank => false,
         };
         let end = (from..from + ACTION_MAX).find(|index| !part(*index) || *index > from && !goes_on(*index));
         from..end.unwrap_or(from)
@@ -199,6 +199,15 @@ fn read_action(text: &Squeezed<'_>, after: usize, start: usize) -> Option<(Strin
         && !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*');
     valid.then(|| (action.to_owned(), end))
+}
+
+/// Whether the text ends in the first letters of what may come behind an action.
+fn begins_more(text: &Squeezed<'_>, at: usize) -> bool {
+    let left = text.len().saturating_sub(at);
+    ["onresource", "becauseno", "withanexplicitdeny"]
+        .iter()
+        .filter_map(|more| more.get(..left))
+        .any(|more| text.behind(at, more).is_some())
 }
 
 /// What the action was to be done to, where it is named, and where that ends.
@@ -247,7 +256,7 @@ fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<(Option
 fn is_one_name(text: &Squeezed<'_>, range: Range<usize>) -> bool {
     const SPACES_MAX: usize = 8;
     let spaces = range.clone().skip(1).filter(|index| text.gap(*index) == Gap::Space).count();
-    let written = range.clone().skip(1).any(|index| text.gap(index) == Gap::Written || text.byte(index) == 0);
+    let written = range.clone().skip(1).any(|index| text.gap(index) >= Gap::Written || text.byte(index) == 0);
     !range.is_empty()
         && spaces <= SPACES_MAX
         && !written
@@ -272,7 +281,7 @@ fn end_of_name(text: &Squeezed<'_>, from: usize, start: usize) -> usize {
         }
         let goes_on = match text.gap(index) {
             Gap::None => true,
-            Gap::Written => false,
+            Gap::Written | Gap::Blank => false,
             Gap::Space => {
                 let kind = text.word(word..index).to_ascii_lowercase();
                 word = index;

@@ -132,3 +132,33 @@ pub fn read(text: &[u8]) -> Vec<Problem> {
     reader.push(text);
     reader.finish().problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_does_not_grow_with_the_text() {
+        let line = "aws_iam_role.ci: Refreshing state... [id=ci] {\"eventSource\":\n";
+        let mut reader = Reader::new();
+        let mut largest = 0;
+        for _ in 0..16 * 1024 * 1024 / line.len() {
+            reader.push(line.as_bytes());
+            largest = largest.max(reader.text.capacity());
+        }
+        assert!(largest <= 4 * 1024 * 1024, "{largest} bytes are kept");
+    }
+
+    #[test]
+    fn no_more_problems_are_kept_than_fit() {
+        let mut reader = Reader::new();
+        for number in 0..PROBLEMS_MAX + 7 {
+            reader.push(
+                format!("An error occurred (AccessDenied) when calling the Get{number} operation: Access Denied\n\n")
+                    .as_bytes(),
+            );
+        }
+        let findings = reader.finish();
+        assert_eq!((findings.problems.len(), findings.left_out), (PROBLEMS_MAX, 7));
+    }
+}

@@ -13,7 +13,7 @@ use std::ops::Range;
 use anchors::{ANCHORS, Anchor, How, Own};
 use lock::Block;
 
-pub(crate) use frame::Frame;
+pub(crate) use frame::{Firmness, Frame};
 
 use crate::message::{self, Message};
 use crate::problem::{Effect, Kind, Layer, LockInfo, Problem, Reason};
@@ -198,16 +198,23 @@ impl Scanner<'_> {
                 && pending.message.is_none()
                 && frame.start <= pending.message_at + 1
                 && self.text.gap(frame.start) < Gap::Break;
+            let near = near && self.is_open_to(&pending, frame.start);
             let led_here = near
                 && pending.message.is_none()
                 && pending.code.is_none()
-                && (pending.soft || pending.meaning.is_none());
+                && (pending.firmness.is_soft() || pending.meaning.is_none());
             let said_same = pending.code.is_some()
                 && pending.message.is_none()
                 && pending.code == frame.code
                 && frame.start <= pending.message_at + MESSAGE_NEAR
+                && near
                 && self.is_retold(&pending, frame.start);
-            if led_here || said_same || names {
+            // What it came to, and then the code that says the same.
+            let explains = !pending.speaks()
+                && pending.operation.is_none()
+                && pending.meaning == Some(frame.meaning())
+                && frame.start <= pending.message_at + NAME_NEAR * 2;
+            if led_here || said_same || names || explains {
                 frame.code = frame.code.or(pending.code);
                 frame.operation = frame.operation.or(pending.operation);
                 frame.request_id = frame.request_id.or(pending.request_id);
@@ -263,6 +270,19 @@ impl Scanner<'_> {
         self.found.push(Found { problem, range, cut });
     }
 
+    /// Whether an error goes on to a place: not across an empty line, unless nothing was told yet, or only that there is an error.
+    fn is_open_to(&self, frame: &Frame, at: usize) -> bool {
+        let told = frame.speaks() || frame.status.is_some() || frame.meaning.is_some() || frame.operation.is_some();
+        !told || !self.text.is_apart(frame.message_at, at) || (frame.firmness == Firmness::Vague) && self.is_titled(at)
+    }
+
+    /// The error in hand, if what stands at a place so far behind it can belong to it.
+    fn open(&mut self, at: usize, near: usize) -> Option<&mut Frame> {
+        let open =
+            self.pending.as_ref().is_some_and(|frame| at <= frame.message_at + near && self.is_open_to(frame, at));
+        self.pending.as_mut().filter(|_| open)
+    }
+
     /// Whether what begins at a place belongs to a dump of the same error, or to the same line, and is not the next error.
     fn is_retold(&self, frame: &Frame, at: usize) -> bool {
         let between = frame.message_at..at;
@@ -287,6 +307,7 @@ impl Scanner<'_> {
         let before = message.start.saturating_sub(20)..message.start;
         frame.code.is_some()
             && message.start <= said.end + DUMP_NEAR
+            && self.is_open_to(frame, message.start)
             && said.denial == message.denial
             && self.text.find(before, "message").is_some()
             && !self.is_next_record(said.end..message.start)
@@ -301,7 +322,8 @@ impl Scanner<'_> {
         let near = |frame: &Frame| {
             frame.message.is_none()
                 && message.start <= frame.message_at + MESSAGE_NEAR
-                && (frame.code.is_some() || !frame.soft)
+                && self.is_open_to(frame, message.start)
+                && (frame.code.is_some() || !frame.firmness.is_soft())
         };
         if !self.pending.as_ref().is_some_and(near) {
             self.flush();
@@ -341,7 +363,7 @@ impl Scanner<'_> {
 
     fn encoded(&mut self, at: usize) {
         let Some((encoded, end)) = message::read_encoded(self.text, at) else { return };
-        if let Some(frame) = self.pending.as_mut().filter(|frame| at <= frame.message_at + MESSAGE_NEAR) {
+        if let Some(frame) = self.open(at, MESSAGE_NEAR) {
             frame.encoded = Some(encoded);
             frame.message_at = end;
         } else {

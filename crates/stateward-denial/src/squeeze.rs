@@ -18,8 +18,10 @@ pub(crate) enum Gap {
     Space,
     /// The end of a line.
     Break,
-    /// An escaped end of a line, or an empty line: no wrapping makes them.
+    /// An escaped end of a line, which no wrapping makes.
     Written,
+    /// An empty line, or where something was left out.
+    Blank,
 }
 
 /// The squeezed text, and where in the clean text each of its bytes stood.
@@ -54,20 +56,21 @@ impl<'a> Squeezed<'a> {
 
     /// What no phrase and no value goes across.
     fn wall(&mut self, at: usize) {
-        self.put(b"\0", at, Gap::Written);
+        self.put(b"\0", at, Gap::Blank);
     }
 
     fn take(&mut self, from: usize, to: usize) {
         let bytes = self.clean.as_bytes();
         let mut gap = Gap::Break;
-        let mut lines = 0;
+        // Ends of lines, and escaped ones, since the last byte.
+        let mut lines = (0, 0);
         let mut at = from;
         while at < to {
             let Some(&byte) = bytes.get(at) else { return };
             match byte {
                 b'\n' | b'\r' => {
-                    lines += u32::from(byte == b'\n');
-                    gap = if lines > 1 { Gap::Written } else { gap.max(Gap::Break) };
+                    lines.0 += u32::from(byte == b'\n');
+                    gap = if lines.0 > 1 { Gap::Blank } else { gap.max(Gap::Break) };
                     at += 1;
                 }
                 b' ' | b'\t' | 0..=0x1f | 0x7f => (gap, at) = (gap.max(Gap::Space), at + 1),
@@ -79,21 +82,24 @@ impl<'a> Squeezed<'a> {
                     match escape {
                         Escape::Text(text) => {
                             self.put(text.as_bytes(), at, gap);
-                            (gap, lines) = (Gap::None, 0);
+                            (gap, lines) = (Gap::None, (0, 0));
                         }
                         Escape::Character(character) => {
                             self.put(character.encode_utf8(&mut [0; 4]).as_bytes(), at, gap);
-                            (gap, lines) = (Gap::None, 0);
+                            (gap, lines) = (Gap::None, (0, 0));
                         }
                         Escape::Nothing => {}
                         Escape::Space => gap = gap.max(Gap::Space),
-                        Escape::Written => gap = Gap::Written,
+                        Escape::Written => {
+                            lines.1 += 1;
+                            gap = if lines.1 > 1 { Gap::Blank } else { gap.max(Gap::Written) };
+                        }
                     }
                     at += length;
                 }
                 _ => {
                     self.put(&[byte], at, gap);
-                    (gap, lines, at) = (Gap::None, 0, at + 1);
+                    (gap, lines, at) = (Gap::None, (0, 0), at + 1);
                 }
             }
         }
@@ -126,7 +132,7 @@ impl<'a> Squeezed<'a> {
 
     /// What stood before the byte there.
     pub(crate) fn gap(&self, index: usize) -> Gap {
-        self.gaps.get(index).copied().unwrap_or(Gap::Written)
+        self.gaps.get(index).copied().unwrap_or(Gap::Blank)
     }
 
     /// Where the byte there stood in the clean text.
@@ -137,6 +143,11 @@ impl<'a> Squeezed<'a> {
     /// The first byte that stood there or later in the clean text.
     pub(crate) fn index_of(&self, clean_at: usize) -> usize {
         self.at.partition_point(|at| (*at as usize) < clean_at)
+    }
+
+    /// Whether an empty line stands between two places.
+    pub(crate) fn is_apart(&self, from: usize, to: usize) -> bool {
+        (from..=to).any(|index| self.gap(index) == Gap::Blank)
     }
 
     /// Behind a phrase, if it stands there: in any case, and white space in it or in the text does not matter.
@@ -189,7 +200,7 @@ impl<'a> Squeezed<'a> {
         for index in range.clone() {
             match self.gap(index) {
                 Gap::Space if index > range.start => joined.push(b' '),
-                Gap::Break | Gap::Written if index > range.start => {
+                Gap::Break | Gap::Written | Gap::Blank if index > range.start => {
                     joined.extend(at_break.or_else(|| self.kept_space(index)));
                 }
                 _ => {}
@@ -309,7 +320,10 @@ mod tests {
         assert_eq!(squeezed.clean_at(2), 3);
         assert_eq!(squeezed.index_of(3), 2);
         assert_eq!(squeezed.index_of(2), 2);
-        assert_eq!(squeezed.gap(99), Gap::Written);
+        assert_eq!(squeezed.gap(99), Gap::Blank);
+        let squeezed = Squeezed::new("a\n \nb\\n\\nc\\r\\nd", &[]);
+        let gaps: Vec<Gap> = (1..squeezed.len()).map(|index| squeezed.gap(index)).collect();
+        assert_eq!(gaps, [Gap::Blank, Gap::Blank, Gap::Written]);
     }
 
     #[test]

@@ -42,14 +42,6 @@ impl Decoder {
         };
         self.held.extend_from_slice(rest);
     }
-
-    /// The text is complete.
-    pub(super) fn finish(&mut self, mut text: impl FnMut(&str)) {
-        if !self.held.is_empty() {
-            text("\u{fffd}");
-            self.held.clear();
-        }
-    }
 }
 
 /// Decodes what can be decoded; gives back the start of a character at the end.

@@ -86,6 +86,8 @@ pub(super) enum How {
     Plain,
     /// What it came to; why may be said elsewhere.
     Soft,
+    /// The same, and if it is not, nothing is certain.
+    Vague,
     /// Something only of AWS or Terraform, which must be named near by.
     Near,
     /// More than the code in front of them.
@@ -111,8 +113,8 @@ const PHRASES: &[Phrase] = &[
     phrase("no providers in chain provided credentials", Kind::Authentication, Reason::NoCredentials, How::Plain),
     phrase("the credential provider was not enabled", Kind::Authentication, Reason::NoCredentials, How::Plain),
     phrase("no valid providers in chain", Kind::Authentication, Reason::NoCredentials, How::Plain),
-    phrase("No valid credential sources", Kind::Authentication, Reason::NoCredentials, How::Soft),
-    phrase("failed to refresh cached credentials", Kind::Authentication, Reason::NoCredentials, How::Soft),
+    phrase("No valid credential sources", Kind::Authentication, Reason::NoCredentials, How::Vague),
+    phrase("failed to refresh cached credentials", Kind::Authentication, Reason::NoCredentials, How::Vague),
     phrase("no EC2 IMDS role found", Kind::Authentication, Reason::NoCredentials, How::Soft),
     phrase("static credentials are empty", Kind::Authentication, Reason::NoCredentials, How::Plain),
     phrase("Partial credentials found in", Kind::Authentication, Reason::NoCredentials, How::Plain),
@@ -202,7 +204,8 @@ const PHRASES: &[Phrase] = &[
     phrase("with a different state that has the same serial", Kind::Conflict, Reason::SerialNotNewer, How::Plain),
     phrase("over unrelated state with lineage", Kind::Conflict, Reason::OtherLineage, How::Plain),
     phrase("does not match existing lock", Kind::Conflict, Reason::LockId, How::Plain),
-    phrase("failed to retrieve lock info", Kind::Conflict, Reason::LockId, How::Soft),
+    phrase("failed to retrieve lock info: unexpected end of JSON", Kind::Conflict, Reason::LockId, How::Plain),
+    phrase("failed to retrieve lock info", Kind::Conflict, Reason::LockId, How::Vague),
     phrase("no lock info found for", Kind::Conflict, Reason::LockId, How::Plain),
     phrase("Please reduce your request rate", Kind::Throttled, Reason::InUse, How::Override),
     phrase("provided key element does not match the schema", Kind::Other, Reason::KeySchema, How::Override),

@@ -29,12 +29,10 @@ impl Scanner<'_> {
         if (colon || alone) && before != Before::Key {
             let opens = opens + usize::from(colon);
             let service = self.module(range.start);
-            if let Some(frame) = self.pending.as_mut().filter(|frame| {
-                frame.code.is_none()
-                    && range.start <= frame.message_at + MESSAGE_NEAR
-                    && frame.message.is_none()
-                    && !frame.soft
-            }) {
+            if let Some(frame) = self
+                .open(range.start, MESSAGE_NEAR)
+                .filter(|frame| frame.code.is_none() && frame.message.is_none() && !frame.firmness.is_soft())
+            {
                 frame.code = Some(code.to_owned());
                 frame.message_at = opens;
                 frame.service = frame.service.take().or(service);
@@ -56,13 +54,11 @@ impl Scanner<'_> {
     pub(super) fn keyed(&mut self, code: &str, service: Option<String>, range: &Range<usize>) {
         let since = self.pending.as_ref().map_or(0, |frame| frame.message_at);
         let is_next = since < range.start && self.is_next_record(since..range.start);
-        if let Some(frame) =
-            self.pending.as_mut().filter(|frame| range.start <= frame.message_at + DUMP_NEAR && !is_next)
-        {
+        if let Some(frame) = self.open(range.start, DUMP_NEAR).filter(|_| !is_next) {
             if frame.code.as_deref().is_some_and(|known| codes::bare(known) == codes::bare(code)) {
                 return;
             }
-            if frame.code.is_none() && !frame.soft {
+            if frame.code.is_none() && !frame.firmness.is_soft() {
                 frame.code = Some(code.to_owned());
                 if frame.message.is_none() {
                     frame.message_at = range.end;

@@ -32,7 +32,15 @@ pub(super) fn client(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> 
 /// `operation error SERVICE: OP[, exceeded …], https response error StatusCode: N, RequestID: R[, HostID: H], [api error ]CODE:`
 fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     let (service, colon) = until(text, range.end, b':', 60)?;
-    let end = (colon + 1..text.len()).find(|index| !text.byte(*index).is_ascii_alphanumeric())?;
+    let goes_on = |index: usize| match text.gap(index) {
+        Gap::None => true,
+        // What follows a name is set apart by a comma.
+        Gap::Break => end_of_word(text, index) < text.len() && text.byte(end_of_word(text, index)) == b',',
+        Gap::Space | Gap::Written | Gap::Blank => false,
+    };
+    let ends = |index: &usize| !text.byte(*index).is_ascii_alphanumeric() || *index > colon + 1 && !goes_on(*index);
+    let end = (colon + 1..text.len()).find(ends);
+    let end = end.unwrap_or(text.len());
     let mut frame = Frame {
         operation: identifier(&text.word(colon + 1..end)),
         service: services::prefix(&service),
@@ -63,6 +71,7 @@ fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     let from = named.unwrap_or(at);
     if let Some((code, end)) = until(text, from, b':', 80)
         && is_code(&code)
+        && !text.is_apart(from, end)
         && (named.is_some()
             || codes::find(&code).is_some()
             || ["Exception", "Fault", "Error"].iter().any(|end| code.ends_with(end)))
@@ -112,6 +121,11 @@ pub(super) fn resource(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame
     Some(frame)
 }
 
+/// Where letters and digits end.
+fn end_of_word(text: &Squeezed<'_>, at: usize) -> usize {
+    (at..text.len()).find(|index| !text.byte(*index).is_ascii_alphanumeric()).unwrap_or(text.len())
+}
+
 fn comma(text: &Squeezed<'_>, at: usize) -> usize {
     text.behind(at, ",").unwrap_or(at)
 }
@@ -157,7 +171,7 @@ impl Scanner<'_> {
     pub(super) fn operation(&mut self, range: Range<usize>) {
         let Some(frame) = operation(self.text, range) else { return };
         // Asking the instance for credentials is no request of anybody's own, and what it came to is told already.
-        if frame.service.is_none() && self.pending.as_ref().is_some_and(|pending| pending.soft) {
+        if frame.service.is_none() && self.pending.as_ref().is_some_and(|pending| pending.firmness.is_soft()) {
             self.consumed = self.consumed.max(frame.message_at);
             return;
         }
@@ -179,8 +193,7 @@ impl Scanner<'_> {
         let status = field("Status Code:").and_then(|status| status.parse().ok());
         let code = field("Error Code:").filter(|code| is_code(code));
         let request_id = field("Request ID:");
-        let near = |frame: &Frame| range.start <= frame.message_at + SUFFIX_NEAR;
-        if !self.pending.as_ref().is_some_and(near) {
+        if self.open(range.start, SUFFIX_NEAR).is_none() {
             self.flush();
             self.pending = Some(Frame::at(range.start..range.start));
         }
@@ -200,7 +213,7 @@ impl Scanner<'_> {
         let end =
             (range.end..range.end + 4).find(|index| !self.text.byte(*index).is_ascii_digit()).unwrap_or(range.end);
         let Ok(status) = self.text.word(range.end..end).parse::<u16>() else { return };
-        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + SUFFIX_NEAR) {
+        if let Some(frame) = self.open(range.start, SUFFIX_NEAR) {
             frame.status = frame.status.or(Some(status));
             return;
         }
@@ -228,7 +241,7 @@ impl Scanner<'_> {
         });
         let Some(id) = self.token(from).filter(|id| id.len() >= 6 && !of_run) else { return };
         let is_header = range.start >= 7 && self.text.find(range.start - 7..range.start, "x-amz").is_some();
-        match self.pending.as_mut().filter(|frame| range.start <= frame.message_at + SUFFIX_NEAR) {
+        match self.open(range.start, SUFFIX_NEAR) {
             Some(frame) => frame.request_id = frame.request_id.take().or(Some(id)),
             // The head of an answer, whose body may come.
             None if is_header => {

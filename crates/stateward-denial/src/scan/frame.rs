@@ -8,6 +8,23 @@ use crate::message::Message;
 use crate::problem::{Denial, Effect, Failure, Kind, Layer, Problem, Reason};
 use crate::services;
 
+/// How much its words can be relied on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Firmness {
+    #[default]
+    Firm,
+    /// A better explanation may follow: this one is about what it led to.
+    Soft,
+    /// The same, and if none follows, nothing is certain.
+    Vague,
+}
+
+impl Firmness {
+    pub(crate) fn is_soft(self) -> bool {
+        self != Self::Firm
+    }
+}
+
 /// What is known of an error so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frame {
@@ -22,8 +39,7 @@ pub(crate) struct Frame {
     pub(crate) request_id: Option<String>,
     /// What it is, where its words say so and not its code.
     pub(crate) meaning: Option<(Kind, Option<Reason>)>,
-    /// A better explanation may follow: this one is about what it led to.
-    pub(crate) soft: bool,
+    pub(crate) firmness: Firmness,
     /// Others have this code too: without a sign of AWS it is nothing.
     pub(crate) weak: bool,
     /// Its code stood under a key: it is a dump of an error, which may say everything twice.
@@ -85,7 +101,7 @@ impl Frame {
         let service =
             self.service.or_else(|| self.operation.as_deref().and_then(services::of_operation).map(str::to_owned));
         let reason = reason.or_else(|| closer(kind, service.as_deref(), self.operation.as_deref()));
-        problem.certain = kind != Kind::Other || reason.is_some();
+        problem.certain = self.firmness != Firmness::Vague && (kind != Kind::Other || reason.is_some());
         problem.failure = Some(Failure {
             service,
             operation: self.operation,

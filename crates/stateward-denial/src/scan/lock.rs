@@ -91,7 +91,8 @@ pub(super) fn read_digest(text: &Squeezed<'_>, from: usize) -> (DigestMismatch, 
     // Another one is not this one.
     let limit = text.find(from..limit, "does not have the expected content").map_or(limit, |next| next.start);
     let mut end = from;
-    let mut value = |label: &str| {
+    let explained = text.find(from..limit, "This may be caused by").map_or(limit, |found| found.start);
+    let mut value = |label: &str, from: usize, limit: usize| {
         let found = text.find(from..limit, label)?;
         let stop = (found.end..limit)
             .find(|index| *index > found.end && text.gap(*index) != Gap::None || matches!(text.byte(*index), 0 | b'"'));
@@ -99,11 +100,11 @@ pub(super) fn read_digest(text: &Squeezed<'_>, from: usize) -> (DigestMismatch, 
         end = end.max(stop);
         (stop > found.end).then(|| text.word(found.end..stop))
     };
-    let bucket = value("Bucket:");
-    let key = value("Key:");
-    let calculated = value("Calculated checksum:").as_deref().and_then(digest);
-    let stored = value("Stored checksum:").as_deref().and_then(digest);
-    let set_to = value("to the following value:").as_deref().and_then(digest);
+    let bucket = value("Bucket:", from, explained);
+    let key = value("Key:", from, explained);
+    let calculated = value("Calculated checksum:", from, explained).as_deref().and_then(digest);
+    let stored = value("Stored checksum:", from, explained).as_deref().and_then(digest);
+    let set_to = value("to the following value:", explained, limit).as_deref().and_then(digest);
     (DigestMismatch { bucket, key, calculated, stored, set_to }, end)
 }
 

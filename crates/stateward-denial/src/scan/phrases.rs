@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::anchors::{How, Phrase};
-use super::{Frame, MESSAGE_NEAR, NAME_NEAR, Scanner};
+use super::{Firmness, Frame, MESSAGE_NEAR, NAME_NEAR, Scanner};
 use crate::problem::Kind;
 
 impl Scanner<'_> {
@@ -11,20 +11,31 @@ impl Scanner<'_> {
         let counts = match phrase.how {
             How::Titled => self.is_titled(range.start),
             How::Near => self.is_near_aws(&range),
-            How::Plain | How::Soft | How::Override => true,
+            How::Plain | How::Soft | How::Vague | How::Override => true,
         };
         if !counts {
             return;
         }
-        if let Some(frame) = self.pending.as_mut().filter(|frame| range.start <= frame.message_at + NAME_NEAR * 2) {
+        let meaning = Some((phrase.kind, phrase.reason));
+        let said_same = |frame: &Frame| {
+            phrase.how != How::Titled
+                && !frame.speaks()
+                && !frame.firmness.is_soft()
+                && frame.meaning == meaning
+                && range.start <= frame.message_at + NAME_NEAR * 2
+        };
+        if self.pending.as_ref().is_some_and(said_same) {
+            return;
+        }
+        if let Some(frame) = self.open(range.start, NAME_NEAR * 2) {
             if says_more(frame, phrase) {
-                frame.meaning = Some((phrase.kind, phrase.reason));
-                frame.soft = phrase.how == How::Soft;
+                frame.meaning = meaning;
+                frame.firmness = firmness(phrase.how);
                 frame.weak = false;
                 frame.message_at = frame.message_at.max(range.end);
                 return;
             }
-            if frame.speaks() || frame.soft || frame.meaning().0 == phrase.kind {
+            if frame.speaks() || frame.firmness.is_soft() || frame.meaning().0 == phrase.kind {
                 return;
             }
         }
@@ -41,8 +52,7 @@ impl Scanner<'_> {
         }
         self.flush();
         self.consumed = self.consumed.max(range.end);
-        let meaning = Some((phrase.kind, phrase.reason));
-        self.pending = Some(Frame { meaning, soft: phrase.how == How::Soft, ..Frame::at(range) });
+        self.pending = Some(Frame { meaning, firmness: firmness(phrase.how), ..Frame::at(range) });
     }
 
     /// Gives an error the words that stood directly before it.
@@ -54,7 +64,7 @@ impl Scanner<'_> {
     }
 
     /// Whether `Error:` stands directly before.
-    fn is_titled(&self, at: usize) -> bool {
+    pub(super) fn is_titled(&self, at: usize) -> bool {
         at >= 6 && self.text.behind(at - 6, "error:") == Some(at)
     }
 
@@ -78,6 +88,14 @@ impl Scanner<'_> {
     }
 }
 
+fn firmness(how: How) -> Firmness {
+    match how {
+        How::Soft => Firmness::Soft,
+        How::Vague => Firmness::Vague,
+        How::Plain | How::Near | How::Override | How::Titled => Firmness::Firm,
+    }
+}
+
 /// Whether words say more than what is known of an error.
 fn says_more(frame: &Frame, phrase: &Phrase) -> bool {
     let (kind, _) = frame.meaning();
@@ -90,9 +108,10 @@ fn says_more(frame: &Frame, phrase: &Phrase) -> bool {
         // A name that is not found comes behind the dialling, which says less.
         _ if both_network => true,
         _ if !frame.speaks() => {
-            (frame.meaning.is_none() || frame.soft) && (phrase.kind != Kind::Network || !frame.soft)
+            (frame.meaning.is_none() || frame.firmness.is_soft())
+                && (phrase.kind != Kind::Network || !frame.firmness.is_soft())
         }
         How::Plain => frame.meaning.is_none() && kind == phrase.kind,
-        How::Soft | How::Near | How::Titled => false,
+        How::Soft | How::Vague | How::Near | How::Titled => false,
     }
 }

@@ -51,8 +51,8 @@ fn backslash(text: &str) -> Option<(Escape<'_>, usize)> {
     let Some(escaped) = rest.chars().next() else { return Some((Escape::Nothing, run)) };
     Some(match escaped {
         '"' | '\'' | '/' => (Escape::Text(rest.get(..1)?), run + 1),
-        'n' | 'r' => (Escape::Written, run + 1),
-        't' => (Escape::Space, run + 1),
+        'n' => (Escape::Written, run + 1),
+        'r' | 't' => (Escape::Space, run + 1),
         // A shell's line goes on behind it.
         '\n' => (Escape::Nothing, run),
         'u' | 'x' | '0' => return numbered(rest, run),
@@ -72,7 +72,7 @@ fn numbered(rest: &str, run: usize) -> Option<(Escape<'_>, usize)> {
     let character = char::from_u32(u32::from_str_radix(rest.get(digits)?, radix).ok()?)?;
     Some(match character {
         '\x1b' => (Escape::Nothing, length + sequence(behind)),
-        '\n' | '\r' => (Escape::Written, length),
+        '\n' => (Escape::Written, length),
         character if character.is_control() || character.is_whitespace() => (Escape::Space, length),
         '\u{2500}'..='\u{257f}' => (Escape::Space, length),
         character => (Escape::Character(character), length),
@@ -117,7 +117,7 @@ fn entity(text: &str) -> Option<(Escape<'_>, usize)> {
                 None => digits.parse().ok(),
             });
             match code.and_then(char::from_u32) {
-                Some('\n' | '\r') => (Escape::Written, length(name)),
+                Some('\n') => (Escape::Written, length(name)),
                 Some(character) if character.is_whitespace() => (Escape::Space, length(name)),
                 Some(character) => (Escape::Character(character), length(name)),
                 None if escaped > 1 => (Escape::Text("&"), escaped),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 /// A labelled text.
+#[derive(Debug, Clone)]
 pub(crate) struct Text {
     /// Its name.
     pub(crate) id: String,

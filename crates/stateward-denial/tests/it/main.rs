@@ -2,4 +2,6 @@
 #![expect(clippy::expect_used, reason = "tests fail by panicking, in helpers too")]
 
 mod corpus;
+mod laws;
+mod streams;
 mod wrap;

@@ -1,0 +1,220 @@
+//! What holds for every text: never a panic, never more than is there, and two texts tell what each of them tells.
+
+use std::fmt::Write;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::corpus::{Text, found, texts};
+use crate::wrap::WRAPS;
+
+/// Texts whose end is missing, so that what follows seems to belong to them.
+const OPEN: &[&str] = &["records/members-without-braces", "records/cut-in-its-message"];
+
+/// What two texts tell together: the same thing told twice is told once, and counted.
+fn together(first: &Text, second: &Text) -> Vec<Value> {
+    let identity = |problem: &Value| {
+        let mut problem = problem.clone();
+        problem["count"] = Value::Null;
+        problem["event"] = Value::Null;
+        for part in ["denial", "failure"] {
+            if problem[part].is_object() {
+                problem[part]["request_id"] = Value::Null;
+            }
+        }
+        problem
+    };
+    let mut all = first.problems.clone();
+    for problem in &second.problems {
+        match all.iter_mut().find(|known| identity(known) == identity(problem)) {
+            Some(known) => {
+                known["count"] = (known["count"].as_u64().unwrap_or(0) + problem["count"].as_u64().unwrap_or(0)).into();
+            }
+            None => all.push(problem.clone()),
+        }
+    }
+    all
+}
+
+/// Every layer, effect, action and resource that a text tells of.
+fn told(problems: &[Value], field: &str) -> Vec<String> {
+    problems.iter().filter_map(|problem| problem["denial"][field].as_str()).map(str::to_owned).collect()
+}
+
+/// What is wrong with what was found in the start of a text.
+fn beyond(whole: &Text, part: &[Value]) -> Option<String> {
+    for field in ["layer", "effect"] {
+        let known = told(&whole.problems, field);
+        if let Some(wrong) = told(part, field).iter().find(|told| *told != "unknown" && !known.contains(told)) {
+            return Some(format!("{field} {wrong}"));
+        }
+    }
+    for field in ["action", "resource", "policy_arn"] {
+        let known = told(&whole.problems, field);
+        if let Some(wrong) =
+            told(part, field).iter().find(|told| !known.iter().any(|known| known.starts_with(told.as_str())))
+        {
+            return Some(format!("{field} {wrong}"));
+        }
+    }
+    // Before the cause is told, Terraform tells what it came to.
+    let kinds: Vec<&Value> = whole.problems.iter().map(|problem| &problem["kind"]).collect();
+    let wrong = part.iter().find(|problem| !kinds.contains(&&problem["kind"]) && problem["certain"] == true)?;
+    Some(format!("kind {}", wrong["kind"]))
+}
+
+#[test]
+fn the_start_of_a_text_tells_less_and_nothing_else() {
+    let mut wrong = String::new();
+    for text in texts() {
+        let bytes = text.body.as_bytes();
+        for end in 0..bytes.len() {
+            let Some(beyond) = beyond(&text, &found(&bytes[..end])) else { continue };
+            let tail = String::from_utf8_lossy(&bytes[end.saturating_sub(60)..end]).into_owned();
+            let _ = writeln!(wrong, "{} cut behind {tail:?}: {beyond}", text.id);
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn the_end_of_a_text_names_no_layer_that_the_text_does_not() {
+    let mut wrong = String::new();
+    for text in texts() {
+        let bytes = text.body.as_bytes();
+        let known = told(&text.problems, "layer");
+        for start in 1..bytes.len() {
+            let layers = told(&found(&bytes[start..]), "layer");
+            let Some(layer) = layers.iter().find(|layer| *layer != "unknown" && !known.contains(layer)) else {
+                continue;
+            };
+            let head = String::from_utf8_lossy(&bytes[start..bytes.len().min(start + 60)]).into_owned();
+            let _ = writeln!(wrong, "{} from {head:?}: {layer}", text.id);
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn two_texts_tell_what_each_of_them_tells() {
+    let texts = texts();
+    let mut wrong = String::new();
+    let mut all = 0;
+    for (index, first) in texts.iter().enumerate().filter(|(_, text)| !OPEN.contains(&text.id.as_str())) {
+        // Every text meets some others, on either side.
+        for step in [0, 1, 7, 31, 101, 163] {
+            let second = &texts[(index * 13 + step) % texts.len()];
+            let mut out = String::new();
+            let both = found(format!("{}\n\n{}", first.body, second.body).as_bytes());
+            crate::corpus::differences("", &Value::from(together(first, second)), &Value::from(both), &mut out);
+            all += 1;
+            if !out.is_empty() {
+                let _ = writeln!(wrong, "{} and {}:\n{out}", first.id, second.id);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "of {all}\n{wrong}");
+}
+
+/// Bytes, some of which are words that mean something.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let words: Vec<&'static [u8]> = vec![
+        b"User: ",
+        b"arn:aws:iam::111122223333:user/x",
+        b" is not authorized to perform: ",
+        b"s3:GetObject",
+        b" on resource: ",
+        b"\"",
+        b" because no ",
+        b"identity-based policy allows the ",
+        b" with an explicit deny in a ",
+        b"service control policy",
+        b"\n",
+        b"\\",
+        b"\\n",
+        b"{",
+        b"}",
+        b"\"eventSource\":",
+        b"\"errorCode\":",
+        b"\xe2\x94\x82 ",
+        b"\x1b[",
+        b"m",
+        b"<Code>",
+        b"</Code>",
+        b"operation error ",
+        b": ",
+        b", https response error StatusCode: ",
+        b"api error ",
+        b"AccessDenied",
+        b"Lock Info:",
+        b"  ID: ",
+        b"&quot;",
+        b"&amp;",
+        b"Error acquiring the state lock",
+        b"status code: ",
+        b"request id: ",
+        b"\xff",
+        b"\xe2\x94",
+        b"\0",
+        b"\xc3",
+        b"does not have the expected content",
+        b"Encoded authorization failure message: ",
+        b"error occurred (",
+        b") when calling the ",
+        b"2024-05-05T10:00:00Z ",
+        b"##[error]",
+        b"[",
+        b"]",
+        b"(Service: ",
+        b"; Status Code: ",
+        b"'",
+        b"`",
+        b"__type",
+        b"\r",
+        b"\xf0\x9f\x99\x82",
+    ];
+    let word = prop_oneof![
+        4 => prop::sample::select(words).prop_map(<[u8]>::to_vec),
+        1 => vec(any::<u8>(), 0..20),
+    ];
+    vec(word, 0..80).prop_map(|words| words.concat())
+}
+
+/// A text of the corpus.
+fn text() -> impl Strategy<Value = Text> {
+    prop::sample::select(texts())
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read(bytes in bytes()) {
+        found(&bytes);
+    }
+
+    #[test]
+    fn any_noise_is_read(bytes in vec(any::<u8>(), 0..4000)) {
+        found(&bytes);
+    }
+
+    #[test]
+    fn a_text_with_something_cut_out_is_read(text in text(), from in any::<prop::sample::Index>(), length in 0..400_usize) {
+        let from = from.index(text.body.len() + 1);
+        let to = text.body.len().min(from + length);
+        let bytes = text.body.as_bytes();
+        found(&[&bytes[..from], &bytes[to..]].concat());
+    }
+
+    #[test]
+    fn wrapping_twice_changes_nothing_either(
+        text in text(),
+        first in prop::sample::select(&["coloured", "with carriage returns", "indented"][..]),
+        second in prop::sample::select(&["log of GitHub", "log of GitLab", "log of Jenkins", "log of CodeBuild", "as HTML"][..]),
+    ) {
+        let wrap = |name: &str, text: &str| WRAPS.iter().find(|(known, _)| *known == name).map(|(_, wrap)| wrap(text)).expect("a wrap");
+        let wrapped = wrap(second, &wrap(first, &text.body));
+        prop_assert_eq!(Value::from(found(wrapped.as_bytes())), Value::from(text.problems));
+    }
+}
