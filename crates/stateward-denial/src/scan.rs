@@ -82,7 +82,9 @@ pub(crate) fn message(text: &str) -> Option<Message> {
     }
     let own = [
         ("public policies are prevented by the BlockPublicPolicy", Own::PublicPolicy),
+        ("public policies are blocked by the BlockPublicPolicy", Own::PublicPolicy),
         ("public ACLs are prevented by the BlockPublicAcls", Own::PublicAcl),
+        ("public ACLs are blocked by the BlockPublicAcls", Own::PublicAcl),
         ("refers to a customer master key that does not exist", Own::Key),
         ("KMS key access denied", Own::Key),
         ("Access to KMS is not allowed", Own::Key),
@@ -246,6 +248,7 @@ impl Scanner<'_> {
             return;
         }
         let end = frame.message.as_ref().map_or(frame.message_at, |message| message.end);
+        frame.service = frame.service.take().or_else(|| details::storage(self.text, &frame, self.next));
         details::fill(self.text, &mut frame, self.next);
         let range = frame.start..end;
         let cut = frame.message.as_ref().is_some_and(|message| message.cut);

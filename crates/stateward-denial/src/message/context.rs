@@ -50,6 +50,18 @@ const OTHERS: &[(&str, Layer, Effect, Option<&str>)] = &[
         Some("BlockPublicAcls"),
     ),
     (
+        "public policies are blocked by the BlockPublicPolicy",
+        Layer::S3BlockPublicAccess,
+        Effect::Explicit,
+        Some("BlockPublicPolicy"),
+    ),
+    (
+        "public ACLs are blocked by the BlockPublicAcls",
+        Layer::S3BlockPublicAccess,
+        Effect::Explicit,
+        Some("BlockPublicAcls"),
+    ),
+    (
         "this bucket has blocked upload requests that specify",
         Layer::Unknown,
         Effect::Explicit,
@@ -121,7 +133,7 @@ fn is_action(text: &str) -> bool {
 /// A reason that is a sentence goes on to its end.
 fn end_of_reason(text: &Squeezed<'_>, at: usize) -> usize {
     const REASON_MAX: usize = 200;
-    ["explicitly denies access", "Block Public Access", "server-side encryption type"]
+    ["explicitly denies access", "Block Public Access", "block public access setting", "server-side encryption type"]
         .iter()
         .find_map(|last| text.find(at..at + REASON_MAX, last))
         .map_or(at, |found| found.end)

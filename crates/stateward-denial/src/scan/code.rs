@@ -29,10 +29,9 @@ impl Scanner<'_> {
         if (colon || alone) && before != Before::Key {
             let opens = opens + usize::from(colon);
             let service = self.module(range.start);
-            if let Some(frame) = self
-                .open(range.start, MESSAGE_NEAR)
-                .filter(|frame| frame.code.is_none() && frame.message.is_none() && !frame.firmness.is_soft())
-            {
+            if let Some(frame) = self.open(range.start, MESSAGE_NEAR).filter(|frame| {
+                frame.code.is_none() && frame.message.is_none() && !frame.firmness.is_soft() && frame.fits(code)
+            }) {
                 frame.code = Some(code.to_owned());
                 frame.message_at = opens;
                 frame.service = frame.service.take().or(service);
@@ -58,7 +57,7 @@ impl Scanner<'_> {
             if frame.code.as_deref().is_some_and(|known| codes::bare(known) == codes::bare(code)) {
                 return;
             }
-            if frame.code.is_none() && !frame.firmness.is_soft() {
+            if frame.code.is_none() && !frame.firmness.is_soft() && frame.fits(code) {
                 frame.code = Some(code.to_owned());
                 if frame.message.is_none() {
                     frame.message_at = range.end;

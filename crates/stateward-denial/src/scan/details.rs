@@ -32,6 +32,16 @@ pub(super) fn fill(text: &Squeezed<'_>, frame: &mut Frame, next: usize) {
     }
 }
 
+/// S3, where an answer has the second of its IDs, which no other service has.
+pub(super) fn storage(text: &Squeezed<'_>, frame: &Frame, next: usize) -> Option<String> {
+    const IDS_NEAR: usize = 500;
+    let window = frame.start..(frame.message_at + IDS_NEAR).min(next.max(frame.message_at));
+    let has = |label: &str| {
+        text.find(window.clone(), label).is_some_and(|found| !text.is_apart(frame.message_at, found.start))
+    };
+    ["host id:", "<HostId>", "x-amz-id-2"].iter().any(|label| has(label)).then(|| "s3".to_owned())
+}
+
 /// The name at a place, without quotes.
 fn name(text: &Squeezed<'_>, at: usize) -> Option<String> {
     const NAME_MAX: usize = 300;

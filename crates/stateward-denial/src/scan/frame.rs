@@ -63,6 +63,12 @@ impl Frame {
         self.code.is_some() || self.message.is_some()
     }
 
+    /// Whether a code can be its own: one that tells the same as its words.
+    pub(crate) fn fits(&self, code: &str) -> bool {
+        let kind = codes::meaning(Some(code), None).0;
+        self.meaning.is_none_or(|(known, _)| kind == known || kind == Kind::Other)
+    }
+
     /// What kind of problem it is, and closer.
     pub(crate) fn meaning(&self) -> (Kind, Option<Reason>) {
         if self.message.is_some() {
