@@ -56,6 +56,12 @@ impl Cleaner {
         self.end_head(out);
     }
 
+    /// The bytes that are held back.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.head.capacity()
+    }
+
     fn take(&mut self, mut text: &str, out: &mut String) {
         while !text.is_empty() {
             if !matches!(self.code, Code::None) {
@@ -147,7 +153,7 @@ pub(crate) fn mended(text: &str) -> Option<String> {
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(['&', '[', '\\']) {
+    while let Some(at) = rest.find(['&', '[', '\\', '^', '\u{fffd}', '\u{241b}']) {
         let (plain, special) = rest.split_at_checked(at)?;
         out.push_str(plain);
         let length = match escape::read(special) {
@@ -164,8 +170,9 @@ pub(crate) fn mended(text: &str) -> Option<String> {
                 length
             }
             _ => {
-                out.push_str(special.get(..1)?);
-                1
+                let length = special.chars().next().map_or(1, char::len_utf8);
+                out.push_str(special.get(..length)?);
+                length
             }
         };
         rest = special.get(length..)?;

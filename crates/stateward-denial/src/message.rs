@@ -183,7 +183,7 @@ fn read_action(text: &Squeezed<'_>, after: usize, start: usize) -> Option<(Strin
     let range = whole.unwrap_or_else(|| {
         let goes_on = |index: usize| match text.gap(index) {
             Gap::None => true,
-            Gap::Break => text.breaks_words(start, index + 1) && !begins_more(text, index),
+            Gap::Break => text.breaks_words(start, index + 1) && !begins_more(text, index) && !begins_next(text, index),
             Gap::Space | Gap::Written | Gap::Blank => false,
         };
         let end = (from..from + ACTION_MAX).find(|index| !part(*index) || *index > from && !goes_on(*index));
@@ -208,6 +208,11 @@ fn begins_more(text: &Squeezed<'_>, at: usize) -> bool {
         .iter()
         .filter_map(|more| more.get(..left))
         .any(|more| text.behind(at, more).is_some())
+}
+
+/// Whether the next error begins there.
+fn begins_next(text: &Squeezed<'_>, at: usize) -> bool {
+    FOREIGN.iter().chain(&["an error occurred", "you are not"]).any(|next| text.behind(at, next).is_some())
 }
 
 /// What the action was to be done to, where it is named, and where that ends.
@@ -288,7 +293,7 @@ fn end_of_name(text: &Squeezed<'_>, from: usize, start: usize) -> usize {
                 ["role", "user", "group", "policy", "path", "instance", "profile", "mfa", "device"]
                     .contains(&kind.as_str())
             }
-            Gap::Break if matches!(text.byte(index - 1), b'.' | b',' | b';') => false,
+            Gap::Break if matches!(text.byte(index - 1), b'.' | b',' | b';') || begins_next(text, index) => false,
             Gap::Break => is_arn && is_unfinished(&text.word(from..index)) || text.breaks_words(start, index + 1),
         };
         if !goes_on {

@@ -19,6 +19,8 @@ pub struct Problem {
     pub certain: bool,
     /// The other layers that AWS prints this same text for.
     pub also_possible: Vec<Layer>,
+    /// Whether it kept Terraform from taking the state's lock.
+    pub locking: bool,
     /// The failed request, or what else failed; only where the kind is none of those that have a field of their own.
     pub failure: Option<Failure>,
     /// Who holds the state's lock; only where the kind is [`Kind::LockHeld`].
@@ -285,6 +287,7 @@ impl Problem {
             denial: None,
             certain: true,
             also_possible: Vec::new(),
+            locking: false,
             failure: None,
             lock: None,
             digest: None,

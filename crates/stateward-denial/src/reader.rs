@@ -137,16 +137,45 @@ pub fn read(text: &[u8]) -> Vec<Problem> {
 mod tests {
     use super::*;
 
+    /// The bytes that are held of the text.
+    fn held(reader: &Reader) -> usize {
+        reader.text.capacity() + reader.cleaner.held()
+    }
+
     #[test]
     fn memory_does_not_grow_with_the_text() {
-        let line = "aws_iam_role.ci: Refreshing state... [id=ci] {\"eventSource\":\n";
-        let mut reader = Reader::new();
-        let mut largest = 0;
-        for _ in 0..16 * 1024 * 1024 / line.len() {
-            reader.push(line.as_bytes());
-            largest = largest.max(reader.text.capacity());
+        const HELD_MAX: usize = 4 * 1024 * 1024;
+        // A record that never ends, a line that never ends, a character and a code that never end.
+        for part in ["{\"eventSource\":\"s3\",\"errorCode\":", "x y ", "\u{1b}]8;;", "[", "\\", "User: arn:aws:iam::"] {
+            let piece = part.repeat(64 * 1024 / part.len());
+            let mut reader = Reader::new();
+            for _ in 0..24 {
+                reader.push(piece.as_bytes());
+                assert!(held(&reader) <= HELD_MAX, "{} bytes are held of {part}", held(&reader));
+            }
         }
-        assert!(largest <= 4 * 1024 * 1024, "{largest} bytes are kept");
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_a_log() {
+        const SIZE: usize = 24 * 1024 * 1024;
+        let quiet = "aws_iam_role.ci: Refreshing state... [id=ci-role-for-the-deployment] still going on after 10s\n"
+            .repeat(400);
+        let refused = "2024-05-05T10:00:00.1234567Z ##[error]AccessDenied: User: arn:aws:iam::111122223333:user/ci is not \
+                       authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\" because no identity-based policy \
+                       allows the s3:GetObject action\n\n";
+        let (mut reader, mut written, mut refusals) = (Reader::new(), 0, 0);
+        while written < SIZE {
+            for piece in [quiet.as_str(), refused] {
+                reader.push(piece.as_bytes());
+                written += piece.len();
+            }
+            refusals += 1;
+            assert!(held(&reader) <= 1024 * 1024, "{} bytes are held of {written}", held(&reader));
+        }
+        let findings = reader.finish();
+        assert_eq!(findings.problems.len(), 1);
+        assert_eq!(findings.problems[0].count, refusals);
     }
 
     #[test]

@@ -255,9 +255,11 @@ impl Scanner<'_> {
         self.push(frame.into_problem(false), range, cut);
     }
 
-    fn push(&mut self, problem: Problem, range: Range<usize>, cut: bool) {
+    fn push(&mut self, mut problem: Problem, range: Range<usize>, cut: bool) {
         if let Some(lock) = self.lock.as_mut() {
             lock.other = true;
+            let titles = |at: usize| self.text.gap(at) >= Gap::Break && self.text.behind(at, "Error:").is_some();
+            problem.locking = range.start < lock.start + lock::BLOCK_MAX && !(lock.start + 1..range.start).any(titles);
         }
         // What was cut off may be told in full next.
         if let Some(last) =
@@ -294,6 +296,22 @@ impl Scanner<'_> {
             || self.text.find(between, "(truncated").is_some()
     }
 
+    /// Whether a range ends inside another line of a log than it begins, and not where a dump has one of its fields. Of a log is a line
+    /// that no terminal is wide enough for.
+    fn is_inside_next_line(&self, range: Range<usize>, key_max: usize) -> bool {
+        const TERMINAL_MAX: usize = 250;
+        let (start, end) = (range.start, range.end);
+        let line = (start..=end).rev().find(|index| self.text.gap(*index) >= Gap::Break);
+        line.is_some_and(|line| end - line > key_max && self.text.width_before(line) > TERMINAL_MAX)
+    }
+
+    /// Whether an object begins a line in a range, behind what stood in none.
+    fn is_next_object(&self, range: Range<usize>) -> bool {
+        let in_object = self.pending.as_ref().is_some_and(|frame| frame.keyed);
+        let begins = |index: usize| self.text.byte(index) == b'{' && self.text.gap(index) == Gap::Break;
+        !in_object && range.into_iter().any(begins)
+    }
+
     /// Whether one object ends and the next one begins in a range.
     fn is_next_record(&self, range: Range<usize>) -> bool {
         range.clone().any(|index| {
@@ -305,6 +323,7 @@ impl Scanner<'_> {
 
     /// Whether a message is what the error in hand has said already, in another of its fields.
     fn repeats(&self, message: &Message) -> bool {
+        const KEY_MAX: usize = 24;
         let Some(frame) = &self.pending else { return false };
         let Some(said) = &frame.message else { return false };
         let before = message.start.saturating_sub(20)..message.start;
@@ -314,6 +333,7 @@ impl Scanner<'_> {
             && said.denial == message.denial
             && self.text.find(before, "message").is_some()
             && !self.is_next_record(said.end..message.start)
+            && !self.is_inside_next_line(said.end..message.start, KEY_MAX)
     }
 
     /// A message: of the envelope before it, or without one.
@@ -327,6 +347,8 @@ impl Scanner<'_> {
                 && message.start <= frame.message_at + MESSAGE_NEAR
                 && self.is_open_to(frame, message.start)
                 && (frame.code.is_some() || !frame.firmness.is_soft())
+                && frame.can_refuse()
+                && !self.begins_next(frame, message.start)
         };
         if !self.pending.as_ref().is_some_and(near) {
             self.flush();
@@ -338,6 +360,17 @@ impl Scanner<'_> {
             frame.message = Some(message);
             frame.meaning = None;
         }
+    }
+
+    /// Whether a message on another line is the next error's: it has a title, or the one in hand has told its own message.
+    fn begins_next(&self, frame: &Frame, at: usize) -> bool {
+        let is_line = |index: usize| self.text.gap(index) >= Gap::Break;
+        let title = self.is_titled(at).then(|| at - "error:".len());
+        let told = || {
+            let told = ["Access Denied", "Forbidden"].iter().find_map(|own| self.text.find(frame.message_at..at, own));
+            told.is_some_and(|told| (told.end..=at).any(is_line))
+        };
+        frame.code.is_some() && (title.is_some_and(is_line) || told())
     }
 
     fn user(&mut self, at: usize) {
@@ -354,8 +387,12 @@ impl Scanner<'_> {
     }
 
     fn tail(&mut self, at: usize) {
-        let near =
-            self.pending.as_ref().is_some_and(|frame| frame.message.is_none() && at <= frame.message_at + MESSAGE_NEAR);
+        let near = self.pending.as_ref().is_some_and(|frame| {
+            frame.message.is_none()
+                && at <= frame.message_at + MESSAGE_NEAR
+                && frame.can_refuse()
+                && self.is_open_to(frame, at)
+        });
         let Some(message) = message::read_tail(self.text, at, self.floor()) else { return };
         let denial = &message.denial;
         // Whoever explains these words uses them too.

@@ -74,7 +74,7 @@ impl<'a> Squeezed<'a> {
                     at += 1;
                 }
                 b' ' | b'\t' | 0..=0x1f | 0x7f => (gap, at) = (gap.max(Gap::Space), at + 1),
-                b'\\' | b'&' | b'[' | 0x80.. => {
+                b'\\' | b'&' | b'[' | b'^' | 0x80.. => {
                     let Some((escape, length)) = self.clean.get(at..to).and_then(escape::read) else {
                         at += 1;
                         continue;
@@ -269,7 +269,7 @@ impl<'a> Squeezed<'a> {
     }
 
     /// How long the line is that ends before a place.
-    fn width_before(&self, index: usize) -> usize {
+    pub(crate) fn width_before(&self, index: usize) -> usize {
         let end = self.clean_at(index.saturating_sub(1));
         let (before, behind) = self.clean.split_at_checked(end).unwrap_or_default();
         let start = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |at| at + 1);

@@ -7,6 +7,9 @@ use crate::codes;
 use crate::services;
 use crate::squeeze::Gap;
 
+/// In a dump, a code is no further from the start of its line.
+const KEY_MAX: usize = 60;
+
 impl Scanner<'_> {
     /// A code, wherever it stands. `weak`: a word that others use too.
     pub(super) fn code(&mut self, code: &str, range: &Range<usize>, weak: bool) {
@@ -26,8 +29,10 @@ impl Scanner<'_> {
         let alone = (self.text.gap(range.start) >= Gap::Break || self.text.byte(range.start.saturating_sub(1)) == b'"')
             && self.text.gap(opens) >= Gap::Break
             && self.text.behind(opens, "User:").is_some();
-        if (colon || alone) && before != Before::Key {
-            let opens = opens + usize::from(colon);
+        // Or is an element, whose child is the message.
+        let element = range.start > 0 && self.text.byte(range.start - 1) == b'<' && behind == b'>';
+        if (colon || alone || element) && before != Before::Key {
+            let opens = opens + usize::from(colon || element);
             let service = self.module(range.start);
             if let Some(frame) = self.open(range.start, MESSAGE_NEAR).filter(|frame| {
                 frame.code.is_none() && frame.message.is_none() && !frame.firmness.is_soft() && frame.fits(code)
@@ -52,7 +57,12 @@ impl Scanner<'_> {
     /// A code that stands where a code is kept: of the error at hand, or of a new one.
     pub(super) fn keyed(&mut self, code: &str, service: Option<String>, range: &Range<usize>) {
         let since = self.pending.as_ref().map_or(0, |frame| frame.message_at);
-        let is_next = since < range.start && self.is_next_record(since..range.start);
+        let between = since..range.start;
+        let told = self.pending.as_ref().is_some_and(|frame| frame.message.is_some());
+        let is_next = since < range.start
+            && (self.is_next_record(between.clone())
+                || self.is_next_object(between.clone())
+                || told && self.is_inside_next_line(between, KEY_MAX));
         if let Some(frame) = self.open(range.start, DUMP_NEAR).filter(|_| !is_next) {
             if frame.code.as_deref().is_some_and(|known| codes::bare(known) == codes::bare(code)) {
                 return;
@@ -113,16 +123,18 @@ impl Scanner<'_> {
             }
             index
         };
+        let ends_with = |at: usize, name: &str| {
+            at.checked_sub(name.len()).is_some_and(|start| text.behind(start, name) == Some(at))
+        };
         let mut key = skip(at, b"\"'([");
-        if key >= 4 && text.behind(key - 4, "some") == Some(key) {
-            key -= 4;
-        }
+        // Rust's and Swift's way of saying that there is one.
+        let present = ["some", "optional"].into_iter().find(|name| ends_with(key, name));
+        key -= present.map_or(0, str::len);
         let assigned = skip(key, b":=>\"'");
         let is_key = assigned < key || assigned < at && text.byte(assigned) == b':';
         if is_key
-            && KEYS
-                .iter()
-                .any(|name| assigned >= name.len() && text.behind(assigned - name.len(), name) == Some(assigned))
+            && (KEYS.iter().any(|name| ends_with(assigned, name))
+                || key < at && matches!(text.byte(assigned), b':' | b'=') && ends_with(assigned, "error"))
         {
             return Before::Key;
         }

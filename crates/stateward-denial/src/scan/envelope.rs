@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Frame, SUFFIX_NEAR, Scanner};
+use super::{Frame, MESSAGE_NEAR, SUFFIX_NEAR, Scanner};
 use crate::codes;
 use crate::problem::Kind;
 use crate::services;
@@ -11,7 +11,7 @@ use crate::squeeze::{Gap, Squeezed};
 /// `error occurred (CODE) [on request (…) on table (…)] when calling the OP operation [(reached max retries: 4)]:`
 pub(super) fn client(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     const HEADER_MAX: usize = 300;
-    let (code, end) = until(text, range.end, b')', 80)?;
+    let (code, end) = until(text, range.end, b')', 80).filter(|(code, _)| is_code(code))?;
     let start = range.start.saturating_sub(2);
     let start = if text.behind(start, "An") == Some(range.start) { start } else { range.start };
     let mut frame = Frame { code: Some(code), ..Frame::at(start..end + 1) };
@@ -32,6 +32,10 @@ pub(super) fn client(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> 
 /// `operation error SERVICE: OP[, exceeded …], https response error StatusCode: N, RequestID: R[, HostID: H], [api error ]CODE:`
 fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     let (service, colon) = until(text, range.end, b':', 60)?;
+    // Operations begin with a capital: what does not is the next error.
+    if text.byte(colon + 1).is_ascii_lowercase() {
+        return None;
+    }
     let goes_on = |index: usize| match text.gap(index) {
         Gap::None => true,
         // What follows a name is set apart by a comma.
@@ -152,6 +156,9 @@ pub(super) fn xml(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
 /// What stands before a byte, which comes within so many, and where that is.
 fn until(text: &Squeezed<'_>, from: usize, byte: u8, length: usize) -> Option<(String, usize)> {
     let end = (from..text.len().min(from + length)).find(|index| text.byte(*index) == byte)?;
+    if text.is_apart(from + 1, end) {
+        return None;
+    }
     Some((text.word(from..end), end))
 }
 
@@ -193,9 +200,12 @@ impl Scanner<'_> {
         let status = field("Status Code:").and_then(|status| status.parse().ok());
         let code = field("Error Code:").filter(|code| is_code(code));
         let request_id = field("Request ID:");
-        if self.open(range.start, SUFFIX_NEAR).is_none() {
+        let is_said = |said: &(Range<usize>, _)| (said.0.end..=said.0.end + MESSAGE_NEAR).contains(&range.start);
+        if self.said.as_ref().is_some_and(is_said) || self.open(range.start, SUFFIX_NEAR).is_none() {
             self.flush();
-            self.pending = Some(Frame::at(range.start..range.start));
+            let mut frame = Frame::at(range.start..range.start);
+            self.take_said(&mut frame);
+            self.pending = Some(frame);
         }
         if let Some(frame) = &mut self.pending {
             frame.service = frame.service.take().or(service);
@@ -234,7 +244,7 @@ impl Scanner<'_> {
     pub(super) fn request(&mut self, range: &Range<usize>) {
         let wraps = |index: &usize| matches!(self.text.byte(*index), b':' | b'=' | b'>' | b'"' | b'\'');
         let mut from = (range.end..range.end + 6).find(|index| !wraps(index)).unwrap_or(range.end);
-        from = self.text.behind(from, "Some(\"").unwrap_or(from);
+        from = ["Some(\"", "Optional(\""].iter().find_map(|some| self.text.behind(from, some)).unwrap_or(from);
         // Of a function's run, not of a request that it made.
         let of_run = ["START", "END", "REPORT"].iter().any(|word| {
             range.start.checked_sub(word.len()).is_some_and(|at| self.text.behind(at, word) == Some(range.start))

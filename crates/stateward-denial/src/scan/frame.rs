@@ -69,6 +69,13 @@ impl Frame {
         self.meaning.is_none_or(|(known, _)| kind == known || kind == Kind::Other)
     }
 
+    /// Whether a refusal can be its message: its words tell nothing else, and neither does its code. Some services have codes of their own.
+    pub(crate) fn can_refuse(&self) -> bool {
+        let code = self.code.as_deref().map(|code| codes::meaning(Some(code), None).0);
+        self.meaning.is_none_or(|(kind, _)| kind == Kind::AccessDenied)
+            && code.is_none_or(|kind| matches!(kind, Kind::AccessDenied | Kind::Other))
+    }
+
     /// What kind of problem it is, and closer.
     pub(crate) fn meaning(&self) -> (Kind, Option<Reason>) {
         if self.message.is_some() {

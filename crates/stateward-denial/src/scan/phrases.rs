@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::anchors::{How, Phrase};
 use super::{Firmness, Frame, MESSAGE_NEAR, NAME_NEAR, Scanner};
 use crate::problem::Kind;
+use crate::squeeze::Gap;
 
 impl Scanner<'_> {
     pub(super) fn phrase(&mut self, phrase: &'static Phrase, range: Range<usize>) {
@@ -17,8 +18,13 @@ impl Scanner<'_> {
             return;
         }
         let meaning = Some((phrase.kind, phrase.reason));
+        // The same words behind an empty line are another error's.
+        let again = |said: &Range<usize>| {
+            self.text.behind(said.start, phrase.words).is_some() && self.text.is_apart(said.end, range.start)
+        };
         let said_same = |frame: &Frame| {
             phrase.how != How::Titled
+                && !again(&(frame.start..frame.message_at))
                 && !frame.speaks()
                 && !frame.firmness.is_soft()
                 && frame.meaning == meaning
@@ -27,7 +33,11 @@ impl Scanner<'_> {
         if self.pending.as_ref().is_some_and(said_same) {
             return;
         }
-        if let Some(frame) = self.open(range.start, NAME_NEAR * 2) {
+        let text = self.text;
+        let is_next = |frame: &Frame| {
+            has_told(frame, phrase) && (frame.message_at..=range.start).any(|index| text.gap(index) >= Gap::Break)
+        };
+        if let Some(frame) = self.open(range.start, NAME_NEAR * 2).filter(|frame| !is_next(frame)) {
             if says_more(frame, phrase) {
                 frame.meaning = meaning;
                 frame.firmness = firmness(phrase.how);
@@ -46,6 +56,7 @@ impl Scanner<'_> {
         let told = self
             .found
             .last()
+            .filter(|found| !again(&found.range))
             .is_some_and(|found| found.problem.kind == phrase.kind && range.start < found.range.end + MESSAGE_NEAR);
         if told && self.pending.is_none() {
             return;
@@ -58,7 +69,8 @@ impl Scanner<'_> {
     /// Gives an error the words that stood directly before it.
     pub(super) fn take_said(&mut self, frame: &mut Frame) {
         let Some((range, meaning)) = self.said.take_if(|(range, _)| range.end <= frame.start) else { return };
-        if frame.message.is_none() && frame.meaning.is_none() && frame.start <= range.end + MESSAGE_NEAR {
+        let near = frame.start <= range.end + MESSAGE_NEAR && !self.text.is_apart(range.end, frame.start);
+        if frame.message.is_none() && frame.meaning.is_none() && near {
             frame.meaning = Some(meaning);
         }
     }
@@ -93,6 +105,15 @@ fn firmness(how: How) -> Firmness {
         How::Soft => Firmness::Soft,
         How::Vague => Firmness::Vague,
         How::Plain | How::Near | How::Override | How::Titled => Firmness::Firm,
+    }
+}
+
+/// Whether an error has told everything, so that words on another line are the next one's.
+fn has_told(frame: &Frame, phrase: &Phrase) -> bool {
+    match phrase.how {
+        How::Override => frame.message.is_some() || frame.meaning.is_some() && !frame.firmness.is_soft(),
+        How::Plain | How::Titled => frame.message.is_some(),
+        How::Soft | How::Vague | How::Near => false,
     }
 }
 

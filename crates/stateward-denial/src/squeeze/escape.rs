@@ -18,7 +18,8 @@ pub(crate) enum Escape<'a> {
 /// No run of backslashes is longer: JSON in JSON, nine times.
 const BACKSLASHES_MAX: usize = 512;
 
-/// Reads what a text starts with, and how long that is. The text starts with a backslash, `&`, `[` or what is not ASCII.
+/// Reads what a text starts with, and how long that is. The text starts with a backslash, `&`, `[`, `^` or what is
+/// not ASCII.
 pub(crate) fn read(text: &str) -> Option<(Escape<'_>, usize)> {
     let first = text.chars().next()?;
     let length = first.len_utf8();
@@ -38,6 +39,11 @@ pub(crate) fn read(text: &str) -> Option<(Escape<'_>, usize)> {
         // An escape character that did not survive, before its code.
         '\u{fffd}' | '\u{241b}' => match text.get(length..).and_then(colour) {
             Some(code) => (Escape::Nothing, length + code),
+            None => itself,
+        },
+        // Or was written in caret notation.
+        '^' => match text.strip_prefix("^[").and_then(colour) {
+            Some(code) => (Escape::Nothing, "^[".len() + code),
             None => itself,
         },
         _ => itself,

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = &[
     ("terraform", include_str!("../data/terraform.toml")),
     ("others", include_str!("../data/others.toml")),
     ("records", include_str!("../data/records.toml")),
+    ("tools", include_str!("../data/tools.toml")),
 ];
 
 /// All labelled texts.
@@ -65,7 +66,7 @@ fn whole(label: &Value) -> Value {
         ("digest", nulls(&["bucket", "key", "calculated", "stored", "set_to"])),
         ("event", nulls(&["id", "time", "region", "source_ip", "vpc_endpoint"])),
     ];
-    let mut whole = over(json!({"count": 1, "certain": true, "also_possible": []}), label);
+    let mut whole = over(json!({"count": 1, "certain": true, "also_possible": [], "locking": false}), label);
     for (name, defaults) in parts {
         whole[name] = label.get(name).map_or(Value::Null, |part| over(defaults, part));
     }

@@ -10,7 +10,28 @@ use crate::corpus::{Text, found, texts};
 use crate::wrap::WRAPS;
 
 /// Texts whose end is missing, so that what follows seems to belong to them.
-const OPEN: &[&str] = &["records/members-without-braces", "records/cut-in-its-message"];
+const OPEN: &[&str] = &[
+    "clients/php-truncated",
+    "others/no-credentials-not-on-an-instance",
+    "others/no-credentials-of-the-backend",
+    "records/cut-in-its-message",
+    "records/members-without-braces",
+];
+
+/// Texts that begin, or end, as the parts of a dump do, which tells one error on several lines, or with a word that fills a line, as if a
+/// terminal had broken it: only an empty line sets them apart.
+const DUMPED: &[&str] = &[
+    "clients/cloudformation-api",
+    "clients/php-v2",
+    "clients/ruby-bucket",
+    "clients/rust-debug",
+    "clients/rust-display",
+    "context/bare-without-a-resource",
+    "others/another-cloud-s-trail",
+    "others/key-schema-java",
+    "others/unlocking-what-is-not-locked",
+    "terraform/instance-denied-by-a-named-policy-with-encoded-message",
+];
 
 /// What two texts tell together: the same thing told twice is told once, and counted.
 fn together(first: &Text, second: &Text) -> Vec<Value> {
@@ -98,25 +119,50 @@ fn the_end_of_a_text_names_no_layer_that_the_text_does_not() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-#[test]
-fn two_texts_tell_what_each_of_them_tells() {
-    let texts = texts();
+/// What pairs of texts do not tell, with something between them; every text meets some others, on either side.
+fn untold(between: &str, texts: &[Text]) -> String {
     let mut wrong = String::new();
     let mut all = 0;
-    for (index, first) in texts.iter().enumerate().filter(|(_, text)| !OPEN.contains(&text.id.as_str())) {
-        // Every text meets some others, on either side.
+    for (index, first) in texts.iter().enumerate() {
         for step in [0, 1, 7, 31, 101, 163] {
             let second = &texts[(index * 13 + step) % texts.len()];
             let mut out = String::new();
-            let both = found(format!("{}\n\n{}", first.body, second.body).as_bytes());
-            crate::corpus::differences("", &Value::from(together(first, second)), &Value::from(both), &mut out);
+            let mut both = found(format!("{}{between}{}", first.body, second.body).as_bytes());
+            let mut expected = together(first, second);
+            // Terraform is taking the lock until the text says that it is not.
+            for problem in both.iter_mut().chain(&mut expected) {
+                problem["locking"] = Value::Null;
+            }
+            crate::corpus::differences("", &Value::from(expected), &Value::from(both), &mut out);
             all += 1;
             if !out.is_empty() {
                 let _ = writeln!(wrong, "{} and {}:\n{out}", first.id, second.id);
             }
         }
     }
-    assert!(wrong.is_empty(), "of {all}\n{wrong}");
+    if wrong.is_empty() { wrong } else { format!("of {all}\n{wrong}") }
+}
+
+#[test]
+fn two_texts_tell_what_each_of_them_tells() {
+    let texts: Vec<Text> = texts().into_iter().filter(|text| !OPEN.contains(&text.id.as_str())).collect();
+    let wrong = untold("\n\n", &texts);
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn two_lines_tell_what_each_of_them_tells() {
+    // An error on a line of its own, with its envelope.
+    let is_line = |text: &Text| {
+        let has_code =
+            |problem: &Value| problem["denial"]["error_code"].is_string() || problem["failure"]["code"].is_string();
+        text.body.trim_end().lines().count() == 1 && !text.problems.is_empty() && text.problems.iter().all(has_code)
+    };
+    let is_open = |text: &Text| OPEN.contains(&text.id.as_str()) || DUMPED.contains(&text.id.as_str());
+    let texts: Vec<Text> = texts().into_iter().filter(|text| is_line(text) && !is_open(text)).collect();
+    assert!(texts.len() >= 50, "{} lines", texts.len());
+    let wrong = untold("", &texts);
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 /// Bytes, some of which are words that mean something.
