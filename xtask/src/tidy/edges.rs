@@ -13,7 +13,7 @@ const ROOMS: &str = "
     stateward-state          |                                                                        | async io http engines
     stateward-iam            |                                                                        | async io http engines
     stateward-denial         |                                                                        | async io http engines
-    stateward-knowledge      | stateward-denial                                                       | async io http engines
+    stateward-knowledge      | stateward-denial stateward-iam                                         | async io http engines
     stateward-store          |                                                                        | http engines
     stateward-store-sqlite   | stateward-store                                                        | http
     stateward-store-s3       | stateward-store                                                        | engines

@@ -1,0 +1,345 @@
+//! What is advised about every text of the corpus of `stateward-denial`, and that each policy in it does what it is for.
+#![expect(clippy::expect_used, reason = "tests fail by panicking, in helpers too")]
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use stateward_denial::{Effect, Kind, Layer, Problem};
+use stateward_iam::{PolicyKind, Severity};
+use stateward_knowledge::advice::{Given, PolicyFor, Who, advise, explain};
+
+const FILES: &[(&str, &str)] = &[
+    ("context", include_str!("../../../stateward-denial/tests/data/context.toml")),
+    ("clients", include_str!("../../../stateward-denial/tests/data/clients.toml")),
+    ("terraform", include_str!("../../../stateward-denial/tests/data/terraform.toml")),
+    ("others", include_str!("../../../stateward-denial/tests/data/others.toml")),
+    ("records", include_str!("../../../stateward-denial/tests/data/records.toml")),
+    ("tools", include_str!("../../../stateward-denial/tests/data/tools.toml")),
+];
+
+/// Every problem of the corpus, with the name of its text.
+fn problems() -> Vec<(String, Problem)> {
+    let mut problems = Vec::new();
+    for (name, file) in FILES {
+        let file: Value = toml::from_str(file).expect("the corpus");
+        for text in file["text"].as_array().expect("texts") {
+            let id = format!("{name}/{}", text["id"].as_str().expect("an ID"));
+            let body = text["text"].as_str().expect("a text");
+            problems.extend(stateward_denial::read(body.as_bytes()).into_iter().map(|problem| (id.clone(), problem)));
+        }
+    }
+    problems
+}
+
+fn read(text: &str) -> Problem {
+    let mut problems = stateward_denial::read(text.as_bytes());
+    assert_eq!(problems.len(), 1, "{text}");
+    problems.remove(0)
+}
+
+/// The scenario in which a policy has to allow what was refused: its own layer has it alone, and all others are open.
+fn scenario(problem: &Problem, kind: PolicyFor, policy: &Value, action: &str) -> Value {
+    let denial = problem.denial.as_ref().expect("a denial");
+    let account = denial.principal.account.clone().unwrap_or_else(|| "111122223333".to_owned());
+    let role = format!("arn:aws:iam::{account}:role/x");
+    let principal = match &denial.principal.arn {
+        Some(arn) if !arn.contains(['*', '<']) && !arn.contains("::cloudfront:") => arn.clone(),
+        _ => denial.principal.name.clone().filter(|name| name.ends_with(".amazonaws.com")).unwrap_or(role),
+    };
+    let named = |policy: Value| json!([{"name": "one", "policy": policy}]);
+    let everything = json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
+    let assumes = action.starts_with("sts:");
+    let mut delegating = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "*"}});
+    if !assumes {
+        delegating["Statement"]["Resource"] = json!("*");
+    }
+    // What the text says, unless its words are no ARN: then what the policy says.
+    let resource = match &denial.resource {
+        Some(resource) if resource.starts_with("arn:") => resource.clone(),
+        _ => policy["Statement"][0]["Resource"].as_str().unwrap_or("*").to_owned(),
+    };
+    let mut scenario = json!({
+        "request": {"principal": principal, "action": action, "resource": resource, "context": {}},
+        "identity": named(everything.clone()),
+        "resource_policy": {"name": "open", "policy": delegating},
+    });
+    if denial.principal.arn.as_deref().is_some_and(|arn| arn.contains(":federated-user/")) {
+        scenario["session"] = named(everything);
+    }
+    let (place, value) = match kind {
+        PolicyFor::Identity => ("identity", named(policy.clone())),
+        PolicyFor::Boundary => ("boundary", named(policy.clone())),
+        PolicyFor::Session => ("session", named(policy.clone())),
+        PolicyFor::Scp => ("scps", json!([named(policy.clone())])),
+        PolicyFor::VpcEndpoint => ("vpc_endpoint", named(policy.clone())),
+        PolicyFor::Resource | PolicyFor::Trust | PolicyFor::Key => {
+            ("resource_policy", json!({"name": "one", "policy": policy}))
+        }
+    };
+    scenario[place] = value;
+    scenario
+}
+
+fn kind(kind: PolicyFor) -> PolicyKind {
+    match kind {
+        PolicyFor::Identity => PolicyKind::Identity,
+        PolicyFor::Resource | PolicyFor::Key => PolicyKind::Resource,
+        PolicyFor::Boundary => PolicyKind::Boundary,
+        PolicyFor::Session => PolicyKind::Session,
+        PolicyFor::Scp => PolicyKind::Scp,
+        PolicyFor::VpcEndpoint => PolicyKind::VpcEndpoint,
+        PolicyFor::Trust => PolicyKind::Trust,
+    }
+}
+
+fn actions(policy: &Value) -> Vec<&str> {
+    match &policy["Statement"][0]["Action"] {
+        Value::String(action) => vec![action],
+        actions => actions.as_array().expect("actions").iter().filter_map(Value::as_str).collect(),
+    }
+}
+
+#[test]
+fn every_policy_allows_what_was_refused_and_nothing_wider() {
+    let (mut policies, mut wrong) = (0, String::new());
+    for (id, problem) in problems() {
+        for step in advise(&problem).steps {
+            let (Some(policy), Some(for_what)) = (&step.policy, step.policy_for) else { continue };
+            policies += 1;
+            let refused = problem.denial.as_ref().and_then(|denial| denial.action.clone()).unwrap_or_default();
+            let named = actions(policy);
+            if !refused.is_empty() && !named.iter().any(|action| action.eq_ignore_ascii_case(&refused)) {
+                let _ = writeln!(wrong, "{id}: {policy} is not about {refused}");
+            }
+            for action in named {
+                let scenario = scenario(&problem, for_what, policy, action);
+                let answer = stateward_iam::evaluate_json(&scenario.to_string());
+                if !answer.as_ref().is_ok_and(|answer| answer.decision == stateward_iam::Outcome::Allowed) {
+                    let _ = writeln!(wrong, "{id}: {scenario}\n  {answer:?}");
+                }
+            }
+            let findings = stateward_iam::lint(&policy.to_string(), kind(for_what));
+            for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+                let _ = writeln!(wrong, "{id}: {policy}: {finding:?}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(policies >= 100, "{policies} policies");
+}
+
+#[test]
+fn every_problem_has_something_to_do_and_says_why() {
+    for (id, problem) in problems() {
+        let advice = advise(&problem);
+        assert!(!advice.title.is_empty() && advice.title.chars().count() <= 260, "{id}: {}", advice.title);
+        assert!(!advice.why.is_empty() && !advice.steps.is_empty(), "{id}");
+        let sentences = advice.steps.iter().flat_map(|step| [&step.step, &step.why]);
+        for sentence in sentences.chain(advice.do_not.iter().map(|warning| &warning.why)) {
+            assert!(sentence.ends_with(['.', '?', ')']), "{id}: {sentence}");
+            assert!(!sentence.contains("  ") && !sentence.contains('\n'), "{id}: {sentence}");
+        }
+    }
+}
+
+#[test]
+fn whatever_is_no_refusal_gets_no_policy() {
+    for (id, problem) in problems().into_iter().filter(|(_, problem)| problem.kind != Kind::AccessDenied) {
+        let advice = advise(&problem);
+        assert!(advice.steps.iter().all(|step| step.policy.is_none()), "{id}");
+    }
+}
+
+#[test]
+fn an_explicit_deny_gets_no_policy_and_says_that_an_allow_does_not_help() {
+    for (id, problem) in problems() {
+        let Some(denial) = problem.denial.as_ref().filter(|denial| denial.effect == Effect::Explicit) else { continue };
+        let advice = advise(&problem);
+        // Of what opens the layer itself; a role's trust policy is looked at in any case.
+        let opens = |for_what| !matches!(for_what, PolicyFor::Trust) || denial.layer != Layer::Unknown;
+        let policies = advice.steps.iter().filter(|step| step.policy_for.is_some_and(opens)).count();
+        assert!(policies == 0 || denial.layer == Layer::Unknown, "{id}: {advice:?}");
+    }
+}
+
+#[test]
+fn a_refused_lock_gets_all_three_rights_and_no_force_unlock() {
+    let problem = read(
+        "Error: Error acquiring the state lock\n\nError message: operation error DynamoDB: PutItem, https response error StatusCode: \
+         400, RequestID: R, api error AccessDeniedException: User: arn:aws:iam::111122223333:user/ci is not authorized to perform: \
+         dynamodb:PutItem on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/locks because no identity-based policy allows \
+         the dynamodb:PutItem action",
+    );
+    let advice = advise(&problem);
+    let first = &advice.steps[0];
+    assert_eq!((first.who, first.policy_for), (Who::AccountAdmin, Some(PolicyFor::Identity)));
+    assert_eq!(
+        first.policy,
+        Some(json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Action": ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:DeleteItem"],
+            "Resource": "arn:aws:dynamodb:eu-west-1:111122223333:table/locks"
+        }]}))
+    );
+    assert!(advice.do_not.iter().any(|warning| warning.step.contains("force-unlock")));
+    assert!(advice.do_not.iter().any(|warning| warning.step.contains("-lock=false")));
+}
+
+#[test]
+fn who_can_do_it_follows_from_the_layer() {
+    let refused = |context: &str| {
+        format!(
+            "User: arn:aws:sts::111122223333:assumed-role/ci/run is not authorized to perform: dynamodb:GetItem on resource: \
+             arn:aws:dynamodb:eu-west-1:111122223333:table/locks {context}"
+        )
+    };
+    for (context, who, policy) in [
+        ("because no identity-based policy allows the dynamodb:GetItem action", Who::AccountAdmin, true),
+        ("because no resource-based policy allows the dynamodb:GetItem action", Who::ResourceOwner, true),
+        ("because no permissions boundary allows the dynamodb:GetItem action", Who::AccountAdmin, true),
+        ("because no session policy allows the dynamodb:GetItem action", Who::You, true),
+        ("because no service control policy allows the dynamodb:GetItem action", Who::OrganizationAdmin, true),
+        ("because no VPC endpoint policy allows the dynamodb:GetItem action", Who::NetworkAdmin, true),
+        ("with an explicit deny in an identity-based policy", Who::AccountAdmin, false),
+        ("with an explicit deny in a resource-based policy", Who::ResourceOwner, false),
+        ("with an explicit deny in a permissions boundary", Who::AccountAdmin, false),
+        ("with an explicit deny in a session policy", Who::You, false),
+        ("with an explicit deny in a resource control policy", Who::OrganizationAdmin, false),
+        ("with an explicit deny in a VPC endpoint policy", Who::NetworkAdmin, false),
+    ] {
+        let advice = advise(&read(&refused(context)));
+        assert_eq!((advice.steps[0].who, advice.steps[0].policy.is_some()), (who, policy), "{context}");
+    }
+    let scp = advise(&read(&refused("with an explicit deny in a service control policy")));
+    assert!(scp.steps.iter().any(|step| step.who == Who::OrganizationAdmin && step.policy.is_none()), "{scp:?}");
+}
+
+#[test]
+fn what_is_blacked_out_or_not_named_gets_no_policy() {
+    for text in [
+        "User: arn:aws:sts::***:assumed-role/x/y is not authorized to perform: ecs:UpdateService on resource: \
+         arn:aws:ecs:us-west-2:***:service/shop/service because no identity-based policy allows the ecs:UpdateService action",
+        "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: kms:Decrypt on this resource because no identity-based \
+         policy allows the kms:Decrypt action",
+        "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied",
+    ] {
+        assert!(advise(&read(text)).steps.iter().all(|step| step.policy.is_none()), "{text}");
+    }
+    let list = advise(&read(
+        "An error occurred (AccessDeniedException) when calling the ListTables operation: User: arn:aws:iam::111122223333:user/ci is \
+         not authorized to perform: dynamodb:ListTables because no identity-based policy allows the dynamodb:ListTables action",
+    ));
+    assert_eq!(list.steps[0].policy.as_ref().expect("a policy")["Statement"][0]["Resource"], "*");
+}
+
+#[test]
+fn characters_that_mean_something_in_policies_are_written_out() {
+    let advice = advise(&read(
+        "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: s3:GetObject on resource: \
+         \"arn:aws:s3:::b/what?/${x}/*\" because no identity-based policy allows the s3:GetObject action",
+    ));
+    let policy = advice.steps[0].policy.as_ref().expect("a policy");
+    assert_eq!(policy["Statement"][0]["Resource"], "arn:aws:s3:::b/what${?}/${$}{x}/${*}");
+}
+
+#[test]
+fn the_roles_of_permission_sets_are_not_named_as_principals() {
+    let advice = advise(&read(
+        "User: arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Dev_0123456789abcdef/ana is not authorized to perform: \
+         secretsmanager:GetSecretValue on resource: arn:aws:secretsmanager:eu-west-1:444455556666:secret:x because no resource-based \
+         policy allows the secretsmanager:GetSecretValue action",
+    ));
+    let statement = &advice.steps[0].policy.as_ref().expect("a policy")["Statement"][0];
+    assert_eq!(statement["Principal"]["AWS"], "arn:aws:iam::111122223333:root");
+    assert_eq!(
+        statement["Condition"]["ArnLike"]["aws:PrincipalArn"],
+        json!([
+            "arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef",
+            "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_Dev_0123456789abcdef"
+        ])
+    );
+    assert!(advice.steps[1].step.contains("IAM Identity Center"), "{advice:?}");
+}
+
+#[test]
+fn known_policies_tell_what_refuses_next() {
+    let problem = read(
+        "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::tf/prod\" \
+         because no identity-based policy allows the s3:PutObject action",
+    );
+    let mut given = Given::default();
+    let statement = |statement: Value| json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+    let reads = statement(json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}));
+    let all = statement(json!({"Effect": "Allow", "Action": "*", "Resource": "*"}));
+    let regions = statement(json!([
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Sid": "Regions", "Effect": "Deny", "Action": "*", "Resource": "*",
+         "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}}
+    ]));
+    let tls = statement(
+        json!({"Sid": "Tls", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::tf/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}}}),
+    );
+    for (name, text, kind) in [
+        ("reads", &reads, PolicyKind::Identity),
+        ("wide", &all, PolicyKind::Boundary),
+        ("regions", &regions, PolicyKind::Scp),
+        ("bucket", &tls, PolicyKind::Resource),
+    ] {
+        given.add(kind, &[(name, text.as_str())]).expect("a policy");
+    }
+    let predicted = serde_json::to_value(explain(problem, None, Some(&given), None).predicted).expect("JSON");
+    let summary: Vec<(&str, &str)> = predicted
+        .as_array()
+        .expect("layers")
+        .iter()
+        .map(|layer| (layer["layer"].as_str().unwrap_or_default(), layer["decision"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        summary,
+        [("identity", "implicit_deny"), ("resource", "allowed"), ("boundary", "allowed"), ("scp", "depends")]
+    );
+    assert_eq!(predicted[3]["depends_on"], json!(["aws:RequestedRegion"]));
+    assert_eq!(predicted[3]["statements"][0]["sid"], "Regions");
+    assert!(given.add(PolicyKind::Scp, &[("broken", "{")]).is_err());
+}
+
+#[test]
+fn an_account_s_details_have_the_policies_of_whoever_asked() {
+    let problem = read(
+        "User: arn:aws:sts::111122223333:assumed-role/ci/run is not authorized to perform: s3:PutObject on resource: \
+         \"arn:aws:s3:::tf/prod\" because no identity-based policy allows the s3:PutObject action",
+    );
+    let policy = |actions: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]});
+    let details = json!({
+        "UserDetailList": [], "GroupDetailList": [],
+        "RoleDetailList": [{"Arn": "arn:aws:iam::111122223333:role/ci", "RolePolicyList": [
+            {"PolicyName": "own", "PolicyDocument": policy("s3:*")}], "AttachedManagedPolicies": [],
+            "PermissionsBoundary": {"PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/limit"}}],
+        "Policies": [{"Arn": "arn:aws:iam::111122223333:policy/limit", "PolicyVersionList": [
+            {"Document": policy("s3:Get*"), "IsDefaultVersion": true, "VersionId": "v1"}]}]
+    });
+    let mut given = Given::default();
+    assert!(given.add_details(&details.to_string()) && !given.add_details(&policy("*").to_string()));
+    let predicted = explain(problem, None, Some(&given), None).predicted;
+    let summary: Vec<String> = predicted.iter().map(|one| format!("{} {:?}", one.layer, one.decision)).collect();
+    assert_eq!(summary, ["identity Allowed", "boundary ImplicitDeny"]);
+}
+
+#[test]
+fn an_explanation_has_the_shape_that_scripts_rely_on() {
+    let problem = read(
+        "An error occurred (AccessDenied) when calling the GetObject operation: User: arn:aws:iam::111122223333:user/ci is not \
+         authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::tf/prod\" with an explicit deny in a resource-based policy",
+    );
+    let value = serde_json::to_value(explain(problem, Some("aws/x"), None, None)).expect("JSON");
+    for field in ["kind", "title", "entry", "count", "denial", "why", "certain", "also_possible", "do", "do_not"] {
+        assert!(!value[field].is_null(), "{field} in {value}");
+    }
+    assert_eq!(value["entry"], "aws/x");
+    assert_eq!(
+        value["do"][0].as_object().expect("a step").keys().collect::<Vec<_>>(),
+        ["step", "who", "why", "policy_for", "policy"]
+    );
+    assert_eq!(value["do"][0]["policy"], Value::Null);
+}
