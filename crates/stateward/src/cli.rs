@@ -1,5 +1,6 @@
 //! The command line. Parsing does no I/O.
 
+mod explain;
 mod policy;
 mod transfer;
 
@@ -13,6 +14,7 @@ use stateward_core::{NameError, Right, StateId, Version, Workspace};
 
 use crate::config::{self, Flags};
 
+pub(crate) use explain::ExplainArgs;
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
@@ -81,6 +83,12 @@ pub(crate) enum Command {
     RestoreBackup(BackupArgs),
     /// Move the home of a `dynamodb:` store to another Region: writes go there from then on.
     Failover(FailoverArgs),
+    /// Say what an error text means: what was refused, by which policy, what to do about it and what not.
+    ///
+    /// It takes the output of Terraform and OpenTofu, errors of the AWS command line and SDKs, records of `CloudTrail` and logs of CI,
+    /// wrapped, coloured or cut, of any length. Nothing is asked of AWS.
+    #[command(after_help = "Exit codes: 0 something is recognised, 1 nothing is.")]
+    Explain(ExplainArgs),
     /// Make tokens.
     #[command(subcommand)]
     Token(TokenCommand),

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod config;
+mod explain;
 mod failover;
 mod generate;
 mod lock;
@@ -114,6 +115,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::Backup(args) => backup::backup(context, &args.file).await,
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
         Command::Failover(args) => Box::pin(failover::run(context, args)).await,
+        Command::Explain(args) => explain::run(context, args),
         Command::Token(command) => token::run(context, command),
         Command::Policy(command) => policy::run(context, command),
         Command::Config(crate::cli::ConfigCommand::Show) => config::show(context),

@@ -4,6 +4,7 @@
 
 mod backup;
 mod config;
+mod explain;
 mod import;
 mod locks;
 mod output;

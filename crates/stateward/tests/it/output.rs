@@ -28,6 +28,8 @@ fn help_and_version_go_to_standard_output() {
       restore-backup  Check a backup and make it the store; refused where there is a store already
       failover        Move the home of a `dynamodb:` store to another Region: writes go there from then
                       on
+      explain         Say what an error text means: what was refused, by which policy, what to do about
+                      it and what not
       token           Make tokens
       policy          Make, check and explain AWS policies for state, without asking AWS
       config          Look at the configuration
