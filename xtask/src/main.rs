@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod bench;
+mod kb_lab;
 mod simulate;
 mod tidy;
 
@@ -21,6 +22,11 @@ const COMMANDS: &[Command] = &[
         name: "bench",
         summary: "measure speed and size against their goals (--help lists the sections)",
         run: bench::run,
+    },
+    Command {
+        name: "kb-lab",
+        summary: "print what the knowledge base counts: causes, their texts, and what ends them",
+        run: kb_lab::run,
     },
     Command {
         name: "simulate",

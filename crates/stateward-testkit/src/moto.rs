@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::service::Service;
-use crate::{AwsEnv, RawHttp, SeenRequest, aws, tools};
+use crate::{AwsEnv, RawHttp, Response, SeenRequest, aws, tools};
 
 const LOG: &str = "requests.log";
 
@@ -63,6 +63,31 @@ impl Moto {
         let answer =
             RawHttp::new(self.service.address()).request("PUT", &format!("/{bucket}?versioning"), &headers, wanted);
         answer.expect_status(200);
+    }
+
+    /// Puts an object, whatever is there.
+    #[track_caller]
+    pub fn put_object(&self, bucket: &str, key: &str, body: &str) {
+        self.object("PUT", bucket, key, body).expect_status(200);
+    }
+
+    /// Deletes an object.
+    #[track_caller]
+    pub fn delete_object(&self, bucket: &str, key: &str) {
+        self.object("DELETE", bucket, key, "").expect_status(204);
+    }
+
+    fn object(&self, method: &str, bucket: &str, key: &str, body: &str) -> Response {
+        let authorization = aws::unchecked_authorization("s3");
+        let headers = [("Authorization", authorization.as_str())];
+        RawHttp::new(self.service.address()).request(method, &format!("/{bucket}/{key}"), &headers, body)
+    }
+
+    /// One call of `DynamoDB`'s protocol. Panics on anything but success.
+    #[track_caller]
+    pub fn dynamodb(&self, operation: &str, body: &str) -> serde_json::Value {
+        let answer = aws::call_dynamodb(self.service.address(), operation, body);
+        serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("moto's answer: {error}"))
     }
 
     /// Makes a table such as Terraform's `s3` backend wants for its locks, under a fresh name, which is returned.

@@ -21,7 +21,7 @@ const ROOMS: &str = "
     stateward-core           | stateward-state stateward-store                                        | http engines
     stateward-terraform      | stateward-state                                                        | http engines
     stateward-aws            | stateward-denial stateward-iam stateward-knowledge stateward-terraform | engines
-    stateward-server         | stateward-core stateward-state stateward-store                         | engines
+    stateward-server         | stateward-core stateward-knowledge stateward-state stateward-store     | engines
     stateward-client         | stateward-core stateward-state stateward-store                         | engines
     stateward                | *                                                                      |
     stateward-testkit        |                                                                        |
