@@ -13,6 +13,7 @@ mod call;
 mod drain;
 mod exchange;
 mod grant;
+mod knowledge;
 mod local;
 mod loopback;
 mod metrics;

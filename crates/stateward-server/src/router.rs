@@ -10,7 +10,7 @@ use crate::answer::{Answer, Refusal};
 use crate::api;
 use crate::app::App;
 use crate::call::Call;
-use crate::{probes, terraform};
+use crate::{knowledge, probes, terraform};
 
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new()
@@ -22,7 +22,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/lock/{*name}", any(terraform::lock))
         .route("/healthz", get(probes::alive).fallback(only_get))
         .route("/readyz", get(probes::ready).fallback(only_get))
-        .route("/metrics", get(probes::metrics).fallback(only_get));
+        .route("/metrics", get(probes::metrics).fallback(only_get))
+        .route("/kb", get(knowledge::root).fallback(only_get))
+        .route("/kb/", get(knowledge::file).fallback(only_get))
+        .route("/kb/{*path}", get(knowledge::file).fallback(only_get));
     for route in api::ROUTES {
         let filter = MethodFilter::try_from(route.method.as_http()).unwrap_or(MethodFilter::GET);
         router = router.route(route.path, on(filter, move |call: Call, body: Body| api::answer(route, call, body)));
@@ -39,6 +42,9 @@ pub(crate) fn route_of(path: &str) -> &'static str {
     }
     if under("/lock") {
         return "/lock";
+    }
+    if under("/kb") {
+        return "/kb";
     }
     let mut known = FIXED.into_iter().chain(api::ROUTES.iter().map(|route| route.path));
     known.find(|known| *known == path).unwrap_or("other")

@@ -1,6 +1,7 @@
 //! The command line. Parsing does no I/O.
 
 mod explain;
+mod knowledge;
 mod policy;
 mod transfer;
 
@@ -15,6 +16,7 @@ use stateward_core::{NameError, Right, StateId, Version, Workspace};
 use crate::config::{self, Flags};
 
 pub(crate) use explain::ExplainArgs;
+pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     /// wrapped, coloured or cut, of any length. Nothing is asked of AWS.
     #[command(after_help = "Exit codes: 0 something is recognised, 1 nothing is.")]
     Explain(ExplainArgs),
+    /// Look up what is known of errors of Terraform state on AWS; needs no store.
+    #[command(subcommand)]
+    Kb(KbCommand),
     /// Make tokens.
     #[command(subcommand)]
     Token(TokenCommand),

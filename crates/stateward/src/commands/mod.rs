@@ -6,6 +6,7 @@ mod config;
 mod explain;
 mod failover;
 mod generate;
+mod kb;
 mod lock;
 mod policy;
 mod run;
@@ -116,6 +117,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
         Command::Failover(args) => Box::pin(failover::run(context, args)).await,
         Command::Explain(args) => explain::run(context, args),
+        Command::Kb(command) => kb::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Policy(command) => policy::run(context, command),
         Command::Config(crate::cli::ConfigCommand::Show) => config::show(context),

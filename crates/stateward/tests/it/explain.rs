@@ -65,6 +65,7 @@ fn a_refused_lock() {
        layer    identity, certain
        code     AccessDeniedException, of PutItem
        request  4NSO5AEMVJF66Q9ASUAAJGVV4KQNSO5AEMVJF66Q9ASUAAJGRQHX
+       entry    policy/lock-table-identity-implicit
 
        No policy of the role `ci` allows `dynamodb:PutItem` on `table/locks`, and no
        policy of the resource stands in for it.
@@ -112,7 +113,7 @@ fn a_refused_lock() {
     assert_eq!(answer["schema"], 1);
     assert_eq!(problem["denial"]["layer"], "identity");
     assert_eq!(problem["certain"], true);
-    assert_eq!(problem["entry"], Value::Null);
+    assert_eq!(problem["entry"], "policy/lock-table-identity-implicit");
     assert_eq!(
         problem["do"][0]["policy"],
         json!({"Version": "2012-10-17", "Statement": [{
@@ -139,6 +140,7 @@ fn a_guard_rail_of_the_organization() {
        layer   scp, certain
        policy  arn:aws:organizations::999988887777:policy/o-abcdefghij/service_control_policy/p-abcd1234
        code    AccessDenied, of CreateBucket
+       entry   policy/tags-demanded
 
        A statement with `"Effect": "Deny"` in a service control policy of the
        organization covers `s3:CreateBucket` on `shop`. A deny counts before every

@@ -6,6 +6,7 @@ mod backup;
 mod config;
 mod explain;
 mod import;
+mod kb;
 mod locks;
 mod output;
 mod policy;

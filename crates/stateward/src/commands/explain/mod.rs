@@ -10,6 +10,7 @@ use serde::Serialize;
 use stateward_denial::{Findings, Mask, Reader};
 use stateward_iam::PolicyKind;
 use stateward_knowledge::advice::{Explanation, Given, MalformedPolicy, explain};
+use stateward_knowledge::entry_for;
 
 use super::Context;
 use crate::cli::ExplainArgs;
@@ -34,8 +35,13 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let given = given(args)?;
     let Findings { problems, left_out } = read(args.file.as_deref().unwrap_or(Path::new("-")))?;
     let mut mask = args.share.then(Mask::new);
-    let problems: Vec<Explanation> =
-        problems.into_iter().map(|problem| explain(problem, None, given.as_ref(), mask.as_mut())).collect();
+    let problems: Vec<Explanation> = problems
+        .into_iter()
+        .map(|problem| {
+            let entry = entry_for(&problem).map(|entry| entry.id.as_str());
+            explain(problem, entry, given.as_ref(), mask.as_mut())
+        })
+        .collect();
     let answer = Answer { problems, left_out };
     if answer.problems.is_empty() && !context.out.json {
         output::note(told::NOTHING);
