@@ -1,5 +1,4 @@
 //! What the entries claim of Terraform, shown with real Terraform: each text it prints leads to the entry that tells of it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 
