@@ -10,7 +10,7 @@ use stateward_core::view::{
 };
 use stateward_core::{
     Adoption, Backend, Begin, Begun, BodyStream, Caller, Ending, Error, Grant, Kind, LockRequest, Post, Recover,
-    Result, StateId, StatesQuery, Version, Written,
+    Result, StateId, StatesQuery, Version,
 };
 
 use crate::connection::{Connection, OnVerify, Pulled};
@@ -61,11 +61,11 @@ impl Connection for Local {
     }
 
     async fn store(&self, state: &StateId, body: BodyStream, force: bool) -> Result<Stored> {
-        Ok(stored(self.backend.push(&self.caller, state, body, force).await?))
+        self.backend.push(&self.caller, state, body, force).await.map(Stored::from)
     }
 
     async fn adopt(&self, state: &StateId, adoption: &Adoption, body: Option<BodyStream>) -> Result<Stored> {
-        Ok(stored(self.backend.adopt(&self.caller, state, adoption.clone(), body).await?))
+        self.backend.adopt(&self.caller, state, adoption.clone(), body).await.map(Stored::from)
     }
 
     async fn restore(&self, state: &StateId, version: Version, only: &[String]) -> Result<Stored> {
@@ -104,7 +104,7 @@ impl Connection for Local {
         body: BodyStream,
     ) -> Result<Stored> {
         let post = Post { lock_id: lock_id.map(str::to_owned), md5, body };
-        Ok(stored(self.backend.write(&self.caller, state, post).await?))
+        self.backend.write(&self.caller, state, post).await.map(Stored::from)
     }
 
     async fn lock(&self, state: &StateId, request: LockRequest) -> Result<()> {
@@ -139,7 +139,7 @@ impl Connection for Local {
 
     async fn commit(&self, state: &StateId, tx: &str, md5: Option<[u8; 16]>, body: BodyStream) -> Result<Stored> {
         let post = Post { lock_id: None, md5, body };
-        Ok(stored(self.backend.commit(&self.caller, state, tx, post).await?))
+        self.backend.commit(&self.caller, state, tx, post).await.map(Stored::from)
     }
 
     async fn finish(&self, state: &StateId, tx: &str, ending: Ending) -> Result<()> {
@@ -147,7 +147,7 @@ impl Connection for Local {
     }
 
     async fn recover(&self, state: &StateId, recover: Recover) -> Result<Stored> {
-        Ok(stored(self.backend.recover(&self.caller, state, recover).await?))
+        self.backend.recover(&self.caller, state, recover).await.map(Stored::from)
     }
 
     async fn audit(&self, state: Option<&StateId>, limit: Option<usize>) -> Result<List<AuditItem>> {
@@ -157,10 +157,6 @@ impl Connection for Local {
     async fn prune(&self) -> Result<Pruned> {
         self.backend.prune(&self.caller).await
     }
-}
-
-fn stored(Written { version, serial, changed }: Written) -> Stored {
-    Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }
 }
 
 fn no_state(state: &StateId) -> Error {

@@ -257,7 +257,7 @@ impl Connection for Remote {
             "lock": lock,
             "write": begin.claim.written(),
             "read": begin.claim.read_only(),
-            "plan": { "serial": begin.plan.serial, "lineage": begin.plan.lineage },
+            "plan": begin.plan,
             "wait_s": begin.wait.map(whole_seconds),
             "lease_s": whole_seconds(begin.lease),
         });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stateward_core::view::Stored;
-use stateward_core::{Begin, BodyStream, Ending, Error, Kind, LockInfo, LockRequest, Result, StateId};
+use stateward_core::{Begin, BodyStream, Claim, Ending, Error, Kind, LockInfo, LockRequest, PlanBase, Result, StateId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -178,18 +178,17 @@ impl Session {
     }
 
     /// Begins the transaction that everything from now on happens in, and waits for it where others are in the way.
-    pub async fn begin(&self, begin: Begin) -> Result<()> {
-        let invalid = |why| Error::new(Kind::Invalid, "the transaction was not begun", why, "please report it");
-        let id = LockInfo::parse(&begin.raw).map_err(invalid)?.id;
-        let raw = begin.raw.clone();
+    pub async fn begin(&self, info: LockInfo, claim: Claim, plan: PlanBase) -> Result<()> {
+        let raw = Bytes::from(info.to_json());
         let outcome = self
             .wait_for(|wait| {
-                let begin = Begin { wait: Some(wait), lease: self.terms.lease, ..begin.clone() };
+                let (raw, claim, plan) = (raw.clone(), claim.clone(), plan.clone());
+                let begin = Begin { raw, claim, plan, wait: Some(wait), lease: self.terms.lease };
                 self.connection.begin(&self.terms.state, begin)
             })
             .await;
-        self.note(outcome, id.clone(), raw)?;
-        self.memory().tx = Some(id);
+        self.note(outcome, info.id.clone(), raw.clone())?;
+        self.memory().tx = Some(info.id);
         Ok(())
     }
 

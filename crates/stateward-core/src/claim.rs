@@ -11,6 +11,7 @@ use stateward_store::{Expect, Key, StoreError, Write};
 use crate::control::{Control, OpenTx};
 use crate::name::StateId;
 use crate::ports::Timestamp;
+use crate::records::{self, Formed};
 use crate::version::Version;
 
 /// The newest form that is read.
@@ -135,10 +136,18 @@ pub struct TxRecord {
     pub ended: Option<Ended>,
 }
 
+impl Formed for TxRecord {
+    const NEWEST: u8 = FORMAT;
+
+    fn format(&self) -> u8 {
+        self.format
+    }
+}
+
 impl TxRecord {
     /// The prefix of the records of a state's transactions.
     pub fn prefix(state: &StateId) -> String {
-        format!("{}{}@{}#", Self::PREFIX, state.name, state.workspace)
+        records::prefix_of(Self::PREFIX, state)
     }
 
     /// The prefix of all records of transactions.
@@ -146,7 +155,7 @@ impl TxRecord {
 
     /// The state that a record's key names.
     pub fn state_of(key: &Key) -> Option<StateId> {
-        key.as_str().strip_prefix(Self::PREFIX)?.split_once('#')?.0.parse().ok()
+        records::state_of(Self::PREFIX, key)
     }
 
     /// The key of a transaction's record. Lock IDs are free text, keys are not.
@@ -157,15 +166,7 @@ impl TxRecord {
 
     /// Reads a record.
     pub fn decode(key: &Key, value: &Bytes) -> Result<Self, StoreError> {
-        let corrupt = |reason: String| StoreError::Corrupt { what: key.to_string(), reason };
-        let record: Self = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
-        if record.format > FORMAT {
-            return Err(StoreError::Unsupported {
-                what: format!("the form {} of `{key}`", record.format),
-                reason: "a newer stateward wrote it; upgrade this one".to_owned(),
-            });
-        }
-        Ok(record)
+        records::decode(key, value)
     }
 
     /// The write that records it.
@@ -195,6 +196,11 @@ impl TxRecord {
             continues: None,
             ended: None,
         }
+    }
+
+    /// When it ended, or else when it first asked.
+    pub(crate) fn settled(&self) -> Timestamp {
+        self.ended.as_ref().map_or(self.since, |ended| ended.at)
     }
 
     /// The same, ended; `tx` is how it stood open.
@@ -237,9 +243,9 @@ impl Claims {
         self.0.insert(record.id.clone(), record);
     }
 
-    /// The first transaction of the control record, open or waiting, that is not in here.
-    pub fn missing<'a>(&self, control: &'a Control) -> Option<&'a str> {
-        named(control).find(|id| !self.0.contains_key(*id))
+    /// Whether all transactions of the control record, open or waiting, are in here.
+    pub fn know_all(&self, control: &Control) -> bool {
+        named(control).all(|id| self.0.contains_key(id))
     }
 }
 
@@ -250,10 +256,10 @@ pub fn named(control: &Control) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn claim(write: &[&str], read: &[&str]) -> Claim {
+    pub(crate) fn claim(write: &[&str], read: &[&str]) -> Claim {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         Claim::parse(&owned(write), &owned(read)).unwrap()
     }

@@ -11,6 +11,7 @@ use stateward_store::{Key, StoreError};
 use crate::audit::AuditItem;
 use crate::name::StateId;
 use crate::ports::Timestamp;
+use crate::records::{self, Formed};
 use crate::version::{Version, VersionRecord};
 
 /// The version of the record's own form. A reader refuses a higher one.
@@ -148,6 +149,17 @@ pub enum Mode {
     Resources,
 }
 
+impl Mode {
+    /// Its name in lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Whole => "whole",
+            Self::Resources => "resources",
+        }
+    }
+}
+
 /// A lock that is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -259,6 +271,14 @@ impl Default for Control {
     }
 }
 
+impl Formed for Control {
+    const NEWEST: u8 = FORMAT;
+
+    fn format(&self) -> u8 {
+        self.format
+    }
+}
+
 impl Control {
     /// The key of a state's control record.
     pub fn key(state: &StateId) -> Key {
@@ -275,15 +295,7 @@ impl Control {
 
     /// Reads a record.
     pub fn decode(key: &Key, value: &Bytes) -> Result<Self, StoreError> {
-        let corrupt = |reason: String| StoreError::Corrupt { what: key.to_string(), reason };
-        let control: Self = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
-        if control.format > FORMAT {
-            return Err(StoreError::Unsupported {
-                what: format!("the form {} of `{key}`", control.format),
-                reason: "a newer stateward wrote it; upgrade this one".to_owned(),
-            });
-        }
-        Ok(control)
+        records::decode(key, value)
     }
 
     /// Encodes the record as the write `write_id`.
@@ -343,6 +355,16 @@ impl Control {
     /// The open transactions whose lease has not lapsed.
     pub fn live_txs(&self, now: Timestamp) -> impl Iterator<Item = &OpenTx> {
         self.txs.iter().filter(move |tx| !tx.has_lapsed(now))
+    }
+
+    /// Whether a lock or a transaction that is alive keeps out who comes without one.
+    pub fn keeps_out(&self, now: Timestamp) -> bool {
+        self.live_lock(now).is_some() || self.has_live_txs(now)
+    }
+
+    /// Whether a transaction is open whose lease has not lapsed.
+    pub fn has_live_txs(&self, now: Timestamp) -> bool {
+        self.live_txs(now).next().is_some()
     }
 
     /// Whether any lock is held on the state.

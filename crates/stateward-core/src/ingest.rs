@@ -21,7 +21,7 @@ use crate::name::StateId;
 use crate::ops::{Base, BodyStream};
 
 /// Bodies up to this size are worked on in place: handing them to other threads would cost more than it saves.
-const INLINE_BYTES: usize = 128 << 10;
+pub(crate) const INLINE_BYTES: usize = 128 << 10;
 /// A lineage stands in every record of its state.
 const LINEAGE_BYTES_MAX: usize = 1024;
 /// Pieces on their way to each worker.
@@ -185,7 +185,7 @@ async fn work_off<W: Worker>(mut worker: W, mut pieces: mpsc::Receiver<Bytes>) -
     Ok(tokio::task::spawn_blocking(move || worker.finish()).await.map_err(|_| stopped())??)
 }
 
-fn stopped() -> Error {
+pub(crate) fn stopped() -> Error {
     Error::new(Kind::Unavailable, "the state was not stored", "the server is stopping", "try again in a moment")
 }
 

@@ -45,6 +45,12 @@ impl LockInfo {
         }
     }
 
+    /// The text that is sent.
+    pub fn to_json(&self) -> String {
+        // Serialising plain data into memory has no way to fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// True where only the ID is set, which is how OpenTofu's `force-unlock` asks.
     pub fn is_id_only(&self) -> bool {
         self.who.is_empty()

@@ -2,7 +2,43 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use stateward_store::{Entry, Key, Listing, Store, StoreError};
+
+use crate::name::StateId;
+
+/// A record that says which form it has.
+pub(crate) trait Formed: DeserializeOwned {
+    /// The newest form that is read.
+    const NEWEST: u8;
+
+    /// The form that it has.
+    fn format(&self) -> u8;
+}
+
+/// Reads a record.
+pub(crate) fn decode<T: Formed>(key: &Key, value: &Bytes) -> Result<T, StoreError> {
+    let corrupt = |reason: String| StoreError::Corrupt { what: key.to_string(), reason };
+    let record: T = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
+    if record.format() > T::NEWEST {
+        return Err(StoreError::Unsupported {
+            what: format!("the form {} of `{key}`", record.format()),
+            reason: "a newer stateward wrote it; upgrade this one".to_owned(),
+        });
+    }
+    Ok(record)
+}
+
+/// What the keys of a state's records of one sort begin with.
+pub(crate) fn prefix_of(sort: &str, state: &StateId) -> String {
+    format!("{sort}{}@{}#", state.name, state.workspace)
+}
+
+/// The state that the key of such a record names.
+pub(crate) fn state_of(sort: &str, key: &Key) -> Option<StateId> {
+    key.as_str().strip_prefix(sort)?.split_once('#')?.0.parse().ok()
+}
 
 /// Records read together, unless told otherwise.
 pub(crate) const PAGE: usize = 500;

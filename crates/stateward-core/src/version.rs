@@ -11,6 +11,7 @@ use stateward_store::{Key, StoreError};
 
 use crate::name::StateId;
 use crate::ports::Timestamp;
+use crate::records::{self, Formed};
 
 /// The newest form that is read.
 const FORMAT: u8 = 3;
@@ -164,6 +165,14 @@ pub struct Spans {
     pub terraform_version: Option<String>,
 }
 
+impl Formed for VersionRecord {
+    const NEWEST: u8 = FORMAT;
+
+    fn format(&self) -> u8 {
+        self.format
+    }
+}
+
 impl VersionRecord {
     /// A new version, hashed.
     pub fn new(mut facts: Facts, stored_size: u64, body: Tree, index: Option<Tree>, spans: Spans) -> Self {
@@ -197,12 +206,12 @@ impl VersionRecord {
 
     /// The prefix of the keys of a state's versions. Newer ones sort first.
     pub fn prefix(state: &StateId) -> String {
-        format!("{}{}@{}#", Self::PREFIX, state.name, state.workspace)
+        records::prefix_of(Self::PREFIX, state)
     }
 
     /// The state that a version record's key names.
     pub fn state_of(key: &Key) -> Option<StateId> {
-        key.as_str().strip_prefix(Self::PREFIX)?.split_once('#')?.0.parse().ok()
+        records::state_of(Self::PREFIX, key)
     }
 
     /// The key of a version written by the write `write_id`.
@@ -212,15 +221,7 @@ impl VersionRecord {
 
     /// Reads a record.
     pub fn decode(key: &Key, value: &Bytes) -> Result<Self, StoreError> {
-        let corrupt = |reason: String| StoreError::Corrupt { what: key.to_string(), reason };
-        let record: Self = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
-        if record.format > FORMAT {
-            return Err(StoreError::Unsupported {
-                what: format!("the form {} of `{key}`", record.format),
-                reason: "a newer stateward wrote it; upgrade this one".to_owned(),
-            });
-        }
-        Ok(record)
+        records::decode(key, value)
     }
 
     /// Encodes the record.

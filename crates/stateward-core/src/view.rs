@@ -6,6 +6,7 @@ pub use stateward_state::counts::Changes;
 pub use stateward_state::diff::{AttributeChange, Change};
 
 use crate::name::{StateName, Workspace};
+use crate::ops::Written;
 use crate::ports::Timestamp;
 pub use crate::version::Imported;
 use crate::version::Version;
@@ -260,6 +261,12 @@ pub struct Stored {
     /// Instances that were brought back, changed or taken out; only for a restore of single addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+}
+
+impl From<Written> for Stored {
+    fn from(Written { version, serial, changed }: Written) -> Self {
+        Self { version, serial, changed, renumbered: false, addresses: Vec::new() }
+    }
 }
 
 /// What `state prune` let go.

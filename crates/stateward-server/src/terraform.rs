@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 use stateward_core::control::Mode;
 use stateward_core::{Error, Kind, LockRequest, Post, Result, StateId};
 
-use crate::answer::{self, Answer, JSON, Refusal};
+use crate::answer::{self, Answer, Refusal};
 use crate::call::Call;
-use crate::drain::Stage;
-use crate::grant::GrantBody;
+use crate::grant;
 use crate::query::{Query, bad_value};
 use crate::target::state_of;
 
@@ -128,32 +126,14 @@ async fn take_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {
         backend.demand_open(&call.caller, &asked.state, tx).await?;
         return Ok(answer::json(&json!({ "schema": 1, "mode": Mode::Resources, "again": true })));
     }
-    let may_wait = !asked.wait.unwrap_or(backend.settings().lock_wait).is_zero();
-    let waiting = may_wait.then(|| metrics.waiting());
     let request = LockRequest { raw, wait: asked.wait, lease: asked.lease };
-    let grant = tokio::select! {
-        biased;
-        granted = backend.lock(&call.caller, &asked.state, request) => granted,
-        () = call.app.drain().reached(Stage::Leaving), if may_wait => Err(leaving()),
-    };
-    drop(waiting);
+    let grant = grant::waited(call, asked.wait, Box::pin(backend.lock(&call.caller, &asked.state, request))).await;
     let grant = grant.inspect_err(|error| {
         metrics.locks_refused.inc_by((error.kind() == Kind::Locked).into());
     })?;
     metrics.locks_granted.inc_by((!grant.again).into());
-    let text = json!({ "schema": 1, "fence": grant.fence, "mode": grant.mode, "again": grant.again }).to_string();
-    let body = GrantBody::new(text.into(), grant, call.exchange.outgoing.clone());
-    Ok(([(CONTENT_TYPE, JSON)], Body::new(body)).into_response())
-}
-
-pub(crate) fn leaving() -> Error {
-    let error = Error::new(
-        Kind::Unavailable,
-        "the lock was not taken",
-        "the server is shutting down",
-        "ask again: the place in the queue is not kept",
-    );
-    error.retry_after(Duration::from_secs(2))
+    let told = json!({ "schema": 1, "fence": grant.fence, "mode": grant.mode, "again": grant.again });
+    Ok(grant::answer(call, &told, grant))
 }
 
 async fn give_back_lock(call: &Call, asked: Asked, body: Body) -> Result<Response> {

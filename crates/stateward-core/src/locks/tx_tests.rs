@@ -1,11 +1,7 @@
 use super::*;
 use crate::claim::Claim;
+use crate::claim::tests::claim;
 use crate::locks::tests::{ask, at, granted, limits};
-
-fn claim(write: &[&str], read: &[&str]) -> Claim {
-    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    Claim::parse(&owned(write), &owned(read)).unwrap()
-}
 
 /// A control record and the claims of all that ever asked.
 #[derive(Default)]

@@ -107,10 +107,20 @@ impl Backend {
     /// One version of the chain.
     pub(crate) async fn find_version(&self, state: &StateId, version: Version) -> Result<VersionRecord> {
         let control = self.known(state).await?;
+        self.version_in(state, &control, version).await
+    }
+
+    /// The same, by a control record that has been read.
+    pub(crate) async fn version_in(
+        &self,
+        state: &StateId,
+        control: &Control,
+        version: Version,
+    ) -> Result<VersionRecord> {
         if let Some(head) = control.head.as_ref().filter(|head| head.version == version) {
             return self.record(&head.record).await;
         }
-        let mut chain = Chain::new(self, state, &control);
+        let mut chain = Chain::new(self, state, control);
         // Newer versions sort first: start the listing right before the wanted one.
         let newest = control.tail.as_ref().map_or(0, |tail| tail.version.0);
         if version.0 < newest {

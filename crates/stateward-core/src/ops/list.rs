@@ -39,7 +39,7 @@ impl Backend {
         }
         let (limit, now) = (query.limit.unwrap_or(usize::MAX).max(1), self.now());
         let item = |state: StateId, control: Control| -> Option<StateItem> {
-            let locked = control.live_lock(now).is_some() || control.live_txs(now).next().is_some();
+            let locked = control.keeps_out(now);
             let deleted = control.deleted.filter(|_| query.deleted);
             let at = deleted.as_ref().map(|deleted| deleted.at);
             let head = control.head.or(deleted.map(|deleted| deleted.head))?;
@@ -156,11 +156,7 @@ fn lock_item(state: &StateId, held: &Held, mode: Mode, queue: u64, now: Timestam
     LockItem {
         state: state.name.clone(),
         workspace: state.workspace.clone(),
-        mode: match mode {
-            Mode::Plan => "plan".to_owned(),
-            Mode::Whole => "whole".to_owned(),
-            Mode::Resources => RESOURCES.to_owned(),
-        },
+        mode: mode.name().to_owned(),
         id: held.id.clone(),
         who: held.who.clone(),
         operation: held.operation.clone(),
@@ -180,7 +176,7 @@ fn tx_item(open: &OpenTx, tx: &TxItem, queue: u64, now: Timestamp) -> LockItem {
     LockItem {
         state: tx.state.clone(),
         workspace: tx.workspace.clone(),
-        mode: RESOURCES.to_owned(),
+        mode: Mode::Resources.name().to_owned(),
         id: tx.tx.clone(),
         who: tx.who.clone(),
         operation: tx.operation.clone(),
@@ -198,8 +194,6 @@ fn tx_item(open: &OpenTx, tx: &TxItem, queue: u64, now: Timestamp) -> LockItem {
         .to_owned(),
     }
 }
-
-const RESOURCES: &str = "resources";
 
 const OUTSIDER_ADVICE: &str = "held outside, by Terraform itself: wait for it, or ask its holder; if that run is dead, \
                                `stateward lock release NAME --id ID`";
@@ -231,12 +225,11 @@ fn outsider_item(state: &StateId, info: &[u8], now: Timestamp) -> LockItem {
 fn advice(mode: Mode, held: &Held, now: Timestamp) -> &'static str {
     const LONG: SignedDuration = SignedDuration::from_hours(1);
     match mode {
-        Mode::Resources => "in use, beside others: wait for it",
         Mode::Plan => "keeps nobody waiting; ends by itself when the plan does",
-        Mode::Whole if held.has_lapsed(now) => "its holder is gone or stopped: whoever asks next gets the lock",
-        Mode::Whole if held.lease_until.is_some() => "in use: wait for it; it ends by itself when its holder does",
-        Mode::Whole if now.duration_since(held.last_seen) < LONG => "in use: wait for it, or ask its holder",
-        Mode::Whole => {
+        _ if held.has_lapsed(now) => "its holder is gone or stopped: whoever asks next gets the lock",
+        _ if held.lease_until.is_some() => "in use: wait for it; it ends by itself when its holder does",
+        _ if now.duration_since(held.last_seen) < LONG => "in use: wait for it, or ask its holder",
+        _ => {
             "nothing heard for over an hour: ask its holder; if that run is dead, `stateward lock release NAME --id ID`"
         }
     }

@@ -261,15 +261,16 @@ impl Backend {
             return Ok(Reach::NotNeeded);
         }
         let mut control = self.glance(state).await?;
+        let all_lapsed = !control.txs.is_empty() && !control.has_live_txs(self.now());
         if control.lock.as_ref().is_some_and(|held| held.has_lapsed(self.now()))
-            || (ask.mode == Mode::Whole && !control.txs.is_empty() && control.live_txs(self.now()).next().is_none())
+            || (ask.mode == Mode::Whole && all_lapsed)
         {
             // Let go here first: what is let go of here may be taken away outside.
             control = self.let_lapsed_go(state).await?;
         }
         let claims = self.claims(state, &control).await?;
         let answer = locks::lock(&mut control, ask, &claims, &self.settings().limits, self.now());
-        if !matches!(answer, Answer::Granted { again: false, .. }) || (ask.joins(&control)) {
+        if !matches!(answer, Answer::Granted { again: false, .. }) || ask.joins(&control) {
             return Ok(Reach::NotYet);
         }
         let outside = match ask.mode {
@@ -292,14 +293,16 @@ impl Backend {
             created: self.now().to_string(),
             ..LockInfo::default()
         };
-        Group { id: info.id.clone(), raw: serde_json::to_string(&info).unwrap_or_default() }
+        Group { id: info.id.clone(), raw: info.to_json() }
     }
 
     async fn let_lapsed_go(&self, state: &StateId) -> Result<Control> {
         let claims = self.claims(state, &self.glance(state).await?).await?;
         self.update(state, None, |control, moment| {
-            let all_lapsed = control.live_txs(moment.now).next().is_none();
-            let lapsed: Vec<OpenTx> = if all_lapsed { control.txs.drain(..).collect() } else { Vec::new() };
+            let lapsed: Vec<OpenTx> = match control.has_live_txs(moment.now) {
+                false => control.txs.drain(..).collect(),
+                true => Vec::new(),
+            };
             let lock = control.lock.take_if(|held| held.has_lapsed(moment.now));
             if lapsed.is_empty() && lock.is_none() {
                 return Ok(Step::Keep(()));
@@ -321,41 +324,34 @@ impl Backend {
     async fn ask_here(&self, caller: &Caller, state: &StateId, ask: &Ask, reach: &Reach) -> Result<Option<Answer>> {
         let limits = &self.settings().limits;
         let claims = self.claims(state, &self.glance(state).await?).await?;
-        let outcome = self
-            .update(state, None, |control, moment| {
-                if let Some(id) = claims.missing(control) {
-                    return Ok(Step::Keep(Err(id.to_owned())));
+        let asking = Asking { caller, state, ask, claims: &claims };
+        self.update(state, None, |control, moment| {
+            if !claims.know_all(control) {
+                return Ok(Step::Keep(None));
+            }
+            let before = Before::of(control, ask, moment.now);
+            let answer = match reach {
+                Reach::Held(outsider) if !control.keeps_out(moment.now) => {
+                    locks::lock_behind(control, ask, &claims, outsider, limits, moment.now)
                 }
-                let before = control.clone();
-                let answer = match reach {
-                    Reach::Held(outsider)
-                        if control.live_lock(moment.now).is_none() && control.live_txs(moment.now).next().is_none() =>
-                    {
-                        locks::lock_behind(control, ask, &claims, outsider, limits, moment.now)
-                    }
-                    _ => locks::lock(control, ask, &claims, limits, moment.now),
-                };
-                if matches!(answer, Answer::Granted { again: false, .. }) {
-                    match reach {
-                        Reach::NotYet if !ask.joins(control) => return Ok(Step::Keep(Ok(None))),
-                        Reach::Taken(outside) if ask.mode == Mode::Resources => control.group = Some(outside.clone()),
-                        _ => {}
-                    }
+                _ => locks::lock(control, ask, &claims, limits, moment.now),
+            };
+            if matches!(answer, Answer::Granted { again: false, .. }) {
+                match reach {
+                    Reach::NotYet if !ask.joins(control) => return Ok(Step::Keep(None)),
+                    Reach::Taken(outside) if ask.mode == Mode::Resources => control.group = Some(outside.clone()),
+                    _ => {}
                 }
-                if control.lock_bytes() > before.lock_bytes().max(LOCK_BYTES_MAX) {
-                    return Ok(Step::Keep(Ok(Some(Answer::QueueFull))));
-                }
-                Ok(match beside(caller, state, ask, &answer, &before, control, &claims, moment) {
-                    Some(beside) => Step::Publish(Ok(Some(answer)), beside),
-                    None => Step::Keep(Ok(Some(answer))),
-                })
+            }
+            if control.lock_bytes() > before.lock_bytes.max(LOCK_BYTES_MAX) {
+                return Ok(Step::Keep(Some(Answer::QueueFull)));
+            }
+            Ok(match asking.beside(&answer, &before, control, moment) {
+                Some(beside) => Step::Publish(Some(answer), beside),
+                None => Step::Keep(Some(answer)),
             })
-            .await?;
-        match outcome {
-            Ok(answer) => Ok(answer),
-            // It has come since: it is read now, and asked again.
-            Err(_) => Ok(None),
-        }
+        })
+        .await
     }
 
     async fn abandon(&self, state: &StateId, id: &str, attempt: &str, outside: Option<Group>) -> Result<()> {
@@ -430,7 +426,12 @@ fn lapse_note(state: &StateId, who: &str, id: &str, moment: &Moment) -> AuditIte
 }
 
 /// What is noted and recorded of transactions that lapsed.
-fn lapse_all(state: &StateId, lapsed: &[OpenTx], claims: &Claims, moment: &Moment) -> Beside {
+fn lapse_all<'a>(
+    state: &StateId,
+    lapsed: impl IntoIterator<Item = &'a OpenTx>,
+    claims: &Claims,
+    moment: &Moment,
+) -> Beside {
     let mut beside = Beside::default();
     for tx in lapsed {
         let record = claims.get(&tx.id);
@@ -442,43 +443,63 @@ fn lapse_all(state: &StateId, lapsed: &[OpenTx], claims: &Claims, moment: &Momen
     beside
 }
 
-/// What is written with an answer; nothing where there is nothing to publish.
-#[expect(clippy::too_many_arguments, reason = "one answer, seen from all its sides")]
-fn beside(
-    caller: &Caller,
-    state: &StateId,
-    ask: &Ask,
-    answer: &Answer,
-    before: &Control,
-    after: &Control,
-    claims: &Claims,
-    moment: &Moment,
-) -> Option<Beside> {
-    let note = |deed, detail: String| AuditItem {
-        who: ask.who.clone(),
-        lock_id: Some(ask.id.clone()),
-        detail,
-        ..AuditItem::by(caller, moment.now, deed, Some(state))
-    };
-    let mut beside = match answer {
-        Answer::Granted { again: false, .. } => {
-            let lapsed: Vec<OpenTx> = before.txs.iter().filter(|tx| after.tx(&tx.id).is_none()).cloned().collect();
-            let mut beside = lapse_all(state, &lapsed, claims, moment);
-            let lapsed = before.lock.as_ref().filter(|held| after.held(&held.id).is_none());
-            beside.notes.extend(lapsed.map(|lapsed| lapse_note(state, &lapsed.who, &lapsed.id, moment)));
-            beside.notes.insert(0, note(Deed::Lock, ask.operation.clone()));
-            beside
+/// What an answer changes, as it was.
+struct Before {
+    lock_bytes: usize,
+    /// Who asks has a place in the queue already.
+    is_known: bool,
+    lapsed_lock: Option<Held>,
+    lapsed_txs: Vec<OpenTx>,
+}
+
+impl Before {
+    fn of(control: &Control, ask: &Ask, now: Timestamp) -> Self {
+        Self {
+            lock_bytes: control.lock_bytes(),
+            is_known: control.queue.iter().any(|ticket| ticket.id == ask.id),
+            lapsed_lock: control.lock.as_ref().filter(|held| held.has_lapsed(now)).cloned(),
+            lapsed_txs: control.txs.iter().filter(|tx| tx.has_lapsed(now)).cloned().collect(),
         }
-        Answer::Held { by, over, first_try: true, .. } => {
-            let over = over.as_ref().map_or_else(String::new, |over| format!(" ({over})"));
-            note(Deed::Refuse, format!("LOCK: held by {}{over}", holder_of(by))).into()
-        }
-        Answer::QueueFull => return None,
-        _ => return Some(Beside::default()),
-    };
-    let is_known = before.queue.iter().any(|ticket| ticket.id == ask.id);
-    beside.records.extend(ask.tx.iter().filter(|_| !is_known).map(|record| record.write(state)));
-    Some(beside)
+    }
+}
+
+/// A request that is being decided.
+struct Asking<'a> {
+    caller: &'a Caller,
+    state: &'a StateId,
+    ask: &'a Ask,
+    claims: &'a Claims,
+}
+
+impl Asking<'_> {
+    /// What is written with an answer; nothing where there is nothing to publish.
+    fn beside(&self, answer: &Answer, before: &Before, after: &Control, moment: &Moment) -> Option<Beside> {
+        let Self { caller, state, ask, claims } = *self;
+        let note = |deed, detail: String| AuditItem {
+            who: ask.who.clone(),
+            lock_id: Some(ask.id.clone()),
+            detail,
+            ..AuditItem::by(caller, moment.now, deed, Some(state))
+        };
+        let mut beside = match answer {
+            Answer::Granted { again: false, .. } => {
+                let lapsed = before.lapsed_txs.iter().filter(|tx| after.tx(&tx.id).is_none());
+                let mut beside = lapse_all(state, lapsed, claims, moment);
+                let lapsed = before.lapsed_lock.as_ref().filter(|held| after.held(&held.id).is_none());
+                beside.notes.extend(lapsed.map(|lapsed| lapse_note(state, &lapsed.who, &lapsed.id, moment)));
+                beside.notes.insert(0, note(Deed::Lock, ask.operation.clone()));
+                beside
+            }
+            Answer::Held { by, over, first_try: true, .. } => {
+                let over = over.as_ref().map_or_else(String::new, |over| format!(" ({over})"));
+                note(Deed::Refuse, format!("LOCK: held by {}{over}", holder_of(by))).into()
+            }
+            Answer::QueueFull => return None,
+            _ => return Some(Beside::default()),
+        };
+        beside.records.extend(ask.tx.iter().filter(|_| !before.is_known).map(|record| record.write(state)));
+        Some(beside)
+    }
 }
 
 fn check_lease(lease: Duration) -> Result<()> {

@@ -359,10 +359,8 @@ impl Backend {
             created: self.now().to_string(),
             ..LockInfo::default()
         };
-        let raw = serde_json::to_string(&info).unwrap_or_default();
-        let held_here = |control: &Control| {
-            control.live_lock(self.now()).is_some() || control.live_txs(self.now()).next().is_some()
-        };
+        let raw = info.to_json();
+        let held_here = |control: &Control| control.keeps_out(self.now());
         if held_here(&self.glance(state).await?) && held_here(&self.control(state).await?.0) {
             // Refused by the use case itself, in its own words.
             return run.await;

@@ -46,10 +46,8 @@ impl Backend {
         let mut records = Records::under(self.store(), TxRecord::PREFIX);
         while let Some(entry) = records.next().await? {
             let record = TxRecord::decode(&entry.key, &entry.record.value)?;
-            let at = record.ended.as_ref().map_or(record.since, |ended| ended.at);
-            let Some(state) = TxRecord::state_of(&entry.key).filter(|_| self.now().duration_since(at) > KEPT) else {
-                continue;
-            };
+            let is_old = self.now().duration_since(record.settled()) > KEPT;
+            let Some(state) = TxRecord::state_of(&entry.key).filter(|_| is_old) else { continue };
             let (control, _) = self.control(&state).await?;
             if named(&control).all(|id| id != record.id) {
                 match self.store().delete(&entry.key, entry.record.revision).await {

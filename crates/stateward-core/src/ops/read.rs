@@ -10,7 +10,7 @@ use crate::access::{Caller, Right};
 use crate::backend::Backend;
 use crate::error::{Error, Kind, Result};
 use crate::name::StateId;
-use crate::version::{Version, VersionRecord};
+use crate::version::{Facts, Version, VersionRecord};
 
 /// A version's bytes on their way out.
 pub struct Content {
@@ -56,14 +56,16 @@ impl Backend {
     pub async fn read_version(&self, caller: &Caller, state: &StateId, version: Version) -> Result<Content> {
         self.audited(caller, state, "GET", async {
             caller.demand(&[Right::Read], state)?;
-            let record = self.find_version(state, version).await?;
-            let bytes = self.stream(&body_of(&record)?);
-            let facts = record.facts;
-            let (serial, lineage, size, md5, sha256) =
-                (facts.serial, facts.lineage, facts.size, facts.md5, facts.sha256);
-            Ok(Content { version, serial, lineage, size, md5, sha256, bytes })
+            self.content(self.find_version(state, version).await?)
         })
         .await
+    }
+
+    /// A version on its way out.
+    pub(super) fn content(&self, record: VersionRecord) -> Result<Content> {
+        let bytes = self.stream(&body_of(&record)?);
+        let Facts { version, serial, lineage, size, md5, sha256, .. } = record.facts;
+        Ok(Content { version, serial, lineage, size, md5, sha256, bytes })
     }
 
     /// A valid state that holds nothing but the root outputs of the current version.
@@ -93,6 +95,15 @@ impl Backend {
 
     pub(super) fn stream(&self, tree: &Tree) -> BoxStream<'static, Result<Bytes>> {
         Box::pin(body::read(self.store().clone(), self.shared.sealer.clone(), tree).map_err(Error::from))
+    }
+
+    /// All bytes of a body, in memory.
+    pub(super) async fn bytes_of(&self, tree: &Tree) -> Result<Bytes> {
+        let pieces = self.stream(tree).try_collect::<Vec<Bytes>>().await?;
+        Ok(match <[Bytes; 1]>::try_from(pieces) {
+            Ok([piece]) => piece,
+            Err(pieces) => pieces.concat().into(),
+        })
     }
 
     /// The record under a key that another record names.

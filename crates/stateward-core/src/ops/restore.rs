@@ -1,7 +1,6 @@
 //! Going back: a whole version, or single resources of it.
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 
 use super::diff::deleted;
 use super::read::{body_of, opaque};
@@ -70,8 +69,8 @@ impl Backend {
         serial: u64,
     ) -> Result<(BodyStream, Vec<String>)> {
         let patterns = only.iter().map(|address| parse_pattern(address)).collect::<Result<Vec<_>>>()?;
-        let now = self.stream(&head.body).try_collect::<Vec<Bytes>>().await?.concat();
-        let then = self.stream(&body_of(old)?).try_collect::<Vec<Bytes>>().await?.concat();
+        let now = self.bytes_of(&head.body).await?;
+        let then = self.bytes_of(&body_of(old)?).await?;
         let edited = stateward_state::edit::restore_only(&now, &then, &patterns, serial).map_err(|error| {
             Error::new(
                 Kind::Invalid,

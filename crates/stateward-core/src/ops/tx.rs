@@ -32,7 +32,7 @@ impl Backend {
     pub(crate) async fn claims(&self, state: &StateId, control: &Control) -> Result<Arc<Claims>> {
         let latch = self.latch(state);
         let known = latch.claims();
-        if known.missing(control).is_none() {
+        if known.know_all(control) {
             return Ok(known);
         }
         let mut claims = Claims::default();
@@ -98,24 +98,25 @@ impl Backend {
     ///
     /// Who ends another token's breaks it, and needs the right to.
     pub async fn end(&self, caller: &Caller, state: &StateId, id: &str, ending: Ending) -> Result<()> {
-        self.audited(caller, state, "tx end", async {
-            let (control, _) = self.control(state).await?;
-            let claims = self.claims(state, &control).await?;
-            let open = named(&control).any(|named| named == id);
-            let Some(record) = claims.get(id).filter(|_| open).cloned() else {
-                caller.demand(&[Right::Lock, Right::ForceUnlock], state)?;
-                return match self.tx_record(state, id).await? {
-                    // A repeated request: the first may not have got as far as the lock outside.
-                    Some(_) => self.unlock_released_outside(state, &control).await,
-                    None => Err(no_such(state, id)),
-                };
+        self.audited(caller, state, "tx end", self.try_end(caller, state, id, ending)).await
+    }
+
+    pub(super) async fn try_end(&self, caller: &Caller, state: &StateId, id: &str, ending: Ending) -> Result<()> {
+        let (control, _) = self.control(state).await?;
+        let claims = self.claims(state, &control).await?;
+        let open = named(&control).any(|named| named == id);
+        let Some(record) = claims.get(id).filter(|_| open).cloned() else {
+            caller.demand(&[Right::Lock, Right::ForceUnlock], state)?;
+            return match self.tx_record(state, id).await? {
+                // A repeated request: the first may not have got as far as the lock outside.
+                Some(_) => self.unlock_released_outside(state, &control).await,
+                None => Err(no_such(state, id)),
             };
-            let forced = record.token != caller.token;
-            caller.demand(&[if forced { Right::ForceUnlock } else { Right::Lock }], state)?;
-            let why = if forced { format!("by {}", caller.name) } else { String::new() };
-            self.end_tx(caller, state, &record, ending, &why, forced).await
-        })
-        .await
+        };
+        let forced = record.token != caller.token;
+        caller.demand(&[if forced { Right::ForceUnlock } else { Right::Lock }], state)?;
+        let why = if forced { format!("by {}", caller.name) } else { String::new() };
+        self.end_tx(caller, state, &record, ending, &why, forced).await
     }
 
     async fn end_tx(

@@ -61,7 +61,7 @@ impl Backend {
                 caller.demand(&[Right::ForceUnlock], state)?;
             }
             let ending = if forced { Ending::Aborted } else { Ending::Committed };
-            self.end(caller, state, &info.id, ending).await?;
+            self.try_end(caller, state, &info.id, ending).await?;
             return Ok(Unlocked { released: vec![info.id] });
         }
         let held = control.held(&info.id);
@@ -104,7 +104,7 @@ impl Backend {
     /// Breaks the lock with this ID, or whatever is held, here or outside.
     async fn break_lock(&self, caller: &Caller, state: &StateId, id: Option<&str>) -> Result<Unlocked> {
         if let Some(id) = self.tx_to_break(state, id).await? {
-            self.end(caller, state, &id, Ending::Aborted).await?;
+            self.try_end(caller, state, &id, Ending::Aborted).await?;
             return Ok(Unlocked { released: vec![id] });
         }
         let outcome = self.release_lock(caller, state, id.map_or(Release::Whatever, Release::Id), true).await;

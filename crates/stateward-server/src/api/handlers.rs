@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 use stateward_core::view::Stored;
-use stateward_core::{Adoption, Result, StateId, StatesQuery, Version, Written};
+use stateward_core::{Adoption, Result, StateId, StatesQuery, Version};
 
 use super::Asked;
 use crate::{answer, body, terraform};
@@ -54,10 +54,9 @@ pub(super) async fn put_content(asked: Asked, body: Body) -> Result<Response> {
     let (state, force) = (asked.state()?, asked.query.parsed("force")?.unwrap_or_default());
     let call = &asked.call;
     let (body, md5) = call.state_body(body)?;
-    let Written { version, serial, changed } =
-        call.backend().push(&call.caller, &state, body::checked(body, md5), force).await?;
-    call.app.metrics().versions.inc_by(changed.into());
-    Ok(answer::json(&Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }))
+    let written = call.backend().push(&call.caller, &state, body::checked(body, md5), force).await?;
+    call.app.metrics().versions.inc_by(written.changed.into());
+    Ok(answer::json(&Stored::from(written)))
 }
 
 pub(super) async fn import_version(asked: Asked, body: Body) -> Result<Response> {
@@ -69,9 +68,9 @@ pub(super) async fn import_version(asked: Asked, body: Body) -> Result<Response>
             Some(body::checked(body, md5))
         }
     };
-    let Written { version, serial, changed } = call.backend().adopt(&call.caller, &state, adoption, body).await?;
-    call.app.metrics().versions.inc_by(changed.into());
-    Ok(answer::json(&Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }))
+    let written = call.backend().adopt(&call.caller, &state, adoption, body).await?;
+    call.app.metrics().versions.inc_by(written.changed.into());
+    Ok(answer::json(&Stored::from(written)))
 }
 
 pub(super) async fn get_history(asked: Asked) -> Result<Response> {

@@ -3,20 +3,16 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use stateward_core::view::Stored;
-use stateward_core::{Begin, Claim, Ending, Error, Kind, PlanBase, Post, Recover, Result, StateId, Written};
+use stateward_core::{Begin, Claim, Ending, Error, Kind, PlanBase, Post, Recover, Result, StateId};
 
 use super::Asked;
-use crate::answer::{self, JSON};
-use crate::drain::Stage;
-use crate::grant::GrantBody;
-use crate::{body, terraform};
+use crate::{answer, body, grant, terraform};
 
 /// The lease of a transaction that asks for none.
 const LEASE_S: u64 = 60;
@@ -33,18 +29,11 @@ struct BeginRequest {
     write: Vec<String>,
     #[serde(default)]
     read: Vec<String>,
-    plan: PlanRequest,
+    plan: PlanBase,
     #[serde(default)]
     wait_s: Option<u64>,
     #[serde(default)]
     lease_s: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlanRequest {
-    serial: u64,
-    lineage: String,
 }
 
 pub(super) async fn list(asked: Asked) -> Result<Response> {
@@ -60,26 +49,18 @@ pub(super) async fn begin(asked: Asked, body: Body) -> Result<Response> {
     let begin = Begin {
         raw: Bytes::copy_from_slice(request.lock.get().as_bytes()),
         claim: claim(&request.write, &request.read)?,
-        plan: PlanBase { serial: request.plan.serial, lineage: request.plan.lineage },
+        plan: request.plan,
         wait,
         lease: Duration::from_secs(request.lease_s.unwrap_or(LEASE_S)),
     };
-    let may_wait = !wait.unwrap_or(call.backend().settings().lock_wait).is_zero();
     let metrics = call.app.metrics();
-    let waiting = may_wait.then(|| metrics.waiting());
-    let begun = tokio::select! {
-        biased;
-        begun = call.backend().begin(&call.caller, &state, begin) => begun,
-        () = call.app.drain().reached(Stage::Leaving), if may_wait => Err(terraform::leaving()),
-    };
-    drop(waiting);
+    let begun = grant::waited(call, wait, Box::pin(call.backend().begin(&call.caller, &state, begin))).await;
     let begun = begun.inspect_err(|error| metrics.not_begun(error.kind()))?;
     metrics.tx_begun.inc_by((!begun.again).into());
-    let text = json!({
+    let told = json!({
         "schema": 1, "fence": begun.fence, "again": begun.again, "base": begun.base, "lease_until": begun.lease_until,
     });
-    let body = GrantBody::new(text.to_string().into(), begun.into_grant(), call.exchange.outgoing.clone());
-    Ok(([(CONTENT_TYPE, JSON)], Body::new(body)).into_response())
+    Ok(grant::answer(call, &told, begun.into_grant()))
 }
 
 fn claim(write: &[String], read: &[String]) -> Result<Claim> {
@@ -118,7 +99,7 @@ pub(super) async fn commit(asked: Asked, body: Body) -> Result<Response> {
     let post = Post { lock_id: None, md5, body };
     let written = call.backend().commit(&call.caller, &state, &tx, post).await?;
     call.app.metrics().committed(&written);
-    Ok(answer::json(&stored(&written)))
+    Ok(answer::json(&Stored::from(written)))
 }
 
 #[derive(Deserialize)]
@@ -146,11 +127,7 @@ pub(super) async fn recover(asked: Asked, body: Body) -> Result<Response> {
     let recover = Recover { tx, raw, wait: None, force, body: body::checked(body, md5) };
     let written = call.backend().recover(&call.caller, &state, recover).await?;
     call.app.metrics().committed(&written);
-    Ok(answer::json(&stored(&written)))
-}
-
-fn stored(&Written { version, serial, changed }: &Written) -> Stored {
-    Stored { version, serial, changed, renumbered: false, addresses: Vec::new() }
+    Ok(answer::json(&Stored::from(written)))
 }
 
 impl Asked {

@@ -8,7 +8,13 @@ use crate::openapi;
 
 /// A request to API v1 whose answer has to be as documented.
 #[track_caller]
-fn send<'a>(server: &Server, method: &str, target: &str, body: impl Into<Body<'a>>, status: u16) -> Response {
+pub(crate) fn send<'a>(
+    server: &Server,
+    method: &str,
+    target: &str,
+    body: impl Into<Body<'a>>,
+    status: u16,
+) -> Response {
     let answer = server.send(method, &format!("/api/v1/{target}"), body).expect_status(status);
     let path = target.split('?').next().unwrap();
     openapi::check(method, &format!("/api/v1/{path}"), status, &answer.body);
@@ -21,7 +27,7 @@ fn get(server: &Server, target: &str) -> Value {
 }
 
 #[track_caller]
-fn post(server: &Server, target: &str, body: &Value, status: u16) -> Value {
+pub(crate) fn post(server: &Server, target: &str, body: &Value, status: u16) -> Value {
     crate::fixture::json(&send(server, "POST", target, body.to_string().as_str(), status))
 }
 

@@ -3,23 +3,10 @@
 use serde_json::{Value, json};
 use stateward_testkit::{Body, Response};
 
+use crate::api::{post, send};
 use crate::fixture::{APPLY, Server, lock_info};
-use crate::openapi;
 
 const LINEAGE: &str = "11111111-2222-3333-4444-555555555555";
-
-#[track_caller]
-fn send<'a>(server: &Server, method: &str, target: &str, body: impl Into<Body<'a>>, status: u16) -> Response {
-    let answer = server.send(method, &format!("/api/v1/{target}"), body).expect_status(status);
-    let path = target.split('?').next().unwrap();
-    openapi::check(method, &format!("/api/v1/{path}"), status, &answer.body);
-    answer
-}
-
-#[track_caller]
-fn post(server: &Server, target: &str, body: &Value, status: u16) -> Value {
-    crate::fixture::json(&send(server, "POST", target, body.to_string().as_str(), status))
-}
 
 /// Two resources.
 fn world(serial: u64, a: &str, b: &str) -> String {

@@ -99,8 +99,7 @@ async fn recover(context: &Context, name: &StateId, file: &Path, tx: &str, force
         created: SystemClock.now().to_string(),
         ..LockInfo::default()
     };
-    let raw = serde_json::to_vec(&info).unwrap_or_default().into();
-    let recover = Recover { tx: item.tx, raw, wait: None, force, body: input.open().await? };
+    let recover = Recover { tx: item.tx, raw: info.to_json().into(), wait: None, force, body: input.open().await? };
     let stored = context.open().await?.recover(name, recover).await?;
     context.out.answer(&stored, || match stored.changed {
         true => format!("brought in as {} (serial {})\n", stored.version, stored.serial),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use stateward_state::counts::changed_addresses;
 
 use super::super::history::Chain;
@@ -36,7 +37,8 @@ pub struct Begin {
 }
 
 /// The state that a plan was made against, as the plan file names it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlanBase {
     /// Its serial; 0 where there was no state.
     pub serial: u64,

@@ -15,14 +15,11 @@ use crate::audit::Deed;
 use crate::backend::Backend;
 use crate::bug::Bug;
 use crate::claim::TxRecord;
-use crate::control::{Head, OpenTx};
+use crate::control::{Control, Head, OpenTx};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::check_size;
+use crate::ingest::{INLINE_BYTES, check_size, stopped};
 use crate::name::StateId;
 use crate::version::VersionRecord;
-
-/// Bodies up to this size are merged in place; larger ones on a thread that may block.
-const INLINE_BYTES: usize = 128 << 10;
 
 impl Backend {
     /// The state as a transaction sees it: as its plan did, until it writes; then as of its last write. `None` where there was none.
@@ -30,10 +27,9 @@ impl Backend {
         self.audited(caller, state, "GET in a transaction", async {
             caller.demand(&[Right::Read], state)?;
             let (tx, _) = self.open_tx(caller, state, id).await?;
-            match tx.last.or(tx.base) {
-                Some(version) => Ok(Some(self.read_version(caller, state, version).await?)),
-                None => Ok(None),
-            }
+            let Some(version) = tx.last.or(tx.base) else { return Ok(None) };
+            let record = self.version_in(state, &self.glance(state).await?, version).await?;
+            Ok(Some(self.content(record)?))
         })
         .await
     }
@@ -76,20 +72,20 @@ impl Backend {
     ) -> Result<Written> {
         let latch = self.latch(state);
         let _turn = latch.merging().await;
+        let mut control = self.present(state).await?.control;
         let base = match tx.base {
-            Some(version) => Some(self.find_version(state, version).await?),
+            Some(version) => Some(self.version_in(state, &control, version).await?),
             None => None,
         };
         loop {
-            let head = self.present(state).await?.control.head;
             // Another of its own writes may have come in between.
             let (tx, _) = self.open_tx(caller, state, &record.id).await?;
-            let body = match &head {
+            let body = match &control.head {
                 None if base.is_some() => return Err(deleted(state)),
                 None => sent.clone(),
                 Some(head) => {
                     if check == Check::StillMine {
-                        self.still_mine(state, &tx, record, base.as_ref(), head).await?;
+                        self.still_mine(state, &control, &tx, record, base.as_ref(), head).await?;
                     }
                     let merged = self.merged(record, base.as_ref(), head, sent).await?;
                     if !merged.changed {
@@ -99,7 +95,7 @@ impl Backend {
                 }
             };
             let under = Under::Tx { fence: tx.fence, record: record.clone() };
-            let onto = Onto::Exactly(head.map(|head| head.version));
+            let onto = Onto::Exactly(control.head.as_ref().map(|head| head.version));
             let terms = Terms { under, onto, ..Terms::new("write", Deed::Write) };
             let ingested = self.ingest(state, BodyStream::of(body)).await?;
             let before = self.place_before(state).await?;
@@ -107,6 +103,7 @@ impl Backend {
                 self.follow_outside(state, before).await?;
                 return Ok(written);
             }
+            control = self.present(state).await?.control;
         }
     }
 
@@ -114,6 +111,7 @@ impl Backend {
     async fn still_mine(
         &self,
         state: &StateId,
+        control: &Control,
         tx: &OpenTx,
         record: &TxRecord,
         base: Option<&VersionRecord>,
@@ -121,7 +119,7 @@ impl Backend {
     ) -> Result<()> {
         let seen = match tx.last {
             Some(version) if version == head.version => return Ok(()),
-            Some(version) => Some(self.find_version(state, version).await?),
+            Some(version) => Some(self.version_in(state, control, version).await?),
             None => base.cloned(),
         };
         if seen.as_ref().is_some_and(|seen| seen.facts.version == head.version) {
@@ -163,14 +161,6 @@ impl Backend {
         };
         merged.map_err(|error| refused(&error))
     }
-
-    async fn bytes_of(&self, tree: &stateward_store::body::Tree) -> Result<Bytes> {
-        let pieces = self.stream(tree).try_collect::<Vec<Bytes>>().await?;
-        Ok(match <[Bytes; 1]>::try_from(pieces) {
-            Ok([piece]) => piece,
-            Err(pieces) => pieces.concat().into(),
-        })
-    }
 }
 
 /// What is looked at before a write.
@@ -210,8 +200,4 @@ fn deleted(state: &StateId) -> Error {
 fn no_serial() -> Error {
     let why = "there is no serial after the one of the state here";
     Error::new(Kind::Invalid, "the state was not changed", why, "push it anew under another name")
-}
-
-fn stopped() -> Error {
-    Error::new(Kind::Unavailable, "the state was not stored", "the server is stopping", "try again in a moment")
 }

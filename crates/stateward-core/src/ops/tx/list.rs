@@ -60,8 +60,7 @@ impl Backend {
         let mut records = Records::under(self.store(), TxRecord::prefix(state));
         while let Some(entry) = records.next().await? {
             let record = TxRecord::decode(&entry.key, &entry.record.value)?;
-            let at = record.ended.as_ref().map_or(record.since, |ended| ended.at);
-            if named(control).all(|id| id != record.id) && now.duration_since(at) <= KEPT {
+            if named(control).all(|id| id != record.id) && now.duration_since(record.settled()) <= KEPT {
                 over.push(item(state, &record));
             }
         }

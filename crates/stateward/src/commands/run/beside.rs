@@ -2,11 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Deserialize;
-use stateward_core::{Begin, Claim, Clock, Ending, Kind, LockInfo, PlanBase};
+use stateward_core::{Claim, Clock, Ending, Kind, LockInfo, PlanBase};
 use stateward_state::plan::{Footprint, Place, PlanFile};
 use stateward_terraform::{Apply, Child};
 use tempfile::TempDir;
@@ -78,7 +76,7 @@ pub(super) async fn run(
         match go(commands, apply, plan, &who).await? {
             Outcome::Ended(code) => return Ok(code),
             Outcome::Whole(why) => {
-                output::note(&format!("the whole state is locked: {}\n", one_line(&why)));
+                note_whole(&why);
                 return commands.run(&args.command).await;
             }
             Outcome::Stale(error) => {
@@ -103,7 +101,7 @@ async fn with_file(
         Outcome::Ended(code) => Ok(code),
         Outcome::Stale(error) => Err(error.into()),
         Outcome::Whole(why) => {
-            output::note(&format!("the whole state is locked: {}\n", one_line(&why)));
+            note_whole(&why);
             commands.run(&apply.apply_command(file)).await
         }
     }
@@ -115,10 +113,8 @@ async fn go(commands: &mut Commands<'_>, apply: &Apply, plan: Plan, who: &str) -
         Ok(claim) => claim,
         Err(why) => return Ok(Outcome::Whole(why)),
     };
-    let raw = lock_info(&plan.version, who);
-    let begin = Begin { raw, claim, plan: plan.base, wait: None, lease: Duration::ZERO };
     let session = commands.session;
-    let mut begun = std::pin::pin!(session.begin(begin));
+    let mut begun = std::pin::pin!(session.begin(lock_info(&plan.version, who), claim, plan.base));
     let (begun, ended) = tokio::select! {
         begun = &mut begun => (begun, None),
         // The session is left by then, so that it waits no longer.
@@ -142,18 +138,21 @@ async fn go(commands: &mut Commands<'_>, apply: &Apply, plan: Plan, who: &str) -
     code.map(Outcome::Ended)
 }
 
+/// Says that others cannot go on beside this run.
+pub(super) fn note_whole(why: &str) {
+    output::note(&format!("the whole state is locked: {}\n", one_line(why)));
+}
+
 /// Lock information as Terraform would send it.
-fn lock_info(version: &str, who: &str) -> Bytes {
-    let info = LockInfo {
+fn lock_info(version: &str, who: &str) -> LockInfo {
+    LockInfo {
         id: new_id(),
         operation: "OperationTypeApply".to_owned(),
         who: who.to_owned(),
         version: version.to_owned(),
         created: SystemClock.now().to_string(),
         ..LockInfo::default()
-    };
-    // Serialising plain data into memory has no way to fail.
-    serde_json::to_vec(&info).unwrap_or_default().into()
+    }
 }
 
 /// The part of a plan in JSON that is looked at here.

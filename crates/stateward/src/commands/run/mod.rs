@@ -129,7 +129,7 @@ fn apply_of(context: &Context, args: &RunArgs, invocation: Option<&Invocation<'_
         (_, Some(name)) => Err(format!("`{name}` is set, which says more of it")),
         (apply, None) => apply,
     };
-    apply.inspect_err(|why| output::note(&format!("the whole state is locked: {why}\n"))).ok()
+    apply.inspect_err(|why| beside::note_whole(why)).ok()
 }
 
 /// Runs commands in the environment of the run, one after the other.
