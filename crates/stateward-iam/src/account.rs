@@ -34,7 +34,7 @@ pub enum AccountError {
 }
 
 /// Whether a text looks like the details of an account, and not like a policy.
-pub fn is_account(text: &str) -> bool {
+pub fn is_account_details(text: &str) -> bool {
     let lists = ["UserDetailList", "RoleDetailList", "GroupDetailList"];
     json::parse(text).is_ok_and(|node| lists.iter().any(|list| node.get(list).is_some()))
 }

@@ -16,7 +16,7 @@ mod scenario;
 mod size;
 mod value;
 
-pub use account::{AccountError, account_policies, is_account as is_account_details};
+pub use account::{AccountError, account_policies, is_account_details};
 pub use check::{CheckError, CheckItem, check};
 pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
 pub use generate::{Document, generate, generate_split};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stateward_denial::{PrincipalType, Problem};
 use stateward_iam::{
     Answer, AnswerStatement, Context, Layer, Named, Outcome, Policy, PolicyError, PolicyKind, PolicySet, Request,
-    account_policies,
+    account_policies, is_account_details,
 };
 
 use super::asked::Asked;
@@ -50,13 +50,11 @@ pub struct Prediction {
 impl Given {
     /// Adds what `aws iam get-account-authorization-details` prints; false, and nothing is added, where a document is not that.
     pub fn add_details(&mut self, text: &str) -> bool {
-        let Ok(document) = serde_json::from_str::<Value>(text) else { return false };
-        let is_one = ["UserDetailList", "RoleDetailList"].iter().all(|list| document.get(list).is_some());
-        if is_one {
-            collect(&document, &mut self.keys);
-            self.details.push(text.to_owned());
-        }
-        is_one
+        let document = Some(text).filter(|text| is_account_details(text));
+        let Some(document) = document.and_then(|text| serde_json::from_str::<Value>(text).ok()) else { return false };
+        collect(&document, &mut self.keys);
+        self.details.push(text.to_owned());
+        true
     }
 
     /// All policies that have a say about what somebody asks.

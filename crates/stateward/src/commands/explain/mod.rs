@@ -13,6 +13,7 @@ use stateward_knowledge::advice::{Explanation, Given, MalformedPolicy, explain};
 use stateward_knowledge::entry_for;
 
 use super::Context;
+use super::policy::files;
 use crate::cli::ExplainArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -20,8 +21,6 @@ use crate::output;
 
 /// Bytes read at a time.
 const PIECE: usize = 256 << 10;
-/// No policy of AWS is nearly as long.
-const POLICY_MAX: u64 = 4 << 20;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -121,13 +120,5 @@ fn add(given: &mut Given, kind: PolicyKind, paths: &[PathBuf]) -> Result<()> {
 }
 
 fn document(path: &Path) -> Result<String> {
-    let failed = |error: io::Error| {
-        Failure::file("a policy cannot be read", path, &error, "check its path, and that you may read it")
-    };
-    let mut text = Vec::new();
-    File::open(path).and_then(|file| file.take(POLICY_MAX).read_to_end(&mut text)).map_err(failed)?;
-    String::from_utf8(text).map_err(|_| {
-        let why = format!("`{}` is not UTF-8", path.display());
-        Failure::usage("a policy cannot be read", why, "give the document as AWS has it")
-    })
+    files::file(path, "a policy cannot be read")
 }

@@ -13,18 +13,22 @@ const LONGEST: u64 = 256 << 20;
 
 /// Reads a file, or standard input for `-`.
 pub(super) fn read(path: &Path) -> Result<String> {
-    let read = |from: &mut dyn Read| {
-        let mut bytes = Vec::new();
-        from.take(LONGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
-    };
-    let bytes = if path == Path::new("-") {
-        read(&mut io::stdin().lock())
-    } else {
-        File::open(path).and_then(|mut file| read(&mut file))
-    };
-    let bytes = bytes.map_err(|error| {
-        Failure::file("a file cannot be read", path, &error, "check its path, and that you may read it")
-    })?;
+    let failed = "a file cannot be read";
+    match path == Path::new("-") {
+        true => text(path, Ok(io::stdin().lock()), failed),
+        false => file(path, failed),
+    }
+}
+
+/// Reads a file; `failed` says what did not happen, if it cannot be read.
+pub(in crate::commands) fn file(path: &Path, failed: &str) -> Result<String> {
+    text(path, File::open(path), failed)
+}
+
+fn text(path: &Path, from: io::Result<impl Read>, failed: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    let read = from.and_then(|from| from.take(LONGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::file(failed, path, &error, "check its path, and that you may read it"))?;
     if bytes.len() as u64 > LONGEST {
         return Err(malformed(path, "it is longer than 256 MiB, which nothing of AWS is"));
     }

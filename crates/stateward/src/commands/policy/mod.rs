@@ -2,7 +2,7 @@
 
 mod check;
 mod evaluate;
-mod files;
+pub(in crate::commands) mod files;
 mod generate;
 mod lint;
 mod words;
