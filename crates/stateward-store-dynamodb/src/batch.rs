@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::counter::Units;
-use crate::fault::{Fault, Refused, fault_of};
 use crate::item::{Item, at_of, key_of};
 use crate::places::At;
-use crate::table::{TOTAL, Table};
+use crate::table::{TOTAL, Table, units_of};
+use stateward_store_aws::{Fault, Refused, Units, fault_of};
 
 /// Items that one `BatchGetItem` may ask for.
 const GET_MAX: usize = 100;
@@ -29,8 +28,8 @@ impl Table {
     pub(crate) async fn scan(&self, from: Option<Item>) -> Result<Scanned, Fault> {
         let request = self.clients.reads.scan().table_name(&self.name).consistent_read(true);
         let request = request.set_exclusive_start_key(from).return_consumed_capacity(TOTAL);
-        let answer = request.send().await.map_err(|error| fault_of("Scan", &error))?;
-        self.counter.spent(Units::Read, answer.consumed_capacity());
+        let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Scan", &error))?;
+        self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
         let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
         Ok(Scanned { items: answer.items.unwrap_or_default(), next })
     }
@@ -52,8 +51,8 @@ impl Table {
             let asked = asked.map_err(|error| Fault::Refused(Refused::Other(error.to_string())))?;
             let request = self.clients.reads.batch_get_item().request_items(&self.name, asked);
             let answer = request.return_consumed_capacity(TOTAL).send().await;
-            let mut answer = answer.map_err(|error| fault_of("BatchGetItem", &error))?;
-            self.counter.spent(Units::Read, answer.consumed_capacity());
+            let mut answer = answer.map_err(|error| fault_of("DynamoDB: BatchGetItem", &error))?;
+            self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
             let items = answer.responses.take().and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default();
             // Some are left over where the answer would be too large, or there was too much to do.
             let rest = answer.unprocessed_keys.take().and_then(|mut tables| tables.remove(&self.name));
@@ -98,7 +97,7 @@ impl Table {
             let request = self.clients.writes.batch_write_item().request_items(&self.name, requests.clone());
             match request.return_consumed_capacity(TOTAL).send().await {
                 Ok(mut answer) => {
-                    self.counter.spent(Units::Write, answer.consumed_capacity());
+                    self.counter.spent(Units::Write, units_of(answer.consumed_capacity()));
                     let rest = answer.unprocessed_items.take().and_then(|mut tables| tables.remove(&self.name));
                     requests = rest.unwrap_or_default();
                     if requests.len() == asked {
@@ -106,7 +105,7 @@ impl Table {
                     }
                 }
                 Err(error) => {
-                    let fault = fault_of("BatchWriteItem", &error);
+                    let fault = fault_of("DynamoDB: BatchWriteItem", &error);
                     if tries >= self.retries || matches!(fault, Fault::Refused(_)) {
                         return Err(fault);
                     }
@@ -121,7 +120,7 @@ impl Table {
     /// Waits after an answer to nothing of what was asked.
     async fn idle(&self, operation: &str, turn: &mut u32) -> Result<(), Fault> {
         if *turn > self.retries {
-            return Err(Fault::Busy(format!("{operation}: nothing of what was asked for was done")));
+            return Err(Fault::Busy(None, format!("{operation}: nothing of what was asked for was done")));
         }
         self.pause(*turn).await;
         *turn += 1;

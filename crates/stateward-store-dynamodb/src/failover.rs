@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::Fault;
 use tokio::time::Instant;
 
-use crate::fault::Fault;
 use crate::home::{Epoch, latest};
 use crate::item::{Item, KEY, WRITE, at_of, bytes, take_bytes, text_in};
 use crate::open::Opener;

@@ -15,9 +15,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::Fault;
 use tokio::time::Instant;
 
-use crate::fault::Fault;
 use crate::item::{Action, Change, Condition, Item, RANGE, WRITE, number, number_in, text, text_in};
 use crate::places::{At, Stretch};
 use crate::table::Table;

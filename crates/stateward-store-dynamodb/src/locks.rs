@@ -15,13 +15,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use bytes::Bytes;
 use stateward_store::outside::{LockPlace, Spot, Taken, lock_id_in, lock_info_at};
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::{Units, fault_of};
 
-use crate::counter::Units;
-use crate::fault::fault_of;
 use crate::item::{Item, text, text_in};
 use crate::options::Options;
 use crate::store::DynamoStore;
-use crate::table::TOTAL;
+use crate::table::{TOTAL, units_of};
 
 const LOCK_ID: &str = "LockID";
 const INFO: &str = "Info";
@@ -60,8 +59,8 @@ impl LockTable {
     async fn get(&self, lock_id: &str) -> Result<Option<String>> {
         let request = self.client().get_item().table_name(&self.table).key(LOCK_ID, text(lock_id));
         let answer = request.consistent_read(true).return_consumed_capacity(TOTAL).send().await;
-        let answer = answer.map_err(|error| fault_of("GetItem", &error))?;
-        self.store.counter().spent(Units::Read, answer.consumed_capacity());
+        let answer = answer.map_err(|error| fault_of("DynamoDB: GetItem", &error))?;
+        self.store.counter().spent(Units::Read, units_of(answer.consumed_capacity()));
         Ok(answer.item.map(|item| info_of(&item)))
     }
 
@@ -74,12 +73,12 @@ impl LockTable {
         };
         match request.return_consumed_capacity(TOTAL).send().await {
             Ok(answer) => {
-                self.store.counter().spent(Units::Write, answer.consumed_capacity());
+                self.store.counter().spent(Units::Write, units_of(answer.consumed_capacity()));
                 Ok(true)
             }
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(fault_of("DeleteItem", &error).into()),
+                _ => Err(fault_of("DynamoDB: DeleteItem", &error).into()),
             },
         }
     }
@@ -101,7 +100,7 @@ impl LockPlace for LockTable {
             .return_consumed_capacity(TOTAL);
         let error = match request.send().await {
             Ok(answer) => {
-                self.store.counter().spent(Units::Write, answer.consumed_capacity());
+                self.store.counter().spent(Units::Write, units_of(answer.consumed_capacity()));
                 return Ok(Taken::Yes);
             }
             Err(error) => error,
@@ -112,7 +111,7 @@ impl LockPlace for LockTable {
                 // Not every service says what it found. What is gone by now was somebody's a moment ago.
                 None => self.get(&lock_id).await?.unwrap_or_default(),
             },
-            _ => return Err(fault_of("PutItem", &error).into()),
+            _ => return Err(fault_of("DynamoDB: PutItem", &error).into()),
         };
         Ok(if lock_id_in(held.as_bytes()).as_deref() == Some(id) { Taken::Yes } else { Taken::Held(held.into()) })
     }
@@ -164,8 +163,8 @@ impl LockPlace for LockTable {
                 .expression_attribute_values(":own", text(format!("{}/", self.names.state_table)))
                 .set_exclusive_start_key(from)
                 .return_consumed_capacity(TOTAL);
-            let answer = request.send().await.map_err(|error| fault_of("Scan", &error))?;
-            self.store.counter().spent(Units::Read, answer.consumed_capacity());
+            let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Scan", &error))?;
+            self.store.counter().spent(Units::Read, units_of(answer.consumed_capacity()));
             for item in answer.items() {
                 let spot = text_in(item, LOCK_ID).and_then(|lock_id| self.names.spot(lock_id));
                 held.extend(spot.map(|spot| (spot, Bytes::from(info_of(item)))));

@@ -9,10 +9,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::commit::Committer;
-use crate::connect::{clients, configuration};
-use crate::counter::Counter;
+use crate::connect::clients;
 use crate::home::{Epoch, FORMAT, Fence, latest};
-use crate::ids::Ids;
 use crate::options::Options;
 use crate::places::Layout;
 use crate::records::Records;
@@ -23,6 +21,7 @@ use crate::shared::{Shared, UPLOADS_MAX};
 use crate::shelf::Shelf;
 use crate::store::Now;
 use crate::table::{Table, Unwritten};
+use stateward_store_aws::{Counter, Fault, Ids, configuration};
 
 /// How often the trail of homes is followed from Region to Region.
 const HOMES_MAX: usize = 5;
@@ -88,7 +87,7 @@ impl Opener {
     pub(crate) fn table_in(&self, region: &str) -> Table {
         Table {
             name: self.options.state_table.clone(),
-            clients: clients(&self.options.access, &self.configuration, region, &self.counter),
+            clients: clients(&self.options, &self.configuration, region, &self.counter),
             counter: self.counter.clone(),
             ids: Arc::clone(&self.ids),
             retries: self.options.access.max_retries,
@@ -129,7 +128,7 @@ impl Opener {
 
     /// Looks at the tables, makes them if that was asked for, and gives the Regions in which they are.
     pub(crate) async fn look(&self) -> Result<BTreeSet<String>, OpenError> {
-        let mut regions: BTreeSet<String> = self.options.access.endpoints.keys().cloned().collect();
+        let mut regions: BTreeSet<String> = self.options.endpoints.keys().cloned().collect();
         regions.insert(self.region.clone());
         if !self.looks() {
             return Ok(regions);
@@ -217,7 +216,7 @@ impl Opener {
         Err(OpenError::Moving { table: self.options.state_table.clone(), region: epoch.region.clone() })
     }
 
-    pub(crate) fn failed(&self, region: &str, fault: crate::fault::Fault) -> OpenError {
+    pub(crate) fn failed(&self, region: &str, fault: Fault) -> OpenError {
         OpenError::new(
             &self.options.state_table,
             region,

@@ -1,14 +1,11 @@
 //! Where a store is and how to talk to it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
+use stateward_store_aws::{Access, RoleQuery, UrlError, endpoint, parse};
 use url::Url;
 
-/// How often a request is tried again, unless told otherwise.
-const RETRIES: u32 = 5;
 /// How long a move of the home waits, unless told otherwise.
 const HOME_LEASE: Duration = Duration::from_secs(10);
 /// Under which other workspaces are locked, unless told otherwise.
@@ -38,77 +35,10 @@ pub struct Options {
     pub read_replica: bool,
     /// For how long a former home may still be read by those who have not noticed that it moved; a move waits for so long.
     pub home_lease: Duration,
+    /// The URL of the service in each Region, where there are several and they are not AWS's.
+    pub endpoints: BTreeMap<String, String>,
     /// Who one is, and where the service is.
     pub access: Access,
-}
-
-/// Who one is, and where the service is. What is `None` comes from the standard AWS configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// The Region.
-    pub region: Option<String>,
-    /// The URL of a `DynamoDB` service other than AWS's.
-    pub endpoint: Option<String>,
-    /// The same for each Region, where there are several.
-    pub endpoints: BTreeMap<String, String>,
-    /// The URL of an STS service other than AWS's.
-    pub sts_endpoint: Option<String>,
-    /// The profile in the shared configuration.
-    pub profile: Option<String>,
-    /// The file with shared credentials.
-    pub shared_credentials_file: Option<PathBuf>,
-    /// A role to assume.
-    pub role: Option<Role>,
-    /// Do not ask the machine's metadata service for credentials.
-    pub skip_metadata_api_check: bool,
-    /// How often a request is tried again.
-    pub max_retries: u32,
-}
-
-/// A role to assume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Role {
-    /// Its ARN.
-    pub arn: String,
-    /// What the session is called; `stateward` unless told.
-    pub session_name: Option<String>,
-    /// What its trust policy asks for.
-    pub external_id: Option<String>,
-    /// A policy (JSON) that further limits the session.
-    pub policy: Option<String>,
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        Self {
-            region: None,
-            endpoint: None,
-            endpoints: BTreeMap::new(),
-            sts_endpoint: None,
-            profile: None,
-            shared_credentials_file: None,
-            role: None,
-            skip_metadata_api_check: false,
-            max_retries: RETRIES,
-        }
-    }
-}
-
-impl Access {
-    /// The URL of the service in a Region, where it is not AWS's.
-    pub(crate) fn endpoint_in(&self, region: &str) -> Option<&str> {
-        self.endpoints.get(region).or(self.endpoint.as_ref()).map(String::as_str)
-    }
-}
-
-/// Why a URL names no store.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` {why}")]
-pub struct UrlError {
-    /// The URL, less what stands in its query.
-    pub url: String,
-    /// What is wrong with it, and how it should be.
-    pub why: String,
 }
 
 impl Options {
@@ -125,6 +55,7 @@ impl Options {
             skip_table_check: false,
             read_replica: false,
             home_lease: HOME_LEASE,
+            endpoints: BTreeMap::new(),
             access: Access::default(),
         }
     }
@@ -147,15 +78,15 @@ impl Options {
         let table = url.host_str().unwrap_or_default();
         check_table(table).map_err(&refused)?;
         let mut options = Self::new(table);
-        let mut query = Query::default();
+        let mut role = RoleQuery::default();
         for (name, value) in url.query_pairs() {
-            options.set(&mut query, &name, &value).map_err(&refused)?;
+            options.set(&mut role, &name, &value).map_err(&refused)?;
         }
-        options.access.role = query.role().map_err(&refused)?;
+        options.access.role = role.finish().map_err(&refused)?;
         Ok(options)
     }
 
-    fn set(&mut self, query: &mut Query, name: &str, value: &str) -> Result<(), String> {
+    fn set(&mut self, role: &mut RoleQuery, name: &str, value: &str) -> Result<(), String> {
         if let Some(why) = without_equal(name) {
             return Err(format!("has the option `{name}`, which does not exist here: {why}"));
         }
@@ -186,9 +117,24 @@ impl Options {
             "read_replica" => self.read_replica = parse(name, value)?,
             // No request of that kind is ever made.
             "skip_credentials_validation" | "skip_region_validation" => drop(parse::<bool>(name, value)?),
-            _ => return self.access.set(query, name, value),
+            "dynamodb_endpoint" => self.access.endpoint = Some(endpoint(name, value)?),
+            _ if self.access.set(role, name, value)? => {}
+            _ => match name.strip_prefix("endpoints.") {
+                Some(region) if !region.is_empty() => {
+                    drop(self.endpoints.insert(region.to_owned(), endpoint(name, value)?));
+                }
+                _ => {
+                    let access = Access::KNOWN;
+                    return Err(format!("has the option `{name}`, which is not known; known are {access}, {KNOWN}"));
+                }
+            },
         }
         Ok(())
+    }
+
+    /// The URL of the service in a Region, where it is not AWS's.
+    pub(crate) fn endpoint_in(&self, region: &str) -> Option<&str> {
+        self.endpoints.get(region).or(self.access.endpoint.as_ref()).map(String::as_str)
     }
 
     /// The URL of this store, with nothing in it that is secret.
@@ -203,37 +149,9 @@ impl Options {
     }
 }
 
-impl Access {
-    fn set(&mut self, query: &mut Query, name: &str, value: &str) -> Result<(), String> {
-        let text = || Some(value.to_owned());
-        match name {
-            "region" => self.region = text(),
-            "endpoint" | "dynamodb_endpoint" => self.endpoint = Some(endpoint(name, value)?),
-            "sts_endpoint" => self.sts_endpoint = Some(endpoint(name, value)?),
-            "profile" => self.profile = text(),
-            "shared_credentials_file" => self.shared_credentials_file = Some(value.into()),
-            "role_arn" => query.arn = text(),
-            "session_name" => query.session_name = text(),
-            "external_id" => query.external_id = text(),
-            "assume_role_policy" => query.policy = text(),
-            "skip_metadata_api_check" => self.skip_metadata_api_check = parse(name, value)?,
-            "max_retries" => self.max_retries = parse(name, value)?,
-            _ => match name.strip_prefix("endpoints.") {
-                Some(region) if !region.is_empty() => {
-                    drop(self.endpoints.insert(region.to_owned(), endpoint(name, value)?));
-                }
-                _ => return Err(format!("has the option `{name}`, which is not known; known are {KNOWN}")),
-            },
-        }
-        Ok(())
-    }
-}
-
 const KNOWN: &str = "`state_table`, `lock_table`, `workspace_key_prefix`, `compression`, `state_days_ttl`, `blobs`, \
-                     `create_tables`, `skip_table_check`, `read_replica`, `region`, `region_suffix`, `endpoint`, \
-                     `endpoints.REGION`, `sts_endpoint`, `profile`, `shared_credentials_file`, `role_arn`, \
-                     `session_name`, `external_id`, `assume_role_policy`, `max_retries`, `skip_credentials_validation`, \
-                     `skip_region_validation` and `skip_metadata_api_check`";
+                     `create_tables`, `skip_table_check`, `read_replica`, `region_suffix`, `endpoints.REGION`, \
+                     `skip_credentials_validation` and `skip_region_validation`";
 
 /// Options of the `dynamodb` backend for Terraform that was never released, for which there is no need here, and why.
 fn without_equal(name: &str) -> Option<&'static str> {
@@ -251,48 +169,12 @@ fn without_equal(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Options that only together make sense.
-#[derive(Default)]
-struct Query {
-    arn: Option<String>,
-    session_name: Option<String>,
-    external_id: Option<String>,
-    policy: Option<String>,
-}
-
-impl Query {
-    fn role(self) -> Result<Option<Role>, String> {
-        let Self { arn, session_name, external_id, policy } = self;
-        match arn {
-            Some(arn) => Ok(Some(Role { arn, session_name, external_id, policy })),
-            None if session_name.is_some() || external_id.is_some() || policy.is_some() => {
-                Err("has `session_name`, `external_id` or `assume_role_policy` without `role_arn`".into())
-            }
-            None => Ok(None),
-        }
-    }
-}
-
 /// `-1` was the default there and meant that nothing is kept. Here the history is kept unless a rule lets it go.
 fn keep_days(value: &str) -> Result<Option<u64>, String> {
     match value.parse::<i64>() {
         Ok(-1) => Ok(None),
         Ok(days) if days >= 0 => Ok(Some(days.unsigned_abs())),
         _ => Err(format!("has `state_days_ttl={value}`, which should be a number of days, 0 for ever, or -1")),
-    }
-}
-
-fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
-    let shape = if std::any::type_name::<T>() == "bool" { "`true` or `false`" } else { "a number" };
-    value.parse().map_err(|_| format!("has `{name}={value}`, which should be {shape}"))
-}
-
-fn endpoint(name: &str, value: &str) -> Result<String, String> {
-    match Url::parse(value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {
-            Ok(value.trim_end_matches('/').to_owned())
-        }
-        _ => Err(format!("has a `{name}` that is not `http://HOST` or `https://HOST`")),
     }
 }
 
@@ -307,6 +189,8 @@ fn check_table(table: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use stateward_store_aws::Role;
+
     use super::*;
 
     fn read(url: &str) -> Options {
@@ -344,7 +228,6 @@ mod tests {
         let access = Access {
             region: Some("eu-west-1".into()),
             endpoint: Some("http://127.0.0.1:8000".into()),
-            endpoints: [("us-east-1".to_owned(), "https://d".to_owned())].into(),
             sts_endpoint: Some("https://s".into()),
             profile: Some("ci".into()),
             shared_credentials_file: Some("/tmp/c".into()),
@@ -352,8 +235,8 @@ mod tests {
             skip_metadata_api_check: true,
             max_retries: 2,
         };
-        assert_eq!(access.endpoint_in("us-east-1"), Some("https://d"));
-        assert_eq!(access.endpoint_in("eu-west-1"), Some("http://127.0.0.1:8000"));
+        assert_eq!(options.endpoint_in("us-east-1"), Some("https://d"));
+        assert_eq!(options.endpoint_in("eu-west-1"), Some("http://127.0.0.1:8000"));
         let expected = Options {
             lock_table: Some("locks".into()),
             workspace_key_prefix: "ws".into(),
@@ -363,6 +246,7 @@ mod tests {
             create_tables: true,
             skip_table_check: true,
             read_replica: true,
+            endpoints: [("us-east-1".to_owned(), "https://d".to_owned())].into(),
             access,
             ..Options::new("states")
         };
@@ -371,7 +255,7 @@ mod tests {
 
     #[test]
     fn all_known_options_are_named() {
-        for name in KNOWN.split('`').skip(1).step_by(2) {
+        for name in [KNOWN, Access::KNOWN].join(" ").split('`').skip(1).step_by(2) {
             let name = name.replace("REGION", "eu-west-1");
             let error = Options::from_url(&format!("dynamodb://states?{name}=%21"))
                 .map_or_else(|error| error.why, |_| String::new());
@@ -396,7 +280,7 @@ mod tests {
             ("dynamodb://states/x", "has more than the name of a table"),
             ("dynamodb://user:secret@states", "has more than the name of a table"),
             ("dynamodb://states?state_table=other", "names two tables"),
-            ("dynamodb://states?colour=blue", "is not known; known are `state_table`"),
+            ("dynamodb://states?colour=blue", "is not known; known are `region`"),
             ("dynamodb://states?hash=x", "the name of the state takes its place"),
             ("dynamodb://states?token=secret", "lists of processes would show it"),
             ("dynamodb://states?global_table_health_check=true", "lets two in"),

@@ -1,8 +1,7 @@
 //! Why a table was not opened, and what to do about it.
 
 use stateward_store::StoreError;
-
-use crate::fault::{Fault, Refused};
+use stateward_store_aws::{Fault, Refused};
 
 /// Why a store was not opened. The text says what and why; [`OpenError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -127,13 +126,18 @@ impl OpenError {
     pub(crate) fn new(table: &str, region: &str, create: &str, fault: Fault) -> Self {
         let (table, region) = (table.to_owned(), region.to_owned());
         match fault {
-            Fault::Refused(Refused::NoTable(_)) => Self::NoTable { table, region, create: create.to_owned() },
-            Fault::Refused(Refused::Region(reason)) => Self::Region { table, region, reason },
+            Fault::Refused(Refused::NoPlace(_)) => Self::NoTable { table, region, create: create.to_owned() },
+            Fault::Refused(Refused::Region(_, reason)) => Self::Region { table, region, reason },
             Fault::Refused(Refused::Denied(denial)) => Self::Denied { table, denial },
             Fault::Refused(Refused::Expired(reason)) => Self::Expired { reason },
             Fault::Refused(Refused::NoCredentials(reason)) => Self::NoCredentials { reason },
-            Fault::Refused(Refused::Other(reason)) => Self::Failed { table, reason },
-            Fault::Busy(reason) | Fault::NotSent(reason) | Fault::Lost(reason) => Self::Unavailable { table, reason },
+            Fault::Refused(Refused::Full(reason) | Refused::Unsupported(reason) | Refused::Other(reason)) => {
+                Self::Failed { table, reason }
+            }
+            Fault::Busy(_, reason) | Fault::NotSent(reason) | Fault::Lost(reason) => {
+                Self::Unavailable { table, reason }
+            }
+            fault => Self::Unavailable { table, reason: StoreError::from(fault).to_string() },
         }
     }
 

@@ -9,9 +9,9 @@ use aws_sdk_dynamodb::types::{
     TableDescription, TableStatus, TimeToLiveSpecification,
 };
 
-use crate::fault::{Fault, Refused, fault_of};
 use crate::item::{PARTITION, RANGE, TTL};
 use crate::refusal::OpenError;
+use stateward_store_aws::{Fault, Refused, fault_of};
 
 /// How long a new table may take until it can be used.
 const READY: Duration = Duration::from_mins(3);
@@ -66,7 +66,7 @@ pub(crate) async fn check(
 ) -> Result<Found, OpenError> {
     let failed = |fault| OpenError::new(table, region, &command(table, kind, region), fault);
     let described = match describe(client, table).await {
-        Err(Fault::Refused(Refused::NoTable(_))) if create => {
+        Err(Fault::Refused(Refused::NoPlace(_))) if create => {
             self::create(client, table, kind).await.map_err(failed)?;
             let described = wait(client, table).await.map_err(failed)?;
             if kind == Kind::State {
@@ -117,7 +117,7 @@ fn key_of(described: &TableDescription) -> Vec<(String, KeyType, ScalarAttribute
 
 async fn describe(client: &Client, table: &str) -> Result<TableDescription, Fault> {
     let answer = client.describe_table().table_name(table).send().await;
-    let answer = answer.map_err(|error| fault_of("DescribeTable", &error))?;
+    let answer = answer.map_err(|error| fault_of("DynamoDB: DescribeTable", &error))?;
     answer.table.ok_or_else(|| Fault::Lost("DescribeTable: the answer describes no table".into()))
 }
 
@@ -132,7 +132,7 @@ async fn create(client: &Client, table: &str, kind: Kind) -> Result<(), Fault> {
         Ok(_) => Ok(()),
         // Somebody else was first.
         Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => Ok(()),
-        Err(error) => Err(fault_of("CreateTable", &error)),
+        Err(error) => Err(fault_of("DynamoDB: CreateTable", &error)),
     }
 }
 
@@ -141,7 +141,7 @@ async fn wait(client: &Client, table: &str) -> Result<TableDescription, Fault> {
     loop {
         match describe(client, table).await {
             Ok(described) if described.table_status() == Some(&TableStatus::Active) => return Ok(described),
-            Ok(_) | Err(Fault::Refused(Refused::NoTable(_))) if begun.elapsed() < READY => {
+            Ok(_) | Err(Fault::Refused(Refused::NoPlace(_))) if begun.elapsed() < READY => {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             Ok(described) => return Ok(described),
@@ -155,7 +155,7 @@ async fn expire(client: &Client, table: &str) -> Result<(), Fault> {
     let request = client.update_time_to_live().table_name(table).time_to_live_specification(expiry);
     match request.send().await {
         Ok(_) => Ok(()),
-        Err(error) => match fault_of("UpdateTimeToLive", &error) {
+        Err(error) => match fault_of("DynamoDB: UpdateTimeToLive", &error) {
             // It is on already: two made the table at once.
             Fault::Refused(Refused::Other(reason)) if reason.contains("already enabled") => Ok(()),
             fault => Err(fault),

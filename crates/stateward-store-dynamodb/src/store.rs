@@ -9,9 +9,9 @@ use stateward_store::{
     BlobId, BlobRef, Description, Entry, Horizon, Key, Listing, Live, Locator, NewBlob, Problem, Record, Result,
     Revision, Session, Store, StoreError, SweepPage, Write,
 };
+use stateward_store_aws::{Counter, Usage};
 use tokio::sync::Mutex;
 
-use crate::counter::{Counter, Usage};
 use crate::item::{Action, Condition};
 use crate::open::Opener;
 use crate::options::Options;

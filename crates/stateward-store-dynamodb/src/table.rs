@@ -13,12 +13,10 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use stateward_store::StoreError;
+use stateward_store_aws::{Counter, Fault, Ids, Refused, Units, fault_of};
 
 use crate::connect::Clients;
-use crate::counter::{Counter, Units};
-use crate::fault::{Fault, Refused, fault_of};
 use crate::home::Fence;
-use crate::ids::Ids;
 use crate::item::{Action, Item, PARTITION, RANGE, What, key_of, number, number_in, text};
 use crate::places::{At, Stretch};
 
@@ -85,8 +83,8 @@ impl Table {
     pub(crate) async fn get(&self, at: &At) -> Result<Option<Item>, Fault> {
         let request = self.clients.reads.get_item().table_name(&self.name).set_key(Some(key_of(at)));
         let request = request.consistent_read(true).return_consumed_capacity(TOTAL);
-        let answer = request.send().await.map_err(|error| fault_of("GetItem", &error))?;
-        self.counter.spent(Units::Read, answer.consumed_capacity());
+        let answer = request.send().await.map_err(|error| fault_of("DynamoDB: GetItem", &error))?;
+        self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
         Ok(answer.item)
     }
 
@@ -105,8 +103,8 @@ impl Table {
             .expression_attribute_values(":last", number(stretch.last))
             .set_limit(limit)
             .return_consumed_capacity(TOTAL);
-        let answer = request.send().await.map_err(|error| fault_of("Query", &error))?;
-        self.counter.spent(Units::Read, answer.consumed_capacity());
+        let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Query", &error))?;
+        self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
         let next = answer.last_evaluated_key.as_ref().and_then(|key| number_in::<u128>(key, RANGE));
         let next = next.map(|last| last + 1).filter(|next| *next <= stretch.last);
         Ok(Page { items: answer.items.unwrap_or_default(), next })
@@ -137,7 +135,7 @@ impl Table {
                 Try::Fault(fault) => fault,
             };
             let pause = match &fault {
-                Fault::Refused(_) => return Err(unknown(unsure, fault)),
+                Fault::Refused(_) | Fault::Missing | Fault::Precondition => return Err(unknown(unsure, fault)),
                 // The same token again: what was done is not done a second time.
                 Fault::Lost(reason) => {
                     unsure = Some(reason.clone());
@@ -148,7 +146,7 @@ impl Table {
                     tries += 1;
                     tries
                 }
-                Fault::Busy(_) => {
+                Fault::Busy(..) | Fault::Contended => {
                     meetings += 1;
                     if unsure.is_none() {
                         token = self.ids.next();
@@ -205,7 +203,7 @@ impl Table {
             Ok(answer) => self.done(answer.consumed_capacity()),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => alone(failed.item.clone()),
-                _ => Try::Fault(fault_of("PutItem", &error)),
+                _ => Try::Fault(fault_of("DynamoDB: PutItem", &error)),
             },
         }
     }
@@ -224,7 +222,7 @@ impl Table {
             Ok(answer) => self.done(answer.consumed_capacity()),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(failed)) => alone(failed.item.clone()),
-                _ => Try::Fault(fault_of("DeleteItem", &error)),
+                _ => Try::Fault(fault_of("DynamoDB: DeleteItem", &error)),
             },
         }
     }
@@ -249,7 +247,7 @@ impl Table {
             Ok(answer) => self.done(answer.consumed_capacity()),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => alone(failed.item.clone()),
-                _ => Try::Fault(fault_of("UpdateItem", &error)),
+                _ => Try::Fault(fault_of("DynamoDB: UpdateItem", &error)),
             },
         }
     }
@@ -268,13 +266,13 @@ impl Table {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     self::cancelled(cancelled.cancellation_reasons())
                 }
-                _ => Try::Fault(fault_of("TransactWriteItems", &error)),
+                _ => Try::Fault(fault_of("DynamoDB: TransactWriteItems", &error)),
             },
         }
     }
 
     fn done<'a>(&self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) -> Try {
-        self.counter.spent(Units::Write, consumed);
+        self.counter.spent(Units::Write, units_of(consumed));
         Try::Done
     }
 
@@ -283,6 +281,11 @@ impl Table {
         let longest = PAUSE.saturating_mul(1 << turn.min(10)).min(PAUSE_MAX);
         tokio::time::sleep(longest / 2 + self.ids.part_of(longest / 2)).await;
     }
+}
+
+/// Capacity units that were used.
+pub(crate) fn units_of<'a>(consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) -> impl Iterator<Item = f64> {
+    consumed.into_iter().filter_map(ConsumedCapacity::capacity_units)
 }
 
 /// The condition of the only action does not hold.
@@ -315,7 +318,11 @@ fn cancelled(reasons: &[CancellationReason]) -> Try {
             None | Some("None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
         )
     };
-    Try::Fault(if reasons.iter().all(passes) { Fault::Busy(words) } else { Fault::Refused(Refused::Other(words)) })
+    Try::Fault(if reasons.iter().all(passes) {
+        Fault::Busy(None, words)
+    } else {
+        Fault::Refused(Refused::Other(words))
+    })
 }
 
 /// The error after the last try: if any of them may have been done, that is what has to be said.

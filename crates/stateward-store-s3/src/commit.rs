@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use futures::FutureExt;
 use stateward_store::{Expect, Key, Result, Revision, StoreError, Write};
+use stateward_store_aws::together;
 use tracing::warn;
 
 use crate::envelope::Upkeep;
 use crate::hold::Hold;
 use crate::records::{Found, Home, Known, Put, Records, conflict, current};
-use crate::together;
 
 /// The largest value of a record.
 const VALUE_BYTES_MAX: usize = 256 << 10;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::together;
 
 use crate::envelope::{PackId, Upkeep};
 use crate::pack;
 use crate::records::{Home, Records};
-use crate::together;
 
 /// Packs of one home, each with the last round whose visit is known not to have taken it.
 #[derive(Debug, Clone, Default)]

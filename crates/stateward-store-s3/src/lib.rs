@@ -5,14 +5,10 @@
 //! how several records are written as one, `sweep` what is deleted when, and why that is safe. Beside it lies what is shared with Terraform's own
 //! `s3` backend ([`TerraformPlace`]).
 
-mod bucket;
 mod commit;
 mod connect;
-mod counter;
 mod envelope;
-mod fault;
 mod hold;
-mod ids;
 mod list;
 mod names;
 mod open;
@@ -26,11 +22,10 @@ mod shelf;
 mod store;
 mod sweep;
 mod terraform;
-mod together;
 mod verify;
 
-pub use counter::Counter;
-pub use options::{Access, CustomerKey, Encryption, Options, Role, Sharing, UrlError};
+pub use options::{Options, Sharing};
 pub use refusal::OpenError;
+pub use stateward_store_aws::{Access, BucketError, Counter, CustomerKey, Encryption, Objects, Role, UrlError, Usage};
 pub use store::S3Store;
 pub use terraform::{ObjectVersion, TerraformPlace};

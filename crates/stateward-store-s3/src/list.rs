@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 
 use futures::FutureExt;
 use stateward_store::{Entry, Key, Listing, Result};
+use stateward_store_aws::{LISTED_MAX, Names, together};
 
-use crate::bucket::{LISTED_MAX, Names};
 use crate::names;
 use crate::records::Records;
-use crate::together;
 
 impl Records {
     /// Lists records in the order of their keys.

@@ -6,17 +6,14 @@ use aws_config::{Region, SdkConfig};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use stateward_store::StoreError;
+use stateward_store_aws::{Bucket, BucketError, Condition, Counter, Fault, Ids, Refused};
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-use crate::bucket::{Bucket, Condition};
 use crate::connect;
-use crate::counter::Counter;
 use crate::envelope::Upkeep;
-use crate::fault::{Fault, Refused};
-use crate::ids::Ids;
 use crate::options::Options;
-use crate::read::Reader;
+use crate::read::Packs;
 use crate::records::Records;
 use crate::refusal::OpenError;
 use crate::shelf::Shelves;
@@ -56,7 +53,7 @@ impl S3Store {
         let endpoint = options.access.endpoint.as_deref().or(configuration.endpoint_url()).unwrap_or("AWS");
         let proof = proof(&meta, endpoint).await?;
         records.deletes_if = proof.deletes_if;
-        let reader = Reader::new(bucket, root);
+        let packs = Packs::new(bucket, root);
         let shared = Shared {
             options,
             configuration,
@@ -64,7 +61,7 @@ impl S3Store {
             ids,
             records,
             meta,
-            reader,
+            packs,
             shelves: Shelves::new(),
             upload_bytes: Arc::new(Semaphore::new(UPLOAD_BYTES_MAX)),
         };
@@ -73,12 +70,12 @@ impl S3Store {
 }
 
 pub(crate) async fn configuration(options: &Options) -> Result<SdkConfig, OpenError> {
-    let configuration = connect::configuration(&options.access).await;
+    let configuration = stateward_store_aws::configuration(&options.access).await;
     if configuration.region().is_some() {
         return Ok(configuration);
     }
     if options.access.endpoint.is_none() && configuration.endpoint_url().is_none() {
-        return Err(OpenError::NoRegion { bucket: options.bucket.clone() });
+        return Err(BucketError::NoRegion { bucket: options.bucket.clone() }.into());
     }
     Ok(configuration.into_builder().region(Region::from_static(REGION_ELSEWHERE)).build())
 }
@@ -109,13 +106,13 @@ async fn proof(meta: &Records, endpoint: &str) -> Result<Proof, OpenError> {
 
 async fn note(meta: &Records, proof: &Proof) -> Result<(), OpenError> {
     let failed =
-        |error: StoreError| OpenError::Unavailable { bucket: meta.bucket.name.clone(), reason: error.to_string() };
+        |error: StoreError| BucketError::Unavailable { bucket: meta.bucket.name.clone(), reason: error.to_string() };
     let value = serde_json::to_vec(proof).unwrap_or_default();
     let base = meta.read(PROOF).await.map_err(failed)?.map(|found| found.known);
     match meta.put(PROOF, base.as_ref(), Some(&value), Upkeep::default()).await {
         // If another process has noted it meanwhile, it noted the same.
         Ok(_) | Err(StoreError::OutcomeUnknown { .. }) => Ok(()),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(failed(error).into()),
     }
 }
 

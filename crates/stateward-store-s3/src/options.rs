@@ -1,15 +1,8 @@
 //! Where a store is and how to talk to it.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
-
+use stateward_store_aws::{Access, KeyQuery, Objects, Place, RoleQuery, UrlError, endpoint, parse};
 use url::Url;
 
-/// The longest prefix: names below it need the rest of the 1024 bytes of an object's name.
-const PREFIX_BYTES_MAX: usize = 256;
-/// How often Terraform tries again, unless told otherwise.
-const RETRIES: u32 = 5;
 /// Bytes of small blobs that the records of one session keep.
 const KEEP_BYTES: usize = 32 << 10;
 
@@ -22,76 +15,14 @@ pub struct Options {
     pub prefix: String,
     /// Who one is, and where the service is.
     pub access: Access,
-    /// How what is written is encrypted.
-    pub encryption: Encryption,
-    /// A canned ACL for what is written (`bucket-owner-full-control`).
-    pub acl: Option<String>,
-    /// Tags on what is written.
-    pub tags: Vec<(String, String)>,
-    /// Do not send or check checksums, for stores that do not know them.
-    pub skip_checksum: bool,
+    /// The URL of a `DynamoDB` service other than AWS's, for the lock table.
+    pub dynamodb_endpoint: Option<String>,
+    /// How the bucket is addressed, and how objects are written.
+    pub objects: Objects,
     /// Bytes of small blobs that one write keeps in its records instead of in an object of their own: 32 KiB.
     pub keep_bytes: usize,
     /// The place of Terraform's own `s3` backend that is kept true, too: shared unless told otherwise, without its locks.
     pub sharing: Option<Sharing>,
-}
-
-/// Who one is, and where the service is. What is `None` comes from the standard AWS configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
-    /// The Region.
-    pub region: Option<String>,
-    /// The URL of an S3 service other than AWS's.
-    pub endpoint: Option<String>,
-    /// The URL of a `DynamoDB` service other than AWS's.
-    pub dynamodb_endpoint: Option<String>,
-    /// The bucket's name goes in the path, not in the host.
-    pub path_style: bool,
-    /// The profile in the shared configuration.
-    pub profile: Option<String>,
-    /// A file of credentials instead of `~/.aws/credentials`.
-    pub shared_credentials_file: Option<PathBuf>,
-    /// A role to assume.
-    pub role: Option<Role>,
-    /// How often a request is tried again.
-    pub max_retries: u32,
-}
-
-/// A role to assume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Role {
-    /// Its ARN.
-    pub arn: String,
-    /// What the session is called; `stateward` unless told.
-    pub session_name: Option<String>,
-    /// What its trust policy asks for.
-    pub external_id: Option<String>,
-}
-
-/// How what is written is encrypted at rest.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Encryption {
-    /// As the bucket says.
-    #[default]
-    Bucket,
-    /// With S3's own key.
-    S3,
-    /// With a key in KMS.
-    Kms {
-        /// The key's ARN, id or alias.
-        key: String,
-    },
-    /// With a key that the customer keeps.
-    Customer(CustomerKey),
-}
-
-/// Where the customer's own key is: 32 bytes in base64.
-#[derive(Clone, PartialEq, Eq)]
-pub enum CustomerKey {
-    /// In this file.
-    File(PathBuf),
-    /// This is it.
-    Given(String),
 }
 
 /// Terraform's `s3` backend on the same bucket: the current bytes of each state stand where it looks for them.
@@ -105,44 +36,10 @@ pub struct Sharing {
     pub use_lockfile: bool,
 }
 
-impl fmt::Debug for CustomerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Given(_) => f.write_str("Given(..)"),
-        }
-    }
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        Self {
-            region: None,
-            endpoint: None,
-            dynamodb_endpoint: None,
-            path_style: false,
-            profile: None,
-            shared_credentials_file: None,
-            role: None,
-            max_retries: RETRIES,
-        }
-    }
-}
-
 impl Default for Sharing {
     fn default() -> Self {
         Self { workspace_key_prefix: "env:".into(), lock_table: None, use_lockfile: false }
     }
-}
-
-/// Why a URL names no store.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` {why}")]
-pub struct UrlError {
-    /// The URL, less what stands in its query.
-    pub url: String,
-    /// What is wrong with it, and how it should be.
-    pub why: String,
 }
 
 impl Options {
@@ -152,10 +49,8 @@ impl Options {
             bucket: bucket.into(),
             prefix: prefix.into(),
             access: Access::default(),
-            encryption: Encryption::default(),
-            acl: None,
-            tags: Vec::new(),
-            skip_checksum: false,
+            dynamodb_endpoint: None,
+            objects: Objects::default(),
             keep_bytes: KEEP_BYTES,
             sharing: Some(Sharing::default()),
         }
@@ -169,20 +64,7 @@ impl Options {
         let shown = if authority.contains('@') { "s3://…" } else { shown };
         let refused = |why: String| UrlError { url: shown.to_owned(), why };
         let url = Url::parse(text).map_err(|error| refused(format!("is no URL: {error}")))?;
-        if url.scheme() != "s3" {
-            return Err(refused("is no store in S3: write it as `s3://BUCKET/PREFIX`".into()));
-        }
-        if !url.username().is_empty() || url.password().is_some() || url.port().is_some() {
-            return Err(refused(
-                "has more than a bucket before the path: credentials come from the AWS configuration".into(),
-            ));
-        }
-        let bucket = url.host_str().unwrap_or_default();
-        check_bucket(bucket).map_err(&refused)?;
-        let prefix = url.path().trim_start_matches('/');
-        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-        check_prefix(prefix).map_err(&refused)?;
-
+        let Place { bucket, prefix } = Place::of(&url).map_err(&refused)?;
         let mut options = Self::new(bucket, prefix);
         let mut query = Query::default();
         for (name, value) in url.query_pairs() {
@@ -197,25 +79,11 @@ impl Options {
             return Err(format!("has no value for `{name}`"));
         }
         let text = || Some(value.to_owned());
+        if self.access.set(&mut query.role, name, value)? || self.objects.set(&mut query.key, name, value)? {
+            return Ok(());
+        }
         match name {
-            "region" => self.access.region = text(),
-            "endpoint" => self.access.endpoint = Some(endpoint(name, value)?),
-            "dynamodb_endpoint" => self.access.dynamodb_endpoint = Some(endpoint(name, value)?),
-            "use_path_style" => self.access.path_style = parse(name, value)?,
-            "profile" => self.access.profile = text(),
-            "shared_credentials_file" => self.access.shared_credentials_file = Some(value.into()),
-            "max_retries" => self.access.max_retries = parse(name, value)?,
-            "role_arn" => query.role_arn = text(),
-            "session_name" => query.session_name = text(),
-            "external_id" => query.external_id = text(),
-            "encrypt" => query.encrypt = Some(parse(name, value)?),
-            "kms_key_id" => query.kms_key = text(),
-            "sse_customer_key_file" => query.customer_key = Some(value.into()),
-            "sse_customer_key" => {
-                return Err("holds a key, which lists of processes would show: put it in a file and name that with `sse_customer_key_file`".into());
-            }
-            "acl" => self.acl = text(),
-            "skip_s3_checksum" => self.skip_checksum = parse(name, value)?,
+            "dynamodb_endpoint" => self.dynamodb_endpoint = Some(endpoint(name, value)?),
             "share" => query.share = Some(parse(name, value)?),
             "lock_table" | "dynamodb_table" => query.sharing().lock_table = text(),
             "use_lockfile" => query.sharing().use_lockfile = parse(name, value)?,
@@ -223,20 +91,19 @@ impl Options {
                 return Err("has a slash at an end of `workspace_key_prefix`".into());
             }
             "workspace_key_prefix" => value.clone_into(&mut query.sharing().workspace_key_prefix),
-            _ => match name.strip_prefix("tag.") {
-                Some(tag) if !tag.is_empty() => self.tags.push((tag.to_owned(), value.to_owned())),
-                _ => return Err(format!("has the option `{name}`, which is not known; known are {KNOWN}")),
-            },
+            _ => {
+                let (access, objects) = (Access::KNOWN, Objects::KNOWN);
+                return Err(format!(
+                    "has the option `{name}`, which is not known; known are {access}, {objects}, {KNOWN}"
+                ));
+            }
         }
         Ok(())
     }
 
     /// The URL of this store, with nothing in it that is secret.
     pub fn location(&self) -> String {
-        let mut location = format!("s3://{}", self.bucket);
-        if !self.prefix.is_empty() {
-            location = format!("{location}/{}", self.prefix);
-        }
+        let location = Place { bucket: self.bucket.clone(), prefix: self.prefix.clone() }.url();
         let parts = [("region", &self.access.region), ("endpoint", &self.access.endpoint)];
         let parts: Vec<String> =
             parts.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}"))).collect();
@@ -244,19 +111,13 @@ impl Options {
     }
 }
 
-const KNOWN: &str = "`region`, `endpoint`, `dynamodb_endpoint`, `use_path_style`, `profile`, \
-                     `shared_credentials_file`, `role_arn`, `session_name`, `external_id`, `max_retries`, `encrypt`, `kms_key_id`, `sse_customer_key_file`, `acl`, `tag.NAME`, \
-                     `skip_s3_checksum`, `share`, `lock_table`, `use_lockfile` and `workspace_key_prefix`";
+const KNOWN: &str = "`dynamodb_endpoint`, `share`, `lock_table`, `use_lockfile` and `workspace_key_prefix`";
 
 /// Options that only together make sense.
 #[derive(Default)]
 struct Query {
-    role_arn: Option<String>,
-    session_name: Option<String>,
-    external_id: Option<String>,
-    encrypt: Option<bool>,
-    kms_key: Option<String>,
-    customer_key: Option<PathBuf>,
+    role: RoleQuery,
+    key: KeyQuery,
     share: Option<bool>,
     sharing: Option<Sharing>,
 }
@@ -267,75 +128,23 @@ impl Query {
     }
 
     fn finish(self, options: &mut Options) -> Result<(), String> {
-        let Self { role_arn, session_name, external_id, encrypt, kms_key, customer_key, share, sharing } = self;
-        options.sharing = match (share, sharing) {
+        options.sharing = match (self.share, self.sharing) {
             (Some(false), Some(_)) => {
                 return Err("says `share=false` and how to share: leave one of them out".into());
             }
             (Some(false), None) => None,
             (_, sharing) => Some(sharing.unwrap_or_default()),
         };
-        options.access.role = match role_arn {
-            Some(arn) => Some(Role { arn, session_name, external_id }),
-            None if session_name.is_some() || external_id.is_some() => {
-                return Err("has `session_name` or `external_id` without `role_arn`".into());
-            }
-            None => None,
-        };
-        options.encryption = match (encrypt, kms_key, customer_key) {
-            (_, Some(_), Some(_)) => return Err("has both `kms_key_id` and `sse_customer_key_file`: choose one".into()),
-            (Some(false), Some(_), _) | (Some(false), _, Some(_)) => {
-                return Err("says `encrypt=false` and names a key: leave one of them out".into());
-            }
-            (_, Some(key), None) => Encryption::Kms { key },
-            (_, None, Some(file)) => Encryption::Customer(CustomerKey::File(file)),
-            (Some(true), None, None) => Encryption::S3,
-            (_, None, None) => Encryption::Bucket,
-        };
+        options.access.role = self.role.finish()?;
+        options.objects.encryption = self.key.finish()?;
         Ok(())
     }
 }
 
-fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
-    let shape = if std::any::type_name::<T>() == "bool" { "`true` or `false`" } else { "a number" };
-    value.parse().map_err(|_| format!("has `{name}={value}`, which should be {shape}"))
-}
-
-fn endpoint(name: &str, value: &str) -> Result<String, String> {
-    match Url::parse(value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {
-            Ok(value.trim_end_matches('/').to_owned())
-        }
-        _ => Err(format!("has a `{name}` that is not `http://HOST` or `https://HOST`")),
-    }
-}
-
-fn check_bucket(bucket: &str) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    match bucket {
-        "" => Err("names no bucket: write it as `s3://BUCKET/PREFIX`".into()),
-        _ if bucket.bytes().all(fits) && (3..=255).contains(&bucket.len()) => Ok(()),
-        _ => Err(format!("names the bucket `{bucket}`, and no bucket can be called so")),
-    }
-}
-
-fn check_prefix(prefix: &str) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_@".contains(&byte);
-    if !prefix.bytes().all(fits) {
-        return Err("has a prefix with other characters than letters, digits, `.`, `_`, `-`, `@` and `/`".into());
-    }
-    let odd = |part: &str| part.is_empty() || part.bytes().all(|byte| byte == b'.') || part == ".stateward";
-    if !prefix.is_empty() && prefix.split('/').any(odd) {
-        return Err("has a prefix with a part that is empty, dots, or `.stateward`".into());
-    }
-    if prefix.len() > PREFIX_BYTES_MAX {
-        return Err(format!("has a prefix of {} bytes; at most {PREFIX_BYTES_MAX} leave room for names", prefix.len()));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use stateward_store_aws::{CustomerKey, Encryption, Role};
+
     use super::*;
 
     fn read(url: &str) -> Options {
@@ -360,29 +169,39 @@ mod tests {
     fn every_option() {
         let options = read(
             "s3://states/a?region=eu-west-1&endpoint=http://127.0.0.1:9000/&dynamodb_endpoint=https://d&use_path_style=true\
-             &profile=ci&shared_credentials_file=/tmp/c&role_arn=arn:aws:iam::1:role/x&session_name=s&external_id=e&max_retries=2&kms_key_id=alias/k\
+             &profile=ci&shared_credentials_file=/tmp/c&role_arn=arn:aws:iam::1:role/x&session_name=s&external_id=e&assume_role_policy=%7B%7D\
+             &sts_endpoint=https://s&skip_metadata_api_check=true&max_retries=2&kms_key_id=alias/k\
              &acl=private&tag.team=net%26ops&skip_s3_checksum=true&lock_table=locks&use_lockfile=true&workspace_key_prefix=ws",
         );
-        let role =
-            Role { arn: "arn:aws:iam::1:role/x".into(), session_name: Some("s".into()), external_id: Some("e".into()) };
+        let role = Role {
+            arn: "arn:aws:iam::1:role/x".into(),
+            session_name: Some("s".into()),
+            external_id: Some("e".into()),
+            policy: Some("{}".into()),
+        };
         let access = Access {
             region: Some("eu-west-1".into()),
             endpoint: Some("http://127.0.0.1:9000".into()),
-            dynamodb_endpoint: Some("https://d".into()),
-            path_style: true,
+            sts_endpoint: Some("https://s".into()),
             profile: Some("ci".into()),
             shared_credentials_file: Some("/tmp/c".into()),
             role: Some(role),
+            skip_metadata_api_check: true,
             max_retries: 2,
         };
         let sharing =
             Sharing { workspace_key_prefix: "ws".into(), lock_table: Some("locks".into()), use_lockfile: true };
-        let expected = Options {
-            access,
+        let objects = Objects {
+            path_style: true,
             encryption: Encryption::Kms { key: "alias/k".into() },
             acl: Some("private".into()),
             tags: vec![("team".into(), "net&ops".into())],
             skip_checksum: true,
+        };
+        let expected = Options {
+            access,
+            dynamodb_endpoint: Some("https://d".into()),
+            objects,
             sharing: Some(sharing),
             ..Options::new("states", "a")
         };
@@ -414,7 +233,7 @@ mod tests {
             ("?encrypt=true&kms_key_id=k", Encryption::Kms { key: "k".into() }),
             ("?sse_customer_key_file=/k", Encryption::Customer(CustomerKey::File("/k".into()))),
         ] {
-            assert_eq!(read(&format!("s3://states{query}")).encryption, expected, "{query}");
+            assert_eq!(read(&format!("s3://states{query}")).objects.encryption, expected, "{query}");
         }
     }
 
@@ -453,10 +272,8 @@ mod tests {
         assert!(error.contains("put it in a file") && !error.contains("c2VjcmV0"), "{error}");
         let error = Options::from_url("s3://id:c2VjcmV0@states").unwrap_err().to_string();
         assert!(!error.contains("c2VjcmV0"), "{error}");
-        let options = Options {
-            encryption: Encryption::Customer(CustomerKey::Given("c2VjcmV0".into())),
-            ..Options::new("states", "")
-        };
+        let mut options = Options::new("states", "");
+        options.objects.encryption = Encryption::Customer(CustomerKey::Given("c2VjcmV0".into()));
         assert!(!format!("{options:?}").contains("c2VjcmV0"));
         assert!(!options.location().contains("c2VjcmV0"));
     }

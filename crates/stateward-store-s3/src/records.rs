@@ -14,12 +14,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use lru::LruCache;
 use stateward_store::{Key, Record, Result, Revision, StoreError};
+use stateward_store_aws::{Bucket, Condition, Fault, Ids};
 use tracing::debug;
 
-use crate::bucket::{Bucket, Condition};
 use crate::envelope::{self, Header, Upkeep};
-use crate::fault::Fault;
-use crate::ids::Ids;
 use crate::names;
 
 /// The first wait before a request is sent again; the next is twice as long.
@@ -208,11 +206,11 @@ impl Records {
                 }
             }
             let wait = match &fault {
-                Fault::Throttled(Some(wait), _) if *wait > WAIT_MAX => {
+                Fault::Busy(Some(wait), _) if *wait > WAIT_MAX => {
                     last = Some(fault);
                     break;
                 }
-                Fault::Throttled(Some(wait), _) => *wait,
+                Fault::Busy(Some(wait), _) => *wait,
                 _ => self.wait(turn),
             };
             last = Some(fault);

@@ -1,63 +1,15 @@
 //! Why a store was not opened, and what to do about it.
 
 use stateward_store::StoreError;
-
-use crate::fault::{Fault, Refused};
+use stateward_store_aws::{BucketError, Fault};
 
 /// Why a store in S3 was not opened. The text says what and why; [`OpenError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is no such bucket.
-    #[error("the bucket `{bucket}` does not exist: {reason}")]
-    NoBucket {
-        /// Its name.
-        bucket: String,
-        /// What S3 said.
-        reason: String,
-    },
-    /// The bucket is in another Region than the one that was asked.
-    #[error("the bucket `{bucket}` is in {}: {reason}", right.as_deref().map_or("another Region".into(), |right| format!("the Region `{right}`")))]
-    Region {
-        /// Its name.
-        bucket: String,
-        /// Where it is, if S3 says.
-        right: Option<String>,
-        /// What S3 said.
-        reason: String,
-    },
-    /// No Region was given and none is configured.
-    #[error("no Region is set for the bucket `{bucket}`")]
-    NoRegion {
-        /// Its name.
-        bucket: String,
-    },
-    /// A right is missing.
-    #[error("S3 refused access to the bucket `{bucket}`: {denial}")]
-    Denied {
-        /// Its name.
-        bucket: String,
-        /// The refusal in S3's own words.
-        denial: String,
-    },
-    /// The credentials are no longer good.
-    #[error("the credentials have expired: {reason}")]
-    Expired {
-        /// What S3 said.
-        reason: String,
-    },
-    /// There are no credentials.
-    #[error("no credentials were found: {reason}")]
-    NoCredentials {
-        /// Where they were looked for.
-        reason: String,
-    },
-    /// The customer's key cannot be used.
-    #[error("the customer's encryption key cannot be used: {reason}")]
-    CustomerKey {
-        /// Why.
-        reason: String,
-    },
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// The service takes conditional writes and does not heed their conditions: everybody would hold every lock.
     #[error(
         "the storage behind the bucket `{bucket}` ignores `{condition}`, so that two writers at once would both succeed"
@@ -84,64 +36,22 @@ pub enum OpenError {
         /// What does not hold.
         reason: String,
     },
-    /// S3 was not reached, or could not answer.
-    #[error("the bucket `{bucket}` cannot be reached: {reason}")]
-    Unavailable {
-        /// Its name.
-        bucket: String,
-        /// What went wrong.
-        reason: String,
-    },
-    /// Anything else that S3 said.
-    #[error("the bucket `{bucket}` cannot be used: {reason}")]
-    Failed {
-        /// Its name.
-        bucket: String,
-        /// What it said.
-        reason: String,
-    },
 }
 
 impl OpenError {
     pub(crate) fn new(bucket: &str, fault: Fault) -> Self {
-        let bucket = bucket.to_owned();
-        match fault {
-            Fault::Refused(refused) => match refused {
-                Refused::NoPlace(reason) => Self::NoBucket { bucket, reason },
-                Refused::Region(right, reason) => Self::Region { bucket, right, reason },
-                Refused::Denied(denial) => Self::Denied { bucket, denial },
-                Refused::Expired(reason) => Self::Expired { reason },
-                Refused::NoCredentials(reason) => Self::NoCredentials { reason },
-                Refused::OutOfRange => Self::Failed { bucket, reason: "an object is shorter than it was".into() },
-                Refused::Full(reason) | Refused::Unsupported(reason) | Refused::Other(reason) => {
-                    Self::Failed { bucket, reason }
-                }
-            },
-            fault => Self::Unavailable { bucket, reason: StoreError::from(fault).to_string() },
-        }
+        Self::Bucket(BucketError::new(bucket, fault))
     }
 
     /// What to do next.
     pub fn advice(&self) -> String {
         match self {
-            Self::NoBucket { .. } => "check the name, or make the bucket".into(),
-            Self::Region { right: Some(right), .. } => format!("set `region={right}` in the store's URL"),
-            Self::Region { right: None, .. } | Self::NoRegion { .. } => {
-                "set `region=…` in the store's URL, or `AWS_REGION`".into()
-            }
-            Self::Denied { .. } => {
-                "give the whole message to `stateward explain`: it says which policy refused it and what to do".into()
-            }
-            Self::Expired { .. } => "renew them: `aws sso login`, or assume the role again".into(),
-            Self::NoCredentials { .. } => "set `profile=…` or `role_arn=…` in the store's URL, or `AWS_ACCESS_KEY_ID`".into(),
-            Self::CustomerKey { .. } => "make one with `openssl rand -base64 32`, and keep it: without it nothing can be read".into(),
+            Self::Bucket(error) => error.advice(""),
             Self::Unconditional { .. } => {
                 "use a storage that honours conditional writes (AWS S3, MinIO, versitygw), or a `sqlite:` store on a server".into()
             }
             Self::Newer { .. } => "upgrade stateward; the store was left as it is".into(),
             Self::Corrupt { .. } => "bring back an older version of the object that is named, if the bucket keeps versions".into(),
-            Self::Unavailable { .. } => "check the endpoint and the network, then try again".into(),
-            Self::Failed { .. } => "put right what the message names, then try again".into(),
         }
     }
 }
@@ -150,18 +60,11 @@ impl From<OpenError> for StoreError {
     fn from(error: OpenError) -> Self {
         let reason = format!("{error}; {}", error.advice());
         match error {
-            OpenError::NoBucket { bucket, .. } => Self::NotFound { what: format!("the bucket {bucket}") },
-            OpenError::Denied { .. } | OpenError::Expired { .. } | OpenError::NoCredentials { .. } => {
-                Self::Denied { denial: reason }
+            OpenError::Bucket(error) => error.into_store_error(""),
+            OpenError::Unconditional { bucket, .. } | OpenError::Newer { bucket, .. } => {
+                Self::Unsupported { what: format!("the bucket {bucket}"), reason }
             }
-            OpenError::Region { bucket, .. }
-            | OpenError::Unconditional { bucket, .. }
-            | OpenError::Newer { bucket, .. }
-            | OpenError::Failed { bucket, .. }
-            | OpenError::NoRegion { bucket } => Self::Unsupported { what: format!("the bucket {bucket}"), reason },
-            OpenError::CustomerKey { .. } => Self::Unsupported { what: "the encryption key".into(), reason },
             OpenError::Corrupt { bucket, reason } => Self::Corrupt { what: format!("the store in {bucket}"), reason },
-            OpenError::Unavailable { .. } => Self::Unavailable { retry_after: None, reason },
         }
     }
 }

@@ -112,7 +112,7 @@ impl S3Session {
         self.uploads.spawn(async move {
             let content = filling.finish();
             shared.records.bucket.put(&name.object(&shared.records.root), content.clone()).await?;
-            shared.reader.remember(name, &content);
+            shared.packs.remember(name, &content);
             drop(room);
             Ok(())
         });

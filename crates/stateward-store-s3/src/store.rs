@@ -12,14 +12,13 @@ use stateward_store::{
     BlobId, BlobRef, Description, Entry, Expect, Horizon, Key, Listing, Live, Problem, Record, Result, Revision,
     Session, Store, StoreError, SweepPage, Write,
 };
+use stateward_store_aws::{Counter, Ids};
 use tokio::sync::Semaphore;
 
-use crate::counter::Counter;
 use crate::hold::Hold;
-use crate::ids::Ids;
 use crate::options::Options;
 use crate::pack::{PackName, Span};
-use crate::read::{Place, Reader, place_of};
+use crate::read::{Packs, Place, place_of};
 use crate::records::{Found, Put, Records};
 use crate::session::S3Session;
 use crate::shelf::Shelves;
@@ -49,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) records: Records,
     /// What the engine keeps for itself.
     pub(crate) meta: Records,
-    pub(crate) reader: Reader,
+    pub(crate) packs: Packs,
     pub(crate) shelves: Shelves,
     /// One permit for each byte of packs that may be under way.
     pub(crate) upload_bytes: Arc<Semaphore>,
@@ -62,7 +61,7 @@ impl Shared {
     }
 
     pub(crate) fn next_number(&self) -> u64 {
-        self.ids.next_number()
+        self.ids.number()
     }
 }
 
@@ -121,7 +120,7 @@ impl Store for S3Store {
     async fn get_blobs(&self, refs: &[BlobRef]) -> Result<Vec<Bytes>> {
         // Before the packs are read: one that can be read now had not been given up by then.
         let lesson = Lesson::new(&self.shared, refs)?;
-        let blobs = self.shared.reader.read(refs).await?;
+        let blobs = self.shared.packs.read(refs).await?;
         lesson.learn(&self.shared);
         Ok(blobs)
     }

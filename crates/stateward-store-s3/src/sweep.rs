@@ -51,14 +51,13 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use stateward_store::{Horizon, Live, Result, StoreError, SweepPage};
+use stateward_store_aws::{LISTED_MAX, Names, together};
 use tracing::{debug, warn};
 
-use crate::bucket::{LISTED_MAX, Names};
 use crate::envelope::{PackId, Touched, Upkeep};
 use crate::pack::{self, Index, PackName};
 use crate::records::{Found, Home, Put};
 use crate::store::Shared;
-use crate::together;
 
 /// Of the end of a pack so much is read first: the index of 1,700 blobs.
 const END_BYTES: u64 = 64 << 10;
@@ -198,7 +197,7 @@ async fn delete(shared: &Shared, packs: impl Iterator<Item = &Dead>) -> Result<V
         async move { Ok(shared.records.bucket.delete(&object).await?) }.boxed()
     };
     together::all(packs.iter().map(remove)).await?;
-    shared.reader.forget(&packs.iter().map(|dead| dead.listed.name).collect());
+    shared.packs.forget(&packs.iter().map(|dead| dead.listed.name).collect());
     Ok(Visit {
         deleted: packs.iter().map(|dead| dead.blobs).sum(),
         freed_bytes: packs.iter().map(|dead| dead.listed.size).sum(),

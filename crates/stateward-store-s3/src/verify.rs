@@ -2,13 +2,12 @@
 
 use futures::FutureExt;
 use stateward_store::{Problem, Result, StoreError};
+use stateward_store_aws::{LISTED_MAX, Names, together};
 
-use crate::bucket::{LISTED_MAX, Names};
 use crate::pack::{self, PackName};
 use crate::records::{Home, Records};
 use crate::store::Shared;
 use crate::sweep::{Listed, read_index};
-use crate::together;
 
 /// Reads every record, and the index of every pack.
 pub(crate) async fn verify(shared: &Shared) -> Result<Vec<Problem>> {

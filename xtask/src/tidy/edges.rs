@@ -16,8 +16,9 @@ const ROOMS: &str = "
     stateward-knowledge      | stateward-denial stateward-iam                                         | async io http engines
     stateward-store          |                                                                        | http engines
     stateward-store-sqlite   | stateward-store                                                        | http
-    stateward-store-s3       | stateward-store                                                        | engines
-    stateward-store-dynamodb | stateward-store                                                        | engines
+    stateward-store-aws      | stateward-store                                                        | engines
+    stateward-store-s3       | stateward-store stateward-store-aws                                    | engines
+    stateward-store-dynamodb | stateward-store stateward-store-aws                                    | engines
     stateward-core           | stateward-state stateward-store                                        | http engines
     stateward-terraform      | stateward-state                                                        | http engines
     stateward-aws            | stateward-denial stateward-iam stateward-knowledge stateward-terraform | engines

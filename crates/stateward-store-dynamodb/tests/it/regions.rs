@@ -44,11 +44,11 @@ impl World {
         let endpoints = |europe: &str, america: &str| {
             [(EUROPE.to_owned(), europe.to_owned()), (AMERICA.to_owned(), america.to_owned())].into()
         };
-        europe.access.endpoints = endpoints(DynamoDbLocal::shared().url(), to_america.url());
-        america.access.endpoints = endpoints(to_europe.url(), server.url());
+        europe.endpoints = endpoints(DynamoDbLocal::shared().url(), to_america.url());
+        america.endpoints = endpoints(to_europe.url(), server.url());
         for options in [&europe, &america] {
             let mut alone = (*options).clone();
-            alone.access.endpoints.clear();
+            alone.endpoints.clear();
             make_table(&alone).await;
         }
         Self { _america: server, to_europe, to_america, europe, america }

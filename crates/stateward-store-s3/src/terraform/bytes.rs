@@ -6,12 +6,11 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use stateward_store::outside::{BytesPlace, Mark, Outgoing, Seen, Spot};
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::{Condition, Fault};
 use tracing::debug;
 
-use super::requests::Head;
+use super::requests::label_of;
 use super::{Inner, TerraformPlace};
-use crate::bucket::Condition;
-use crate::fault::Fault;
 
 /// A state up to this size is written in one request.
 const SINGLE_BYTES_MAX: u64 = 5 << 20;
@@ -67,11 +66,11 @@ impl BytesPlace for TerraformPlace {
 
 impl Inner {
     pub(super) async fn fetch(&self, at: &Spot, known: Option<&Mark>) -> Result<Seen> {
-        Ok(self.bucket.stream(&self.spots.object(at), known.map(Mark::as_str), None).await?.into_seen())
+        Ok(self.stream(&self.spots.object(at), known.map(Mark::as_str), None).await?.into_seen())
     }
 
     async fn put(&self, name: &str, condition: &Condition, label: &str, content: Bytes) -> Result<String> {
-        let send = || self.bucket.put_json_if(name, content.clone(), condition, Some(label)).boxed();
+        let send = || self.put_json_if(name, content.clone(), condition, Some(label)).boxed();
         self.until_settled(name, condition, label, send).await
     }
 
@@ -98,7 +97,7 @@ impl Inner {
             }
             let there = self.bucket.head(name).await.map_err(|error| unread(error, lost.as_deref()))?;
             match &there {
-                Some(Head { tag, label: Some(found), .. }) if found == label => return Ok(tag.clone()),
+                Some(there) if label_of(there) == Some(label) => return Ok(there.tag.clone()),
                 _ if Condition::of(there.as_ref()) == *condition => {}
                 _ => return Err(overtaken(name, lost)),
             }

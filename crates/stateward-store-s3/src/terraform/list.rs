@@ -2,10 +2,10 @@
 
 use stateward_store::Result;
 use stateward_store::outside::{Mark, Spot};
+use stateward_store_aws::{LISTED_MAX, Listed, Names};
 
 use super::Inner;
 use super::spots::Kind;
-use crate::bucket::{LISTED_MAX, Listed, Names};
 
 impl Inner {
     /// Shows everything of Terraform's to `look`, that of the default workspace first.

@@ -7,14 +7,12 @@ use bytes::Bytes;
 use futures::FutureExt;
 use stateward_store::outside::{LockPlace, Spot, Taken, lock_id_in as id_in, lock_info_at};
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::{Condition, Fault, Object, together};
 use tracing::warn;
 
 use super::spots::Kind;
 use super::table::{Put, Table};
 use super::{Inner, TerraformPlace};
-use crate::bucket::{Condition, Object};
-use crate::fault::Fault;
-use crate::together;
 
 /// How often a lock may change hands while it is being broken.
 const RACES_MAX: u32 = 5;
@@ -102,7 +100,7 @@ impl Inner {
         let name = self.spots.lock_file(at);
         let (mut last, mut lost) = (None, false);
         for turn in 0..self.tries {
-            let fault = match self.bucket.put_json_if(&name, info.to_owned().into(), &Condition::Absent, None).await {
+            let fault = match self.put_json_if(&name, info.to_owned().into(), &Condition::Absent, None).await {
                 Ok(tag) => {
                     self.held().insert(at.clone(), Held { id: id.to_owned(), tag });
                     return Ok(Taken::Yes);

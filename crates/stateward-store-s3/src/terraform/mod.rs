@@ -22,14 +22,12 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use lru::LruCache;
 use stateward_store::outside::Spot;
+use stateward_store_aws::{Bucket, Counter, Ids};
 
 use self::locks::Held;
 use self::spots::Spots;
 use self::table::Table;
-use crate::bucket::Bucket;
 use crate::connect;
-use crate::counter::Counter;
-use crate::ids::Ids;
 use crate::options::Options;
 use crate::refusal::OpenError;
 use crate::store::S3Store;
@@ -92,7 +90,7 @@ impl TerraformPlace {
 impl Inner {
     fn new(options: &Options, configuration: &SdkConfig, counter: &Counter, bucket: Bucket, ids: Arc<Ids>) -> Self {
         let sharing = options.sharing.clone().unwrap_or_default();
-        let dynamodb = || connect::dynamodb(&options.access, configuration, counter);
+        let dynamodb = || connect::dynamodb(options, configuration, counter);
         let table = sharing.lock_table.map(|name| Table::new(dynamodb(), name));
         let spots = Spots {
             bucket: options.bucket.clone(),

@@ -1,35 +1,20 @@
 //! Requests for the objects of Terraform's backend: with its content type, and a label where they are ours.
 
-use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures::StreamExt;
 use stateward_store::StoreError;
 use stateward_store::outside::{Incoming, Mark, Seen};
+use stateward_store_aws::{Condition, CustomerHeaders, Fault, Head, Headers, fault_of, once};
 
-use crate::bucket::{Bucket, Condition, CustomerHeaders, Headers, once};
-use crate::fault::{Fault, fault_of};
+use super::Inner;
 
 type Result<T> = std::result::Result<T, Fault>;
 
 const JSON: &str = "application/json";
 /// The metadata (`x-amz-meta-…`) that holds the label.
 const LABEL: &str = "stateward-label";
-
-/// What is told of an object without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) tag: String,
-    pub(crate) label: Option<String>,
-}
-
-impl Condition {
-    /// That this is what is there.
-    pub(super) fn of(there: Option<&Head>) -> Self {
-        there.map_or(Self::Absent, |there| Self::Tag(there.tag.clone()))
-    }
-}
 
 /// An object on its way in.
 pub(super) enum Streamed {
@@ -55,7 +40,12 @@ impl Streamed {
     }
 }
 
-impl Bucket {
+/// The label of an object; `None` where it is none of ours.
+pub(super) fn label_of(head: &Head) -> Option<&str> {
+    head.metadata.get(LABEL).map(String::as_str)
+}
+
+impl Inner {
     /// Writes JSON if the condition holds; sent once. Gives the new `ETag`.
     pub(super) async fn put_json_if(
         &self,
@@ -64,41 +54,21 @@ impl Bucket {
         condition: &Condition,
         label: Option<&str>,
     ) -> Result<String> {
-        let request = self.writing(name, content).content_type(JSON);
+        let request = self.bucket.writing(name, content).content_type(JSON);
         let request = match label {
             Some(label) => request.metadata(LABEL, label),
             None => request,
         };
-        self.send_if(request, condition).await
-    }
-
-    /// Looks at an object.
-    pub(crate) async fn head(&self, name: &str) -> Result<Option<Head>> {
-        let customer = self.headers.customer.as_ref();
-        let request = self
-            .client
-            .head_object()
-            .bucket(&self.name)
-            .key(name)
-            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer))
-            .set_sse_customer_key(CustomerHeaders::key(customer))
-            .set_sse_customer_key_md5(CustomerHeaders::md5(customer));
-        match request.send().await {
-            Ok(HeadObjectOutput { e_tag, metadata, .. }) => {
-                let label = metadata.and_then(|mut metadata| metadata.remove(LABEL));
-                Ok(Some(Head { tag: e_tag.unwrap_or_default(), label }))
-            }
-            Err(error) => match fault_of("S3: HeadObject", &error) {
-                Fault::Missing => Ok(None),
-                fault => Err(fault),
-            },
-        }
+        self.bucket.send_if(request, condition).await
     }
 
     /// Begins to read an object, or a version of it. One with the `ETag` that is known already is not sent.
     pub(super) async fn stream(&self, name: &str, known: Option<&str>, version: Option<&str>) -> Result<Streamed> {
-        let request =
-            self.reading(name).set_if_none_match(known.map(str::to_owned)).set_version_id(version.map(str::to_owned));
+        let request = self
+            .bucket
+            .reading(name)
+            .set_if_none_match(known.map(str::to_owned))
+            .set_version_id(version.map(str::to_owned));
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 304) => {
@@ -121,11 +91,12 @@ impl Bucket {
 
     /// Begins to write an object in parts. Gives the upload's id.
     pub(super) async fn begin_upload(&self, name: &str, label: &str) -> Result<String> {
-        let Headers { encryption, kms_key, customer, acl, tagging, checksum } = self.headers.clone();
+        let Headers { encryption, kms_key, customer, acl, tagging, checksum } = self.bucket.headers.clone();
         let request = self
+            .bucket
             .client
             .create_multipart_upload()
-            .bucket(&self.name)
+            .bucket(&self.bucket.name)
             .key(name)
             .content_type(JSON)
             .metadata(LABEL, label)
@@ -148,11 +119,12 @@ impl Bucket {
         number: i32,
         content: Bytes,
     ) -> Result<CompletedPart> {
-        let customer = self.headers.customer.as_ref();
+        let customer = self.bucket.headers.customer.as_ref();
         let request = self
+            .bucket
             .client
             .upload_part()
-            .bucket(&self.name)
+            .bucket(&self.bucket.name)
             .key(name)
             .upload_id(upload)
             .part_number(number)
@@ -160,7 +132,7 @@ impl Bucket {
             .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer))
             .set_sse_customer_key(CustomerHeaders::key(customer))
             .set_sse_customer_key_md5(CustomerHeaders::md5(customer))
-            .set_checksum_algorithm(self.headers.checksum.clone());
+            .set_checksum_algorithm(self.bucket.headers.checksum.clone());
         let answer = request.send().await.map_err(|error| fault_of("S3: UploadPart", &error))?;
         let part = CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag);
         Ok(part.set_checksum_sha256(answer.checksum_sha256).build())
@@ -174,11 +146,12 @@ impl Bucket {
         parts: CompletedMultipartUpload,
         condition: &Condition,
     ) -> Result<String> {
-        let customer = self.headers.customer.as_ref();
+        let customer = self.bucket.headers.customer.as_ref();
         let request = self
+            .bucket
             .client
             .complete_multipart_upload()
-            .bucket(&self.name)
+            .bucket(&self.bucket.name)
             .key(name)
             .upload_id(upload)
             .multipart_upload(parts)
@@ -196,7 +169,7 @@ impl Bucket {
     }
 
     pub(super) async fn abort_upload(&self, name: &str, upload: &str) -> Result<()> {
-        let request = self.client.abort_multipart_upload().bucket(&self.name).key(name).upload_id(upload);
+        let request = self.bucket.client.abort_multipart_upload().bucket(&self.bucket.name).key(name).upload_id(upload);
         request.send().await.map(drop).map_err(|error| fault_of("S3: AbortMultipartUpload", &error))
     }
 }

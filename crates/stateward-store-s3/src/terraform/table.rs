@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use stateward_store_aws::{Fault, fault_of};
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tracing::warn;
-
-use crate::fault::{Fault, fault_of};
 
 type Result<T> = std::result::Result<T, Fault>;
 

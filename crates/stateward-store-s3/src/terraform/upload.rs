@@ -6,11 +6,11 @@ use futures::stream::FuturesOrdered;
 use futures::{FutureExt, TryStreamExt};
 use stateward_store::outside::Outgoing;
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::Condition;
 use tracing::warn;
 
 use super::Inner;
 use super::bytes::conflict;
-use crate::bucket::Condition;
 
 /// Bytes of a part.
 const PART_BYTES: usize = 8 << 20;
@@ -20,10 +20,10 @@ const PARTS: usize = 3;
 impl Inner {
     /// Writes a state in parts, in place of what the condition names.
     pub(super) async fn upload(&self, name: &str, condition: &Condition, body: Outgoing) -> Result<String> {
-        let upload = self.bucket.begin_upload(name, &body.label).await?;
+        let upload = self.begin_upload(name, &body.label).await?;
         let written = self.fill(name, &upload, condition, body).await;
         if !matches!(written, Ok(_) | Err(StoreError::OutcomeUnknown { .. }))
-            && let Err(fault) = self.bucket.abort_upload(name, &upload).await
+            && let Err(fault) = self.abort_upload(name, &upload).await
         {
             warn!(name, ?fault, "an upload was left unfinished; a lifecycle rule of the bucket can remove it");
         }
@@ -47,7 +47,7 @@ impl Inner {
                 done.extend(under_way.try_next().await?);
             }
             let part = rest.split_to(rest.len().min(PART_BYTES)).freeze();
-            under_way.push_back(self.bucket.upload_part(name, upload, number, part));
+            under_way.push_back(self.upload_part(name, upload, number, part));
         }
         while let Some(part) = under_way.try_next().await? {
             done.push(part);
@@ -58,7 +58,7 @@ impl Inner {
             return Err(conflict(name));
         }
         let done = CompletedMultipartUpload::builder().set_parts(Some(done)).build();
-        let send = || self.bucket.finish_upload(name, upload, done.clone(), condition).boxed();
+        let send = || self.finish_upload(name, upload, done.clone(), condition).boxed();
         self.until_settled(name, condition, &label, send).await
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use stateward_store::outside::{Incoming, Mark, Spot};
 use stateward_store::{Result, StoreError};
+use stateward_store_aws::fault_of;
 
 use super::TerraformPlace;
-use crate::fault::fault_of;
 
 /// A version of a state's object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl TerraformPlace {
     /// Reads a version. `NotFound` where there is none of this id.
     pub async fn read_version(&self, at: &Spot, id: &str) -> Result<Incoming> {
         let object = self.inner.spots.object(at);
-        let found = self.inner.bucket.stream(&object, None, Some(id)).await?;
+        let found = self.inner.stream(&object, None, Some(id)).await?;
         found.into_incoming().ok_or_else(|| StoreError::NotFound { what: format!("the version {id} of `{object}`") })
     }
 }

@@ -35,7 +35,7 @@ impl Process {
     }
 
     fn sent(&self) -> String {
-        let sent = self.requests.take();
+        let sent = self.requests.take().requests;
         sent.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     }
 
@@ -48,7 +48,7 @@ impl Process {
     async fn apply(&self, serial: u64) -> (u64, Vec<String>) {
         let (caller, lock) = (caller(), format!("lock-{serial}"));
         let info = Bytes::from(lock_info(&lock));
-        let total = || self.requests.total();
+        let total = || self.requests.usage().total();
         let (mut sum, mut steps) = (0, Vec::new());
         let mut step = |name: &str| {
             sum += total();

@@ -15,8 +15,8 @@ async fn through_a_proxy(mut options: Options) -> (FaultProxy, Options, S3Store)
     let proxy = FaultProxy::to(Moto::shared().url());
     options.access.endpoint = Some(proxy.url().to_owned());
     options.access.max_retries = 2;
-    if options.access.dynamodb_endpoint.is_some() {
-        options.access.dynamodb_endpoint = Some(proxy.url().to_owned());
+    if options.dynamodb_endpoint.is_some() {
+        options.dynamodb_endpoint = Some(proxy.url().to_owned());
     }
     let store = open(&options).await;
     (proxy, options, store)

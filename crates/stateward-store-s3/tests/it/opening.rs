@@ -1,6 +1,6 @@
 //! Opening: what is wrong is told, why, and what to do.
 
-use stateward_store_s3::{CustomerKey, Encryption, OpenError, Options, S3Store};
+use stateward_store_s3::{BucketError, CustomerKey, Encryption, OpenError, Options, S3Store};
 use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
 
 use crate::world::{on_moto, on_versitygw, open, seed, sent};
@@ -33,7 +33,7 @@ async fn a_store_is_proved_once_and_then_opened_with_one_request() {
 #[tokio::test]
 async fn a_bucket_that_does_not_exist() {
     let error = refused(Options { bucket: "none-such".into(), ..on_moto() }).await;
-    assert!(matches!(error, OpenError::NoBucket { .. }), "{error}");
+    assert!(matches!(error, OpenError::Bucket(BucketError::NoBucket { .. })), "{error}");
     assert!(error.to_string().starts_with("the bucket `none-such` does not exist"), "{error}");
 }
 
@@ -45,7 +45,7 @@ async fn another_region() {
     let malformed = "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-central-1'";
     for fault in [moved, Fault::s3(400, "AuthorizationHeaderMalformed", malformed)] {
         let (error, told) = answered(fault).await;
-        assert!(matches!(error, OpenError::Region { .. }), "{told}");
+        assert!(matches!(error, OpenError::Bucket(BucketError::Region { .. })), "{told}");
         assert!(told.contains("is in the Region `eu-central-1`") && told.contains("`region=eu-central-1`"), "{told}");
     }
 }
@@ -55,14 +55,14 @@ async fn denied_is_told_in_full() {
     let denial = "User: arn:aws:iam::1:user/ci is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\" \
                   because no identity-based policy allows the s3:GetObject action";
     let (error, told) = answered(Fault::s3(403, "AccessDenied", denial)).await;
-    assert!(matches!(error, OpenError::Denied { .. }), "{told}");
+    assert!(matches!(error, OpenError::Bucket(BucketError::Denied { .. })), "{told}");
     assert!(told.contains(denial) && told.contains("stateward explain"), "{told}");
 }
 
 #[tokio::test]
 async fn credentials_that_have_expired() {
     let (error, told) = answered(Fault::s3(400, "ExpiredToken", "The provided token has expired.")).await;
-    assert!(matches!(error, OpenError::Expired { .. }), "{told}");
+    assert!(matches!(error, OpenError::Bucket(BucketError::Expired { .. })), "{told}");
     assert!(told.contains("aws sso login"), "{told}");
 }
 
@@ -72,7 +72,7 @@ async fn a_service_that_is_not_there() {
     options.access.endpoint = Some("http://127.0.0.1:1".into());
     options.access.max_retries = 0;
     let error = refused(options).await;
-    assert!(matches!(error, OpenError::Unavailable { .. }), "{error}");
+    assert!(matches!(error, OpenError::Bucket(BucketError::Unavailable { .. })), "{error}");
 }
 
 #[tokio::test]
@@ -96,8 +96,10 @@ async fn a_customers_key_that_is_none() {
     let short = CustomerKey::Given("c2hvcnQ=".into());
     let gone = CustomerKey::File("/nowhere/key".into());
     for (key, told) in [(short, "it is not 32 bytes in base64"), (gone, "`/nowhere/key` cannot be read")] {
-        let error = refused(Options { encryption: Encryption::Customer(key), ..on_moto() }).await;
-        assert!(matches!(error, OpenError::CustomerKey { .. }), "{error}");
+        let mut options = on_moto();
+        options.objects.encryption = Encryption::Customer(key);
+        let error = refused(options).await;
+        assert!(matches!(error, OpenError::Bucket(BucketError::CustomerKey { .. })), "{error}");
         assert!(error.to_string().contains(told) && !error.to_string().contains("c2hvcnQ"), "{error}");
     }
 }

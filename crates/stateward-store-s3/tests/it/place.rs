@@ -79,7 +79,7 @@ async fn a_lock_that_changed_hands_is_not_taken_away() {
         assert_eq!(place.lock(&state, "ours", lock_info("ours").as_bytes()).await.unwrap(), Taken::Yes);
         let theirs = as_written("theirs", &lock_id);
         stranger.put(&format!("{key}.tflock"), theirs.clone()).await;
-        let has_table = options.access.dynamodb_endpoint.is_some();
+        let has_table = options.dynamodb_endpoint.is_some();
         if has_table {
             stranger.put_item(&lock_id, "Info", &theirs).await;
         }
@@ -117,7 +117,7 @@ async fn bytes_stand_where_terraform_looks() {
         let (state, key) = (at("net", "default"), format!("{}/net", options.prefix));
         let lock_id = format!("{}/{key}-md5", options.bucket);
         let (v1, v2) = (Bytes::from("{\"serial\":1}\n"), Bytes::from("{\"serial\":2}\n"));
-        let has_table = options.access.dynamodb_endpoint.is_some();
+        let has_table = options.dynamodb_endpoint.is_some();
 
         assert!(matches!(place.read(&state, None).await.unwrap(), Seen::Absent));
         sent(&store);

@@ -37,11 +37,11 @@ pub(crate) fn options(endpoint: &str, bucket: &str) -> Options {
     let mut options = Options::new(bucket, fresh_name("place"));
     options.access = Access {
         endpoint: Some(endpoint.to_owned()),
-        path_style: true,
         region: Some(AwsEnv::REGION.into()),
         shared_credentials_file: Some(CREDENTIALS.path().to_owned()),
         ..Access::default()
     };
+    options.objects.path_style = true;
     options
 }
 
@@ -84,7 +84,7 @@ impl Place for Somewhere {
 /// Options that share a place with Terraform, on moto, with a new lock table.
 pub(crate) fn shared_on_moto(use_lockfile: bool, table: bool) -> Options {
     let mut options = on_moto();
-    options.access.dynamodb_endpoint = Some(Moto::shared().url().to_owned());
+    options.dynamodb_endpoint = Some(Moto::shared().url().to_owned());
     let lock_table = table.then(|| Moto::shared().create_lock_table());
     options.sharing = Some(Sharing { lock_table, use_lockfile, ..Sharing::default() });
     options
@@ -101,7 +101,7 @@ pub(crate) async fn place_of(options: &Options) -> (S3Store, TerraformPlace) {
 
 /// What the store has sent since it was asked last.
 pub(crate) fn sent(store: &S3Store) -> Vec<(String, u64)> {
-    store.requests().take().into_iter().collect()
+    store.requests().take().requests.into_iter().collect()
 }
 
 /// Somebody else, at the same services.
@@ -127,7 +127,7 @@ impl Stranger {
             .behavior_version_latest()
             .region(aws_sdk_dynamodb::config::Region::new(AwsEnv::REGION))
             .credentials_provider(keys())
-            .endpoint_url(options.access.dynamodb_endpoint.clone().unwrap_or_default());
+            .endpoint_url(options.dynamodb_endpoint.clone().unwrap_or_default());
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),

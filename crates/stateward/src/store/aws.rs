@@ -57,16 +57,23 @@ fn no_store(why: &str) -> Failure {
 
 pub(crate) fn refused_by_s3(error: &s3::OpenError) -> Error {
     let kind = match error {
-        s3::OpenError::NoBucket { .. } => Kind::NotFound,
-        s3::OpenError::Denied { .. } | s3::OpenError::Expired { .. } | s3::OpenError::NoCredentials { .. } => {
-            Kind::Denied
-        }
+        s3::OpenError::Bucket(error) => kind_of_bucket(error),
         s3::OpenError::Unconditional { .. } | s3::OpenError::Newer { .. } => Kind::Unsupported,
         s3::OpenError::Corrupt { .. } => Kind::Corrupt,
-        s3::OpenError::Unavailable { .. } => Kind::Unavailable,
         _ => Kind::Invalid,
     };
     Error::new(kind, NOT_OPENED, error.to_string(), error.advice())
+}
+
+fn kind_of_bucket(error: &s3::BucketError) -> Kind {
+    match error {
+        s3::BucketError::NoBucket { .. } => Kind::NotFound,
+        s3::BucketError::Denied { .. } | s3::BucketError::Expired { .. } | s3::BucketError::NoCredentials { .. } => {
+            Kind::Denied
+        }
+        s3::BucketError::Unavailable { .. } => Kind::Unavailable,
+        _ => Kind::Invalid,
+    }
 }
 
 fn refused_by_dynamodb(error: &dynamodb::OpenError) -> Error {

@@ -40,8 +40,8 @@ impl S3State {
         options.access.region = text("region");
         options.access.profile = text("profile");
         options.access.endpoint = endpoint("s3");
-        options.access.dynamodb_endpoint = backend.text_in("endpoints", "dynamodb").map(str::to_owned);
-        options.access.path_style = backend.is_set("use_path_style") || backend.is_set("force_path_style");
+        options.dynamodb_endpoint = backend.text_in("endpoints", "dynamodb").map(str::to_owned);
+        options.objects.path_style = backend.is_set("use_path_style") || backend.is_set("force_path_style");
         let workspace_key_prefix = text("workspace_key_prefix").unwrap_or_else(|| "env:".to_owned());
         options.sharing =
             Some(Sharing { workspace_key_prefix, lock_table: text("dynamodb_table"), use_lockfile: false });

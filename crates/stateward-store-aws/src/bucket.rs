@@ -1,68 +1,50 @@
 //! Requests to one bucket, each as one function, with all headers that the options ask for.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, ObjectCannedAcl, ServerSideEncryption};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use md5::{Digest, Md5};
 use tracing::debug;
 
 use crate::fault::{Fault, Refused, fault_of};
+use crate::objects::CustomerHeaders;
 
 type Result<T> = std::result::Result<T, Fault>;
 
 /// One bucket, and how to write to it.
 #[derive(Clone)]
-pub(crate) struct Bucket {
-    pub(crate) client: Client,
-    pub(crate) name: String,
-    pub(crate) headers: Headers,
+pub struct Bucket {
+    /// The client, which tries again by itself.
+    pub client: Client,
+    /// The bucket's name.
+    pub name: String,
+    /// What goes with requests.
+    pub headers: Headers,
 }
 
 /// What goes with every write, and with reads where a key is needed.
 #[derive(Clone, Default)]
-pub(crate) struct Headers {
-    pub(crate) encryption: Option<ServerSideEncryption>,
-    pub(crate) kms_key: Option<String>,
-    pub(crate) customer: Option<CustomerHeaders>,
-    pub(crate) acl: Option<ObjectCannedAcl>,
-    pub(crate) tagging: Option<String>,
-    pub(crate) checksum: Option<ChecksumAlgorithm>,
-}
-
-/// A customer's key as it is sent.
-#[derive(Clone)]
-pub(crate) struct CustomerHeaders {
-    key: String,
-    md5: String,
-}
-
-impl CustomerHeaders {
-    /// `None` where this is not 32 bytes in base64.
-    pub(crate) fn new(key: &str) -> Option<Self> {
-        let bytes = BASE64_STANDARD.decode(key).ok().filter(|bytes| bytes.len() == 32)?;
-        Some(Self { key: key.to_owned(), md5: BASE64_STANDARD.encode(Md5::digest(bytes)) })
-    }
-
-    pub(crate) fn algorithm(customer: Option<&Self>) -> Option<String> {
-        customer.map(|_| "AES256".to_owned())
-    }
-
-    pub(crate) fn key(customer: Option<&Self>) -> Option<String> {
-        customer.map(|customer| customer.key.clone())
-    }
-
-    pub(crate) fn md5(customer: Option<&Self>) -> Option<String> {
-        customer.map(|customer| customer.md5.clone())
-    }
+pub struct Headers {
+    /// How to encrypt.
+    pub encryption: Option<ServerSideEncryption>,
+    /// The key in KMS.
+    pub kms_key: Option<String>,
+    /// The customer's own key.
+    pub customer: Option<CustomerHeaders>,
+    /// The ACL.
+    pub acl: Option<ObjectCannedAcl>,
+    /// Tags, encoded as in a URL.
+    pub tagging: Option<String>,
+    /// Which checksum is sent and checked.
+    pub checksum: Option<ChecksumAlgorithm>,
 }
 
 impl fmt::Debug for Bucket {
@@ -73,7 +55,7 @@ impl fmt::Debug for Bucket {
 
 /// What has to be there for a write to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Condition {
+pub enum Condition {
     /// No object.
     Absent,
     /// The object with this `ETag`.
@@ -82,53 +64,81 @@ pub(crate) enum Condition {
 
 /// An object as it was read.
 #[derive(Debug, Clone)]
-pub(crate) struct Object {
-    pub(crate) tag: String,
-    pub(crate) content: Bytes,
+pub struct Object {
+    /// Its `ETag`.
+    pub tag: String,
+    /// All of it.
+    pub content: Bytes,
 }
 
 /// An object in a listing.
 #[derive(Debug, Clone)]
-pub(crate) struct Listed {
-    pub(crate) name: String,
-    pub(crate) tag: String,
-    pub(crate) size: u64,
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Its `ETag`.
+    pub tag: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// What is told of an object without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its `ETag`.
+    pub tag: String,
+    /// Its bytes.
+    pub size: u64,
+    /// What was written with it (`x-amz-meta-…`).
+    pub metadata: HashMap<String, String>,
+}
+
+impl Condition {
+    /// That this is what is there.
+    pub fn of(there: Option<&Head>) -> Self {
+        there.map_or(Self::Absent, |there| Self::Tag(there.tag.clone()))
+    }
 }
 
 /// A part of a listing.
 #[derive(Debug, Default)]
-pub(crate) struct Page {
-    pub(crate) objects: Vec<Listed>,
-    pub(crate) more: bool,
+pub struct Page {
+    /// In order of their names.
+    pub objects: Vec<Listed>,
+    /// There are more.
+    pub more: bool,
 }
 
 /// What to list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Names {
-    pub(crate) prefix: String,
-    pub(crate) after: Option<String>,
-    pub(crate) limit: usize,
+pub struct Names {
+    /// What they begin with.
+    pub prefix: String,
+    /// The name before the first.
+    pub after: Option<String>,
+    /// At most so many, and never more than [`LISTED_MAX`].
+    pub limit: usize,
 }
 
 /// The most names that one request lists.
-pub(crate) const LISTED_MAX: usize = 1000;
+pub const LISTED_MAX: usize = 1000;
 
 /// How often an answer may be cut short before a read is given up.
 const CUT_ANSWERS_MAX: u32 = 3;
 
 /// Sends once: an SDK that sends a conditional write again reports a conflict with its own first try.
-pub(crate) fn once() -> Builder {
+pub fn once() -> Builder {
     Builder::new().retry_config(RetryConfig::disabled())
 }
 
 impl Bucket {
     /// Reads an object.
-    pub(crate) async fn get(&self, name: &str) -> Result<Option<Object>> {
+    pub async fn get(&self, name: &str) -> Result<Option<Object>> {
         self.read(name, None).await
     }
 
     /// Reads a part of an object: from the first offset up to, and not with, the second, or its end.
-    pub(crate) async fn get_range(&self, name: &str, from: u64, to: u64) -> Result<Option<Bytes>> {
+    pub async fn get_range(&self, name: &str, from: u64, to: u64) -> Result<Option<Bytes>> {
         let range = format!("bytes={from}-{}", to.saturating_sub(1));
         match self.read(name, Some(range)).await {
             Err(Fault::Refused(Refused::OutOfRange)) => Ok(Some(Bytes::new())),
@@ -172,18 +182,43 @@ impl Bucket {
         Ok(object.map_err(|error| format!("S3: GetObject: the answer was cut short: {error}")))
     }
 
+    /// Looks at an object.
+    pub async fn head(&self, name: &str) -> Result<Option<Head>> {
+        let customer = self.headers.customer.as_ref();
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.name)
+            .key(name)
+            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer))
+            .set_sse_customer_key(CustomerHeaders::key(customer))
+            .set_sse_customer_key_md5(CustomerHeaders::md5(customer));
+        match request.send().await {
+            Ok(HeadObjectOutput { e_tag, content_length, metadata, .. }) => Ok(Some(Head {
+                tag: e_tag.unwrap_or_default(),
+                size: content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or_default(),
+                metadata: metadata.unwrap_or_default(),
+            })),
+            Err(error) => match fault_of("S3: HeadObject", &error) {
+                Fault::Missing => Ok(None),
+                fault => Err(fault),
+            },
+        }
+    }
+
     /// Writes an object whose name nobody else uses; sent again where that may help.
-    pub(crate) async fn put(&self, name: &str, content: Bytes) -> Result<()> {
+    pub async fn put(&self, name: &str, content: Bytes) -> Result<()> {
         let answer = self.writing(name, content).send().await;
         answer.map(drop).map_err(|error| fault_of("S3: PutObject", &error))
     }
 
     /// Writes an object if the condition holds; sent once. Gives the new `ETag`.
-    pub(crate) async fn put_if(&self, name: &str, content: Bytes, condition: &Condition) -> Result<String> {
+    pub async fn put_if(&self, name: &str, content: Bytes, condition: &Condition) -> Result<String> {
         self.send_if(self.writing(name, content), condition).await
     }
 
-    pub(crate) async fn send_if(&self, request: PutObjectFluentBuilder, condition: &Condition) -> Result<String> {
+    /// Sends a write once, under a condition. Gives the new `ETag`.
+    pub async fn send_if(&self, request: PutObjectFluentBuilder, condition: &Condition) -> Result<String> {
         let request = match condition {
             Condition::Absent => request.if_none_match("*"),
             Condition::Tag(tag) => request.if_match(tag),
@@ -199,7 +234,8 @@ impl Bucket {
         }
     }
 
-    pub(crate) fn reading(&self, name: &str) -> GetObjectFluentBuilder {
+    /// The request that reads an object.
+    pub fn reading(&self, name: &str) -> GetObjectFluentBuilder {
         let customer = self.headers.customer.as_ref();
         self.client
             .get_object()
@@ -211,7 +247,8 @@ impl Bucket {
             .set_sse_customer_key_md5(CustomerHeaders::md5(customer))
     }
 
-    pub(crate) fn writing(&self, name: &str, content: Bytes) -> PutObjectFluentBuilder {
+    /// The request that writes an object.
+    pub fn writing(&self, name: &str, content: Bytes) -> PutObjectFluentBuilder {
         let Headers { encryption, kms_key, customer, acl, tagging, checksum } = self.headers.clone();
         self.client
             .put_object()
@@ -229,20 +266,20 @@ impl Bucket {
     }
 
     /// Removes an object that nobody will write again.
-    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
+    pub async fn delete(&self, name: &str) -> Result<()> {
         let answer = self.client.delete_object().bucket(&self.name).key(name).send().await;
         answer.map(drop).map_err(|error| fault_of("S3: DeleteObject", &error))
     }
 
     /// Removes an object if it is the one with this `ETag`; sent once. Only for stores that honour the condition.
-    pub(crate) async fn delete_if(&self, name: &str, tag: &str) -> Result<()> {
+    pub async fn delete_if(&self, name: &str, tag: &str) -> Result<()> {
         let request = self.client.delete_object().bucket(&self.name).key(name).if_match(tag);
         let answer = request.customize().config_override(once()).send().await;
         answer.map(drop).map_err(|error| fault_of("S3: DeleteObject", &error))
     }
 
     /// Lists names, in order.
-    pub(crate) async fn list(&self, names: &Names) -> Result<Page> {
+    pub async fn list(&self, names: &Names) -> Result<Page> {
         let request = self
             .client
             .list_objects_v2()

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -11,15 +12,15 @@ use stateward_store::StoreError;
 
 /// Why a request was not answered with success.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// There is no such object, item or upload. Nothing was done.
     Missing,
     /// The condition does not hold: what is there is not what was expected. Or it was this very request that changed it, sent twice.
     Precondition,
     /// Another write of the same object was under way. Nothing was done; it may be tried again.
     Contended,
-    /// Too many requests. Nothing was done.
-    Throttled(Option<Duration>, String),
+    /// Too many requests, or another transaction on the same item. Nothing was done. When to try again, if the answer says.
+    Busy(Option<Duration>, String),
     /// The request never left. Nothing was done.
     NotSent(String),
     /// It may have been done, or may be yet.
@@ -30,7 +31,7 @@ pub(crate) enum Fault {
 
 /// What will not get better by itself.
 #[derive(Debug, Clone)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// The bucket or table does not exist.
     NoPlace(String),
     /// It is in another Region: that one, if the answer says.
@@ -53,8 +54,8 @@ pub(crate) enum Refused {
 
 impl Fault {
     /// True where the same request may be sent again with a chance of success.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Contended | Self::Throttled(..) | Self::NotSent(_) | Self::Lost(_))
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Contended | Self::Busy(..) | Self::NotSent(_) | Self::Lost(_))
     }
 }
 
@@ -66,7 +67,7 @@ impl From<Fault> for StoreError {
             Fault::Precondition | Fault::Contended => {
                 Self::Unavailable { retry_after: None, reason: "others write the same object all the time".into() }
             }
-            Fault::Throttled(retry_after, reason) => Self::Unavailable { retry_after, reason },
+            Fault::Busy(retry_after, reason) => Self::Unavailable { retry_after, reason },
             Fault::NotSent(reason) | Fault::Lost(reason) => Self::Unavailable { retry_after: None, reason },
             Fault::Refused(refused) => refused.into(),
         }
@@ -105,8 +106,8 @@ impl From<Refused> for StoreError {
     }
 }
 
-/// What the answer to a request means.
-pub(crate) fn fault_of<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
+/// What the answer to a request means. `operation` is the service and what it was asked: `S3: GetObject`.
+pub fn fault_of<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -134,10 +135,18 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
     let words = words_of(operation, raw, code, message);
     match (status, code) {
         (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(words)),
-        (_, "SlowDown" | "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded")
+        (
+            _,
+            "SlowDown"
+            | "ThrottlingException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "TransactionConflictException"
+            | "TransactionInProgressException",
+        )
+        | (429, _) => Fault::Busy(retry_after(raw), words),
         // Refused before it was read. 503 is also what a proxy says that lost the answer, so only without a code is it unclear.
-        | (503, "ServiceUnavailable")
-        | (429, _) => Fault::Throttled(retry_after(raw), words),
+        (503, "ServiceUnavailable") if operation.starts_with("S3:") => Fault::Busy(retry_after(raw), words),
         (_, "ConditionalCheckFailedException") | (412, _) => Fault::Precondition,
         (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired") => {
             Fault::Refused(Refused::Expired(words))
@@ -146,14 +155,24 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
         | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
             Fault::Refused(Refused::Region(right_region(raw, message.unwrap_or_default()), words))
         }
+        (_, "InvalidSignatureException") if message.is_some_and(|text| text.contains("scoped to a valid region")) => {
+            Fault::Refused(Refused::Region(None, words))
+        }
         (507, _) | (_, "QuotaExceeded" | "InsufficientStorage") => Fault::Refused(Refused::Full(words)),
         (501, _) | (_, "NotImplemented") => Fault::Refused(Refused::Unsupported(words)),
         (404, _) => Fault::Missing,
         (416, _) => Fault::Refused(Refused::OutOfRange),
         (409, _) => Fault::Contended,
-        (401 | 403, _) | (_, "AccessDenied" | "AccessDeniedException" | "UnrecognizedClientException") => {
-            Fault::Refused(Refused::Denied(words))
-        }
+        (401 | 403, _)
+        | (
+            _,
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationTokenException"
+            | "IncompleteSignatureException",
+        ) => Fault::Refused(Refused::Denied(words)),
         (408 | 500.., _) => Fault::Lost(words),
         _ => Fault::Refused(Refused::Other(words)),
     }
@@ -187,8 +206,7 @@ fn retry_after(raw: &HttpResponse) -> Option<Duration> {
 }
 
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let next = |error: &&'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> { (*error).source() };
-    std::iter::successors(Some(error), next)
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
@@ -197,10 +215,6 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 
 /// Nobody listened, or the name was not found.
 fn was_not_sent(error: &(dyn Error + 'static)) -> bool {
-    sources(error).any(|source| {
-        source
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
-            || source.to_string() == "dns error"
-    })
+    let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
+    sources(error).any(|source| source.downcast_ref().is_some_and(refused) || source.to_string() == "dns error")
 }

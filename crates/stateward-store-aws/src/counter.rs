@@ -1,24 +1,23 @@
-//! Counts requests and capacity units: on `DynamoDB` these are what costs time and money.
+//! Counts requests and capacity units: on AWS these are what costs time and money.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::types::ConsumedCapacity;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
-/// What was asked of `DynamoDB`, and what it cost.
+/// What was asked of the services, and what it cost.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Usage {
-    /// The requests that were sent, by operation (`PutItem`, `Query`). Retries count.
+    /// The requests that were sent, by operation (`PutObject`, `Query`). Retries count.
     pub requests: BTreeMap<String, u64>,
-    /// Read capacity units.
+    /// Read capacity units, of `DynamoDB`.
     pub read_units: f64,
-    /// Write capacity units.
+    /// Write capacity units, of `DynamoDB`.
     pub write_units: f64,
 }
 
@@ -37,8 +36,10 @@ pub struct Counter {
 
 /// What an operation's capacity units are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Units {
+pub enum Units {
+    /// Those of a read.
     Read,
+    /// Those of a write.
     Write,
 }
 
@@ -53,8 +54,9 @@ impl Counter {
         std::mem::take(&mut *self.lock())
     }
 
-    pub(crate) fn spent<'a>(&self, units: Units, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-        let sum: f64 = consumed.into_iter().filter_map(ConsumedCapacity::capacity_units).sum();
+    /// Adds capacity units.
+    pub fn spent(&self, units: Units, consumed: impl IntoIterator<Item = f64>) {
+        let sum: f64 = consumed.into_iter().sum();
         let mut usage = self.lock();
         match units {
             Units::Read => usage.read_units += sum,

@@ -1,0 +1,106 @@
+//! Who one is, and where the service is.
+
+use std::path::PathBuf;
+
+use crate::query::{endpoint, parse};
+
+/// How often a request is tried again, unless told otherwise: as often as Terraform does.
+const RETRIES: u32 = 5;
+
+/// Who one is, and where the service is. What is `None` comes from the standard AWS configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The Region.
+    pub region: Option<String>,
+    /// The URL of a service other than AWS's.
+    pub endpoint: Option<String>,
+    /// The URL of an STS service other than AWS's.
+    pub sts_endpoint: Option<String>,
+    /// The profile in the shared configuration.
+    pub profile: Option<String>,
+    /// A file of credentials instead of `~/.aws/credentials`.
+    pub shared_credentials_file: Option<PathBuf>,
+    /// A role to assume.
+    pub role: Option<Role>,
+    /// Do not ask the machine's metadata service for credentials.
+    pub skip_metadata_api_check: bool,
+    /// How often a request is tried again.
+    pub max_retries: u32,
+}
+
+/// A role to assume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What the session is called; `stateward` unless told.
+    pub session_name: Option<String>,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
+    /// A policy (JSON) that further limits the session.
+    pub policy: Option<String>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint: None,
+            sts_endpoint: None,
+            profile: None,
+            shared_credentials_file: None,
+            role: None,
+            skip_metadata_api_check: false,
+            max_retries: RETRIES,
+        }
+    }
+}
+
+/// Options about a role, which only together make sense.
+#[derive(Debug, Default)]
+pub struct RoleQuery {
+    arn: Option<String>,
+    session_name: Option<String>,
+    external_id: Option<String>,
+    policy: Option<String>,
+}
+
+impl Access {
+    /// The options that [`Access::set`] knows, as messages name them.
+    pub const KNOWN: &'static str = "`region`, `endpoint`, `sts_endpoint`, `profile`, `shared_credentials_file`, `role_arn`, \
+                                     `session_name`, `external_id`, `assume_role_policy`, `skip_metadata_api_check`, `max_retries`";
+
+    /// Takes an option of a URL; false where it is none of these.
+    pub fn set(&mut self, role: &mut RoleQuery, name: &str, value: &str) -> Result<bool, String> {
+        let text = || Some(value.to_owned());
+        match name {
+            "region" => self.region = text(),
+            "endpoint" => self.endpoint = Some(endpoint(name, value)?),
+            "sts_endpoint" => self.sts_endpoint = Some(endpoint(name, value)?),
+            "profile" => self.profile = text(),
+            "shared_credentials_file" => self.shared_credentials_file = Some(value.into()),
+            "role_arn" => role.arn = text(),
+            "session_name" => role.session_name = text(),
+            "external_id" => role.external_id = text(),
+            "assume_role_policy" => role.policy = text(),
+            "skip_metadata_api_check" => self.skip_metadata_api_check = parse(name, value)?,
+            "max_retries" => self.max_retries = parse(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl RoleQuery {
+    /// The role that the options name.
+    pub fn finish(self) -> Result<Option<Role>, String> {
+        let Self { arn, session_name, external_id, policy } = self;
+        match arn {
+            Some(arn) => Ok(Some(Role { arn, session_name, external_id, policy })),
+            None if session_name.is_some() || external_id.is_some() || policy.is_some() => {
+                Err("has `session_name`, `external_id` or `assume_role_policy` without `role_arn`".into())
+            }
+            None => Ok(None),
+        }
+    }
+}

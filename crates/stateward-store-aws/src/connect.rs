@@ -1,0 +1,140 @@
+//! Clients of the services, made from the options and the standard AWS configuration.
+
+use std::time::Duration;
+
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
+
+use crate::access::{Access, Role};
+use crate::bucket::Bucket;
+use crate::counter::Counter;
+use crate::objects::Objects;
+use crate::refusal::BucketError;
+
+/// A request that takes longer than this is given up; the largest are of some MiB.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// Objects are larger, and take longer.
+const OBJECT_ATTEMPT: Duration = Duration::from_mins(1);
+
+/// What the options and the environment, the shared files and the machine say together.
+pub async fn configuration(access: &Access) -> SdkConfig {
+    // Pinned, so that a new version of the SDK does not change retries and time limits by itself.
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .retry_config(RetryConfig::standard().with_max_attempts(access.max_retries.saturating_add(1)))
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
+    loader = match &access.region {
+        Some(region) => loader.region(Region::new(region.clone())),
+        None if access.skip_metadata_api_check => loader.region(region_of_files(access)),
+        None => loader,
+    };
+    if let Some(profile) = &access.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(files) = files(access) {
+        loader = loader.profile_files(files);
+    }
+    if access.skip_metadata_api_check {
+        loader = loader.credentials_provider(credentials_of_files(access));
+    }
+    // Boxed: these futures are large, and everything that opens a store would be, too.
+    let configuration = Box::pin(loader.load()).await;
+    match &access.role {
+        Some(role) => Box::pin(assume(role, access, configuration)).await,
+        None => configuration,
+    }
+}
+
+fn files(access: &Access) -> Option<EnvConfigFiles> {
+    let file = access.shared_credentials_file.as_ref()?;
+    let files = EnvConfigFiles::builder().include_default_config_file(true);
+    Some(files.with_file(EnvConfigFileKind::Credentials, file).build())
+}
+
+/// The usual places for credentials, less the machine's metadata service.
+fn credentials_of_files(access: &Access) -> CredentialsProviderChain {
+    let mut profile = ProfileFileCredentialsProvider::builder();
+    if let Some(name) = &access.profile {
+        profile = profile.profile_name(name);
+    }
+    if let Some(files) = files(access) {
+        profile = profile.profile_files(files);
+    }
+    CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
+        .or_else("Profile", profile.build())
+        .or_else("WebIdentityToken", WebIdentityTokenCredentialsProvider::builder().build())
+        .or_else("EcsContainer", EcsCredentialsProvider::builder().build())
+}
+
+/// The usual places for the Region, less the machine's metadata service.
+fn region_of_files(access: &Access) -> RegionProviderChain {
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &access.profile {
+        profile = profile.profile_name(name);
+    }
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else(profile.build())
+}
+
+async fn assume(role: &Role, access: &Access, configuration: SdkConfig) -> SdkConfig {
+    let sts = match &access.sts_endpoint {
+        Some(endpoint) => configuration.clone().into_builder().endpoint_url(endpoint).build(),
+        None => configuration.clone(),
+    };
+    let mut provider = AssumeRoleProvider::builder(&role.arn)
+        .session_name(role.session_name.as_deref().unwrap_or("stateward"))
+        .configure(&sts);
+    if let Some(id) = &role.external_id {
+        provider = provider.external_id(id);
+    }
+    if let Some(policy) = &role.policy {
+        provider = provider.policy(policy);
+    }
+    let provider = provider.build().await;
+    configuration.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+/// Where a bucket is.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    /// Its name.
+    pub bucket: &'a str,
+    /// Its Region, where that is not the one of the configuration.
+    pub region: Option<&'a str>,
+    /// The URL of an S3 service other than AWS's.
+    pub endpoint: Option<&'a str>,
+}
+
+/// A bucket, ready for requests. None is sent.
+pub fn bucket(
+    at: Location<'_>,
+    objects: &Objects,
+    configuration: &SdkConfig,
+    counter: &Counter,
+) -> Result<Bucket, BucketError> {
+    let mut builder = aws_sdk_s3::config::Builder::from(configuration)
+        .force_path_style(objects.path_style)
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(OBJECT_ATTEMPT).build())
+        .interceptor(counter.clone());
+    if let Some(region) = at.region {
+        builder = builder.region(Region::new(region.to_owned()));
+    }
+    if let Some(endpoint) = at.endpoint {
+        builder = builder.endpoint_url(endpoint);
+    }
+    if objects.skip_checksum {
+        builder = builder
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+    }
+    Ok(Bucket { client: Client::from_conf(builder.build()), name: at.bucket.to_owned(), headers: objects.headers()? })
+}

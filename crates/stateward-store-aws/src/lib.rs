@@ -1,0 +1,27 @@
+//! What the storage engines on AWS have in common.
+//!
+//! Who one is and where the service is ([`Access`], [`configuration`]); a bucket, how it is written to, and requests to it ([`Objects`],
+//! [`Bucket`], [`Reader`]); what the errors of the SDK mean ([`fault_of`], [`BucketError`]). No record of a store and no lock is known here.
+
+mod access;
+mod bucket;
+mod connect;
+mod counter;
+mod fault;
+mod ids;
+mod objects;
+mod query;
+mod reader;
+mod refusal;
+pub mod together;
+
+pub use access::{Access, Role, RoleQuery};
+pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
+pub use connect::{Location, bucket, configuration};
+pub use counter::{Counter, Units, Usage};
+pub use fault::{Fault, Refused, fault_of};
+pub use ids::Ids;
+pub use objects::{CustomerHeaders, CustomerKey, Encryption, KeyQuery, Objects};
+pub use query::{Place, UrlError, endpoint, parse};
+pub use reader::{Reader, Wanted};
+pub use refusal::BucketError;

@@ -1,0 +1,91 @@
+//! Reading the URLs that name stores.
+
+use std::str::FromStr;
+
+use url::Url;
+
+/// The longest prefix: names below it need the rest of the 1024 bytes of an object's name.
+const PREFIX_BYTES_MAX: usize = 256;
+
+/// Why a URL names no store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` {why}")]
+pub struct UrlError {
+    /// The URL, less what stands in its query.
+    pub url: String,
+    /// What is wrong with it, and how it should be.
+    pub why: String,
+}
+
+/// A bucket, and what all names in it begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The bucket.
+    pub bucket: String,
+    /// Without a slash at either end; may be empty.
+    pub prefix: String,
+}
+
+impl Place {
+    /// Reads what stands before the query of `s3://BUCKET/PREFIX`.
+    pub fn of(url: &Url) -> Result<Self, String> {
+        if url.scheme() != "s3" {
+            return Err("is no store in S3: write it as `s3://BUCKET/PREFIX`".into());
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.port().is_some() {
+            return Err("has more than a bucket before the path: credentials come from the AWS configuration".into());
+        }
+        let bucket = url.host_str().unwrap_or_default();
+        check_bucket(bucket)?;
+        let prefix = url.path().trim_start_matches('/');
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        check_prefix(prefix)?;
+        Ok(Self { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    }
+
+    /// `s3://BUCKET/PREFIX`.
+    pub fn url(&self) -> String {
+        let Self { bucket, prefix } = self;
+        if prefix.is_empty() { format!("s3://{bucket}") } else { format!("s3://{bucket}/{prefix}") }
+    }
+}
+
+fn check_bucket(bucket: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    match bucket {
+        "" => Err("names no bucket: write it as `s3://BUCKET/PREFIX`".into()),
+        _ if bucket.bytes().all(fits) && (3..=255).contains(&bucket.len()) => Ok(()),
+        _ => Err(format!("names the bucket `{bucket}`, and no bucket can be called so")),
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_@".contains(&byte);
+    if !prefix.bytes().all(fits) {
+        return Err("has a prefix with other characters than letters, digits, `.`, `_`, `-`, `@` and `/`".into());
+    }
+    let odd = |part: &str| part.is_empty() || part.bytes().all(|byte| byte == b'.') || part == ".stateward";
+    if !prefix.is_empty() && prefix.split('/').any(odd) {
+        return Err("has a prefix with a part that is empty, dots, or `.stateward`".into());
+    }
+    if prefix.len() > PREFIX_BYTES_MAX {
+        return Err(format!("has a prefix of {} bytes; at most {PREFIX_BYTES_MAX} leave room for names", prefix.len()));
+    }
+    Ok(())
+}
+
+/// Reads the value of an option.
+pub fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
+    let shape = if std::any::type_name::<T>() == "bool" { "`true` or `false`" } else { "a number" };
+    value.parse().map_err(|_| format!("has `{name}={value}`, which should be {shape}"))
+}
+
+/// Reads the URL of a service, without a slash at its end.
+pub fn endpoint(name: &str, value: &str) -> Result<String, String> {
+    match Url::parse(value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {
+            Ok(value.trim_end_matches('/').to_owned())
+        }
+        _ => Err(format!("has a `{name}` that is not `http://HOST` or `https://HOST`")),
+    }
+}
