@@ -181,6 +181,11 @@ impl Scanner<'_> {
             Anchor::LockEnd => self.close_lock(),
             Anchor::LockInfo => self.lock_info(range),
             Anchor::Held => self.held(range),
+            Anchor::Empty => {
+                if let Some(lock) = self.lock.as_mut().filter(|lock| lock.tells_of(range.start)) {
+                    lock.gone = true;
+                }
+            }
             Anchor::Digest => self.digest(range),
             Anchor::Phrase(phrase) => self.phrase(phrase, range),
         }
@@ -242,7 +247,7 @@ impl Scanner<'_> {
         let (kind, reason) = frame.meaning();
         if kind == Kind::Conflict
             && reason == Some(Reason::ConditionFailed)
-            && let Some(lock) = self.lock.as_mut().filter(|lock| frame.start < lock.start + lock::EVIDENCE_MAX)
+            && let Some(lock) = self.lock.as_mut().filter(|lock| lock.tells_of(frame.start))
         {
             lock.held = true;
             return;
@@ -456,7 +461,7 @@ impl Scanner<'_> {
     }
 
     fn held(&mut self, range: Range<usize>) {
-        if let Some(lock) = self.lock.as_mut().filter(|lock| range.start < lock.start + lock::EVIDENCE_MAX) {
+        if let Some(lock) = self.lock.as_mut().filter(|lock| lock.tells_of(range.start)) {
             lock.held = true;
         } else if self.text.find_last(range.start.saturating_sub(30)..range.start, "state").is_some() {
             self.flush();

@@ -121,6 +121,12 @@ impl Workdir {
         path
     }
 
+    /// Removes a file of it.
+    #[track_caller]
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.path.join(name)).unwrap_or_else(|error| panic!("{name} cannot be removed: {error}"));
+    }
+
     /// Writes `backend.tf`: the http backend with locking, at this URL (such as `http://127.0.0.1:7017/state/app`).
     pub fn write_http_backend(&self, url: &str) -> PathBuf {
         self.write(

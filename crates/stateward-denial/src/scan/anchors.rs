@@ -51,6 +51,8 @@ pub(super) enum Anchor {
     LockInfo,
     /// Somebody has the lock.
     Held,
+    /// What was read of a lock is empty.
+    Empty,
     /// A state that is not what its digest says.
     Digest,
     /// Words that say what happened.
@@ -265,6 +267,7 @@ const WORDS_OF: &[(&str, Anchor)] = &[
     ("resource temporarily unavailable", Anchor::Held),
     ("another process has locked a portion of the file", Anchor::Held),
     ("pre-conditions you specified did not hold", Anchor::Held),
+    ("unexpected end of JSON input", Anchor::Empty),
     ("does not have the expected content", Anchor::Digest),
 ];
 

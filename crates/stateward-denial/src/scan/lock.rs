@@ -4,7 +4,7 @@ use crate::problem::{DigestMismatch, Failure, Kind, LockInfo, Problem, Reason};
 use crate::squeeze::{Gap, Squeezed};
 
 /// A message about a lock that could not be taken has its cause within so many bytes.
-pub(super) const EVIDENCE_MAX: usize = 1500;
+const EVIDENCE_MAX: usize = 1500;
 /// It ends within so many.
 pub(super) const BLOCK_MAX: usize = 6000;
 
@@ -14,6 +14,8 @@ pub(super) struct Block {
     pub(super) start: usize,
     /// Whether the text says that somebody has it.
     pub(super) held: bool,
+    /// Whether there was none any more when Terraform looked whose it is.
+    pub(super) gone: bool,
     /// Whether it gave another reason.
     pub(super) other: bool,
     /// Who has it.
@@ -24,12 +26,17 @@ pub(super) struct Block {
 
 impl Block {
     pub(super) fn new(start: usize) -> Self {
-        Self { start, held: false, other: false, info: None, info_at: start }
+        Self { start, held: false, gone: false, other: false, info: None, info_at: start }
     }
 
     /// Whether nothing is known of it yet.
     pub(super) fn is_fresh(&self) -> bool {
         !self.held && !self.other && self.info.is_none()
+    }
+
+    /// Whether what stands there tells of its cause.
+    pub(super) fn tells_of(&self, at: usize) -> bool {
+        at < self.start + EVIDENCE_MAX
     }
 
     /// Where the text tells of it: behind the other reason, if it gave one.
@@ -40,7 +47,7 @@ impl Block {
     /// The lock is held, or not taken for a reason that the text does not give; nothing where it gave another.
     pub(super) fn into_problem(self) -> Option<Problem> {
         if self.held || self.info.is_some() {
-            let certain = self.info.is_some() || !self.other;
+            let certain = self.info.is_some() || !(self.other || self.gone);
             return Some(Problem {
                 lock: Some(self.info.unwrap_or_default()),
                 certain,
