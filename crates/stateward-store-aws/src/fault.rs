@@ -111,7 +111,7 @@ pub fn fault_of<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let words = || format!("{operation}: {}", DisplayErrorContext(error));
+    let words = || words(operation, error);
     match error {
         SdkError::ServiceError(answer) => {
             answered(operation, answer.raw(), answer.err().code(), answer.err().message())
@@ -126,6 +126,22 @@ where
         SdkError::ConstructionFailure(_) => Fault::Refused(Refused::Other(words())),
         SdkError::DispatchFailure(_) if was_not_sent(error) => Fault::NotSent(words()),
         _ => Fault::Lost(words()),
+    }
+}
+
+/// An error in the form in which Terraform prints it, whole, so that whatever explains the one explains the other.
+pub fn words<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> String
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match error {
+        SdkError::ServiceError(answer) => {
+            words_of(operation, answer.raw(), answer.err().code().unwrap_or_default(), answer.err().message())
+        }
+        SdkError::ResponseError(answer) if answer.raw().status().as_u16() >= 300 => {
+            words_of(operation, answer.raw(), "", None)
+        }
+        _ => format!("{operation}: {}", DisplayErrorContext(error)),
     }
 }
 
@@ -178,7 +194,6 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
     }
 }
 
-/// The answer in the form in which Terraform prints it, whole, so that whatever explains the one explains the other.
 fn words_of(operation: &str, raw: &HttpResponse, code: &str, message: Option<&str>) -> String {
     let mut words = format!("operation error {operation}, https response error StatusCode: {}", raw.status().as_u16());
     if let Some(id) = raw.headers().get("x-amz-request-id").or_else(|| raw.headers().get("x-amzn-requestid")) {

@@ -19,7 +19,7 @@ pub use access::{Access, Role, RoleQuery};
 pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
 pub use connect::{Location, bucket, configuration};
 pub use counter::{Counter, Units, Usage};
-pub use fault::{Fault, Refused, fault_of};
+pub use fault::{Fault, Refused, fault_of, words};
 pub use ids::Ids;
 pub use objects::{CustomerHeaders, CustomerKey, Encryption, KeyQuery, Objects};
 pub use query::{Place, UrlError, endpoint, parse};

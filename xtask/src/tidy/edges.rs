@@ -9,24 +9,25 @@ use super::Finding;
 /// For each crate: the crates of this workspace that it may depend on (`*`: all but the testkit), and the groups of
 /// crates from outside that it may not reach, not even through others. Development dependencies are free.
 const ROOMS: &str = "
-    crate                    | may depend on                                                          | never reaches
-    stateward-state          |                                                                        | async io http engines
-    stateward-iam            |                                                                        | async io http engines
-    stateward-denial         |                                                                        | async io http engines
-    stateward-knowledge      | stateward-denial stateward-iam                                         | async io http engines
-    stateward-store          |                                                                        | http engines
-    stateward-store-sqlite   | stateward-store                                                        | http
-    stateward-store-aws      | stateward-store                                                        | engines
-    stateward-store-s3       | stateward-store stateward-store-aws                                    | engines
-    stateward-store-dynamodb | stateward-store stateward-store-aws                                    | engines
-    stateward-core           | stateward-state stateward-store                                        | http engines
-    stateward-terraform      | stateward-state                                                        | http engines
-    stateward-aws            | stateward-denial stateward-iam stateward-knowledge stateward-terraform | engines
-    stateward-server         | stateward-core stateward-knowledge stateward-state stateward-store     | engines
-    stateward-client         | stateward-core stateward-state stateward-store                         | engines
-    stateward                | *                                                                      |
-    stateward-testkit        |                                                                        |
-    xtask                    | * stateward-testkit                                                    |
+    crate                    | may depend on                                                                              | never reaches
+    stateward-state          |                                                                                            | async io http engines
+    stateward-iam            |                                                                                            | async io http engines
+    stateward-denial         |                                                                                            | async io http engines
+    stateward-knowledge      | stateward-denial stateward-iam                                                             | async io http engines
+    stateward-store          |                                                                                            | http engines
+    stateward-store-sqlite   | stateward-store                                                                            | http
+    stateward-store-aws      | stateward-store                                                                            | engines
+    stateward-store-s3       | stateward-store stateward-store-aws                                                        | engines
+    stateward-store-dynamodb | stateward-store stateward-store-aws                                                        | engines
+    stateward-core           | stateward-state stateward-store                                                            | http engines
+    stateward-terraform      | stateward-state                                                                            | http engines
+    stateward-aws            | stateward-denial stateward-iam stateward-knowledge stateward-store-aws stateward-terraform | engines
+    stateward-lab            | stateward-iam                                                                              | engines
+    stateward-server         | stateward-core stateward-knowledge stateward-state stateward-store                         | engines
+    stateward-client         | stateward-core stateward-state stateward-store                                             | engines
+    stateward                | *                                                                                          |
+    stateward-testkit        |                                                                                            |
+    xtask                    | * stateward-testkit                                                                        |
 ";
 
 const GROUPS: &[(&str, &[&str])] = &[
@@ -47,7 +48,6 @@ const SINGLE_USER: &[(&str, &str)] = &[
     ("indicatif", "stateward"),
     ("tracing-subscriber", "stateward"),
     ("axum", "stateward-server"),
-    ("hyper", "stateward-server"),
     ("prometheus-client", "stateward-server"),
     ("rusqlite", "stateward-store-sqlite"),
 ];

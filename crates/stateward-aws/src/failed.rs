@@ -1,0 +1,53 @@
+//! A request that did not succeed.
+
+use std::error::Error;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use stateward_denial::Problem;
+use stateward_store_aws::{Fault, fault_of, words};
+
+/// A request that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{words}")]
+pub struct Failed {
+    words: String,
+    /// AWS's code: `AccessDenied`, `NoSuchBucket`.
+    pub code: Option<String>,
+    /// The answer's status; `None` where there was no answer.
+    pub status: Option<u16>,
+    /// Whether it may have been done, and whether to try again.
+    pub fault: Fault,
+}
+
+impl Failed {
+    /// What became of a request. `operation` is the service and what it was asked, as the SDK for Go names them:
+    /// `S3: HeadBucket`.
+    pub fn new<E>(operation: &str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let answer = error.raw_response();
+        Self {
+            words: words(operation, error),
+            code: error.code().map(str::to_owned),
+            status: answer.map(|answer| answer.status().as_u16()),
+            fault: fault_of(operation, error),
+        }
+    }
+
+    /// The whole answer, in the form in which Terraform prints it.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// Whether AWS answered with this code.
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// What it means; `None` where it is nothing that is known.
+    pub fn problem(&self) -> Option<Problem> {
+        stateward_denial::read(self.words.as_bytes()).into_iter().next()
+    }
+}

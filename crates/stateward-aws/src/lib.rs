@@ -1,0 +1,9 @@
+//! Live AWS: set it up for Terraform's state, check it, read its trail.
+//!
+//! Nothing here prints or reads the environment beside what the SDK itself does; what was found and done is returned as data.
+
+mod failed;
+mod services;
+
+pub use failed::Failed;
+pub use services::{Layout, Services};

@@ -1,0 +1,1 @@
+//! AWS on loopback with every layer of access control.
