@@ -4,6 +4,7 @@
 
 mod failed;
 mod services;
+pub mod trail;
 
 pub use failed::Failed;
 pub use services::{Layout, Services};

@@ -72,6 +72,11 @@ pub(crate) fn find(text: &str, from: usize, last: bool) -> Records {
     records
 }
 
+/// What a record tells that was found already.
+pub(crate) fn of_record(record: &Value) -> Option<Vec<Problem>> {
+    records::read(record)
+}
+
 /// The value of a member, whatever the case of its name.
 fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let members = value.as_object()?;

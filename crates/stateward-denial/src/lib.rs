@@ -4,7 +4,8 @@
 //! coloured, cut, megabytes of it. What it makes of that is structure ([`Problem`]), and it does not guess: where AWS's text has
 //! several causes, the problem is not `certain`, and the layers that come into question are named.
 //!
-//! - [`Reader`] takes a text in pieces, in bounded memory; [`read`] takes one that is there.
+//! - [`Reader`] takes a text in pieces, in bounded memory; [`read`] takes one that is there; [`read_record`] takes a
+//!   record of `CloudTrail` that was parsed already.
 
 mod clean;
 mod codes;
@@ -22,4 +23,4 @@ mod squeeze;
 pub use mask::Mask;
 pub use principal::{Principal, PrincipalType};
 pub use problem::{Denial, DigestMismatch, Effect, Event, Failure, Kind, Layer, LockInfo, Problem, Reason};
-pub use reader::{Findings, Reader, read};
+pub use reader::{Findings, Reader, read, read_record};

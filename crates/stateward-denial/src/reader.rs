@@ -126,6 +126,11 @@ impl Reader {
     }
 }
 
+/// Reads one record that was parsed already; `None` if it is none, and no problem if it tells of none.
+pub fn read_record(record: &serde_json::Value) -> Option<Vec<Problem>> {
+    json::of_record(record)
+}
+
 /// Reads a text that is there.
 pub fn read(text: &[u8]) -> Vec<Problem> {
     let mut reader = Reader::new();

@@ -29,3 +29,4 @@ pub use policy::{Effect, Policy, PolicyError, PolicyErrorKind, PolicyKind, State
 pub use request::{Context, Request, RequestError};
 pub use scenario::{Answer, AnswerStatement, Line, Scenario, ScenarioError, evaluate_json, evaluate_line};
 pub use size::limit as size_limit;
+pub use value::glob::is_like;

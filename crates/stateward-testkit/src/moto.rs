@@ -67,17 +67,17 @@ impl Moto {
 
     /// Puts an object, whatever is there.
     #[track_caller]
-    pub fn put_object(&self, bucket: &str, key: &str, body: &str) {
-        self.object("PUT", bucket, key, body).expect_status(200);
+    pub fn put_object(&self, bucket: &str, key: &str, body: impl AsRef<[u8]>) {
+        self.object("PUT", bucket, key, body.as_ref()).expect_status(200);
     }
 
     /// Deletes an object.
     #[track_caller]
     pub fn delete_object(&self, bucket: &str, key: &str) {
-        self.object("DELETE", bucket, key, "").expect_status(204);
+        self.object("DELETE", bucket, key, b"").expect_status(204);
     }
 
-    fn object(&self, method: &str, bucket: &str, key: &str, body: &str) -> Response {
+    fn object(&self, method: &str, bucket: &str, key: &str, body: &[u8]) -> Response {
         let authorization = aws::unchecked_authorization("s3");
         let headers = [("Authorization", authorization.as_str())];
         RawHttp::new(self.service.address()).request(method, &format!("/{bucket}/{key}"), &headers, body)

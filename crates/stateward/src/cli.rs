@@ -3,6 +3,7 @@
 mod explain;
 mod knowledge;
 mod policy;
+mod trail;
 mod transfer;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use crate::config::{self, Flags};
 pub(crate) use explain::ExplainArgs;
 pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
+pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
 /// A database for Terraform and OpenTofu state.
@@ -91,6 +93,14 @@ pub(crate) enum Command {
     /// wrapped, coloured or cut, of any length. Nothing is asked of AWS.
     #[command(after_help = "Exit codes: 0 something is recognised, 1 nothing is.")]
     Explain(ExplainArgs),
+    /// List the calls that AWS refused, from `CloudTrail`: who, what, by which policy, from where, how often.
+    ///
+    /// Sources are log files and directories of them, plain or compressed, what `aws cloudtrail lookup-events` prints, a trail's bucket
+    /// (`s3://BUCKET/PREFIX`), standard input (`-`), or with `--lookup` what `CloudTrail` itself keeps.
+    #[command(
+        after_help = "Exit codes: 0 all was read, whatever it tells; 1 something could not be read; 4 AWS refused to have it read."
+    )]
+    Trail(TrailArgs),
     /// Look up what is known of errors of Terraform state on AWS; needs no store.
     #[command(subcommand)]
     Kb(KbCommand),

@@ -39,6 +39,27 @@ pub(crate) fn matches_all(bits: &[Bit<'_>], text: &str) -> bool {
     matches(bits.len(), |at| bits.get(at).copied().unwrap_or(Bit::Text("")), text)
 }
 
+/// Whether a text is what a pattern says, in which `*` stands for any characters and `?` for one. Letter case does not matter.
+pub fn is_like(pattern: &str, text: &str) -> bool {
+    matches_all(&bits(&pattern.to_lowercase()), &text.to_lowercase())
+}
+
+fn bits(pattern: &str) -> Vec<Bit<'_>> {
+    let mut bits = Vec::new();
+    let mut rest = pattern;
+    while let Some(at) = rest.find(['*', '?']) {
+        if at > 0 {
+            bits.push(Bit::Text(rest.get(..at).unwrap_or_default()));
+        }
+        bits.push(if rest.as_bytes().get(at) == Some(&b'*') { Bit::Any } else { Bit::One });
+        rest = rest.get(at + 1..).unwrap_or_default();
+    }
+    if !rest.is_empty() {
+        bits.push(Bit::Text(rest));
+    }
+    bits
+}
+
 type Range = std::ops::Range<usize>;
 
 /// The text after pieces without `*`, where it starts with them.
@@ -96,22 +117,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn bits(pattern: &str) -> Vec<Bit<'_>> {
-        let mut bits = Vec::new();
-        let mut rest = pattern;
-        while let Some(at) = rest.find(['*', '?']) {
-            if at > 0 {
-                bits.push(Bit::Text(&rest[..at]));
-            }
-            bits.push(if rest[at..].starts_with('*') { Bit::Any } else { Bit::One });
-            rest = &rest[at + 1..];
-        }
-        if !rest.is_empty() {
-            bits.push(Bit::Text(rest));
-        }
-        bits
-    }
 
     fn glob(pattern: &str, text: &str) -> bool {
         matches_all(&bits(pattern), text)

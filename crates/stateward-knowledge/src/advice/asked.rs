@@ -5,17 +5,17 @@ use stateward_iam::data;
 
 /// What was asked for, complete enough to write a policy for it.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub struct Asked {
     /// The refused action first, and then those that are of no use without it.
-    pub(super) actions: Vec<String>,
+    pub actions: Vec<String>,
     /// The resource's ARN, or `*`.
-    pub(super) resource: String,
+    pub resource: String,
     /// Who asked, where the text says so in an ARN that a policy can name.
-    pub(super) principal: Option<String>,
+    pub principal: Option<String>,
     /// The account of whoever asked, or else of the resource.
-    pub(super) account: String,
+    pub account: String,
     /// `aws`, `aws-cn`, …
-    pub(super) partition: String,
+    pub partition: String,
 }
 
 /// Stands for whoever the text does not name.
@@ -23,7 +23,7 @@ const SOME_ACCOUNT: &str = "111122223333";
 
 impl Asked {
     /// `None` where the text does not name the action, or not the resource that it needs.
-    pub(super) fn of(problem: &Problem) -> Option<Self> {
+    pub fn of(problem: &Problem) -> Option<Self> {
         let denial = problem.denial.as_ref()?;
         let action = action(denial)?;
         let known = data::action(&action);
@@ -54,13 +54,13 @@ impl Asked {
     }
 
     /// Who asked, or somebody of the account.
-    pub(super) fn someone(&self) -> String {
+    pub fn someone(&self) -> String {
         let unnamed = || format!("arn:{}:iam::{}:role/unnamed", self.partition, self.account);
         self.principal.clone().unwrap_or_else(unnamed)
     }
 
     /// The resource as a policy writes it: what is no wildcard in a key is escaped.
-    pub(super) fn pattern(&self) -> String {
+    pub fn pattern(&self) -> String {
         let key = self.resource.strip_prefix("arn:").and_then(|arn| arn.splitn(5, ':').nth(4)?.split_once('/'));
         match key {
             Some((_, key)) if self.service() == "s3" && key.contains(['*', '?', '$']) => {
@@ -78,7 +78,7 @@ impl Asked {
 }
 
 /// The refused action as IAM spells it; where only the operation is known, the action that it needs.
-pub(super) fn action(denial: &Denial) -> Option<String> {
+pub fn action(denial: &Denial) -> Option<String> {
     let spelled = |name: &str| data::action(name).map(|action| format!("{}:{}", action.service, action.name));
     if let Some(action) = &denial.action {
         return Some(spelled(action).unwrap_or_else(|| action.clone()));
@@ -161,7 +161,7 @@ fn with_companions(problem: &Problem, action: String, resource: &str) -> Vec<Str
 }
 
 /// Whether whoever asked can have policies of its own: services, the root user and strangers have none.
-pub(super) fn has_policies(denial: &Denial) -> bool {
+pub fn has_policies(denial: &Denial) -> bool {
     let kind = denial.principal.kind;
     let of_cloudfront = denial.principal.arn.as_deref().is_some_and(|arn| arn.contains("::cloudfront:"));
     !matches!(kind, PrincipalType::Service | PrincipalType::Anonymous | PrincipalType::Root) && !of_cloudfront

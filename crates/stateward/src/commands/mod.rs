@@ -13,6 +13,7 @@ mod run;
 mod serve;
 mod state;
 mod token;
+mod trail;
 mod tx;
 
 use std::io::{BufRead, IsTerminal};
@@ -117,6 +118,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
         Command::Failover(args) => Box::pin(failover::run(context, args)).await,
         Command::Explain(args) => explain::run(context, args),
+        Command::Trail(args) => Box::pin(trail::run(context, args)).await,
         Command::Kb(command) => kb::run(context, command),
         Command::Token(command) => token::run(context, command),
         Command::Policy(command) => policy::run(context, command),

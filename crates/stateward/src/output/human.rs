@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 /// `17 B`, `1.4 KiB`, `120 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
@@ -64,6 +65,12 @@ impl Times {
 
 fn to_the_second(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+/// What stands for a value in JSON, as people read it: `vpc endpoint`.
+pub(crate) fn word(value: impl Serialize) -> String {
+    let word = serde_json::to_value(value).unwrap_or_default();
+    word.as_str().unwrap_or_default().replace('_', " ")
 }
 
 /// `1 version`, `2 versions`.

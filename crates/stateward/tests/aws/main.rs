@@ -4,6 +4,7 @@
 mod beside;
 mod queue;
 mod sharing;
+mod trail;
 mod wrong;
 
 use std::time::Duration;

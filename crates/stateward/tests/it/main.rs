@@ -15,6 +15,7 @@ mod serve;
 mod stalling;
 mod states;
 mod tokens;
+mod trail;
 mod transfer;
 mod versions;
 mod world;

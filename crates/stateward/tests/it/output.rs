@@ -30,6 +30,8 @@ fn help_and_version_go_to_standard_output() {
                       on
       explain         Say what an error text means: what was refused, by which policy, what to do about
                       it and what not
+      trail           List the calls that AWS refused, from `CloudTrail`: who, what, by which policy,
+                      from where, how often
       kb              Look up what is known of errors of Terraform state on AWS; needs no store
       token           Make tokens
       policy          Make, check and explain AWS policies for state, without asking AWS

@@ -7,7 +7,7 @@ use stateward_denial::{Denial, Failure as Failed, Layer, LockInfo, PrincipalType
 use stateward_iam::Outcome;
 use stateward_knowledge::advice::{Explanation, Prediction, Step, Who};
 
-use crate::output::human::{counted, one_line};
+use crate::output::human::{counted, one_line, word};
 use crate::output::{BOLD, DIM, GREEN, RED, YELLOW, table};
 
 /// Nothing was recognised.
@@ -106,8 +106,7 @@ fn document(policy: &Value) -> String {
 }
 
 fn predicted(text: &mut String, prediction: &Prediction) {
-    let layer = serde_json::to_value(prediction.layer).unwrap_or_default();
-    let layer = layer.as_str().unwrap_or_default().replace('_', " ");
+    let layer = word(prediction.layer);
     let by: Vec<String> = prediction
         .statements
         .iter()
@@ -135,8 +134,8 @@ fn of_denial(denial: &Denial, certain: bool) -> Vec<(&'static str, Option<String
     let anonymous = || (denial.principal.kind == PrincipalType::Anonymous).then(|| "anonymous".to_owned());
     let layer = match (denial.layer, certain) {
         (Layer::Unknown, _) => "not named by AWS".to_owned(),
-        (layer, true) => format!("{}, certain", name(layer)),
-        (layer, false) => format!("{}, by the text; others are possible", name(layer)),
+        (layer, true) => format!("{}, certain", word(layer)),
+        (layer, false) => format!("{}, by the text; others are possible", word(layer)),
     };
     let known = denial.action.is_some().then(|| denial.operation.clone()).flatten();
     let code = match (&denial.error_code, known) {
@@ -152,11 +151,6 @@ fn of_denial(denial: &Denial, certain: bool) -> Vec<(&'static str, Option<String
         ("code", code),
         ("request", denial.request_id.clone()),
     ]
-}
-
-fn name(layer: Layer) -> String {
-    let name = serde_json::to_value(layer).unwrap_or_default();
-    name.as_str().unwrap_or_default().replace('_', " ")
 }
 
 fn of_failure(failure: &Failed) -> Vec<(&'static str, Option<String>)> {

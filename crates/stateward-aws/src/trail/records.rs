@@ -1,0 +1,321 @@
+//! Records out of JSON of any shape that `CloudTrail` and those who pass it on write, one at a time.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::rc::Rc;
+
+use flate2::bufread::MultiGzDecoder;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// No record is longer, in whatever it is wrapped: `CloudTrail`'s have at most 256 KB.
+const RECORD_MAX: u64 = 4 << 20;
+/// Lists of records: log files, `lookup-events`, `filter-log-events`, subscriptions of `CloudWatch`.
+const LISTS: &[&str] = &["Records", "Events", "logEvents"];
+/// Members that hold a record as a string.
+const WRAPPERS: &[&str] = &["CloudTrailEvent", "message", "@message"];
+
+/// What a source held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Records of calls, refused or not.
+    pub records: u64,
+    /// Digest files, which have no records.
+    pub digests: u64,
+    /// JSON that is no record.
+    pub others: u64,
+}
+
+/// Why a source was not read to its end. What came before counts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It ends within a record, or within what compresses it.
+    #[error("it is cut off: its end is missing")]
+    CutOff,
+    /// Not JSON.
+    #[error("from line {line}, column {column} on it is no JSON of records")]
+    NotJson {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// Something in it is longer than any record.
+    #[error("something in it is longer than any record of CloudTrail")]
+    TooLong,
+    /// The system's or the network's error; also damage in what compresses it.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl Content {
+    /// All of two sources.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            digests: self.digests + other.digests,
+            others: self.others + other.others,
+        }
+    }
+
+    /// Whether there was something, and nothing of `CloudTrail`.
+    pub fn is_foreign(self) -> bool {
+        self.records == 0 && self.digests == 0 && self.others > 0
+    }
+}
+
+/// Reads all records of a source, compressed or not: a log file, a list, one a line, or the answers of AWS that hold them.
+/// Memory does not grow with the source.
+pub fn read(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(), Unreadable>) {
+    let mut from = BufReader::with_capacity(64 << 10, from);
+    let start = match from.fill_buf() {
+        Ok(start) => start,
+        Err(error) => return (Content::default(), Err(Unreadable::Io(error))),
+    };
+    if start.starts_with(&[0x1f, 0x8b]) {
+        documents(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(from)), each)
+    } else {
+        documents(from, each)
+    }
+}
+
+fn documents(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(), Unreadable>) {
+    let left = Rc::new(Cell::new(RECORD_MAX));
+    let mut sink = Sink { content: Content::default(), each, left: Rc::clone(&left) };
+    let mut deserializer = serde_json::Deserializer::from_reader(Limited { from, left });
+    let mut outcome = Ok(());
+    // At the end of the input there is no document any more.
+    while outcome.is_ok() && !matches!(deserializer.end(), Ok(())) {
+        outcome = Document(&mut sink).deserialize(&mut deserializer);
+    }
+    (sink.content, outcome.map_err(unreadable))
+}
+
+fn unreadable(error: serde_json::Error) -> Unreadable {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        serde_json::error::Category::Eof => Unreadable::CutOff,
+        serde_json::error::Category::Io => {
+            let error = io::Error::from(error);
+            match error.kind() {
+                io::ErrorKind::UnexpectedEof => Unreadable::CutOff,
+                io::ErrorKind::FileTooLarge => Unreadable::TooLong,
+                _ => Unreadable::Io(error),
+            }
+        }
+        _ => Unreadable::NotJson { line, column },
+    }
+}
+
+/// Ends where something is longer than any record.
+struct Limited<R> {
+    from: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        let left = self.left.get().checked_sub(length as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.left.set(left);
+        Ok(length)
+    }
+}
+
+/// Takes the records as they come.
+struct Sink<'a> {
+    content: Content,
+    each: &'a mut dyn FnMut(&Value),
+    left: Rc<Cell<u64>>,
+}
+
+impl Sink<'_> {
+    /// Something that is complete; it may be a record, or hold one as a string.
+    fn take(&mut self, value: &Value) {
+        self.left.set(RECORD_MAX);
+        let wrapped = WRAPPERS.iter().find_map(|name| value.get(name)?.as_str()).or(value.as_str());
+        if let Some(text) = wrapped.map(str::trim_start).filter(|text| text.starts_with('{')) {
+            // Several stand one after the other where a command line has joined them.
+            for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+                match value {
+                    Ok(value) => self.one(&value),
+                    Err(_) => self.content.others += 1,
+                }
+            }
+        } else {
+            self.one(value);
+        }
+    }
+
+    fn one(&mut self, value: &Value) {
+        let has = |name: &str| {
+            value.as_object().is_some_and(|members| members.keys().any(|key| key.eq_ignore_ascii_case(name)))
+        };
+        if has("eventSource") && has("eventName") {
+            self.content.records += 1;
+            (self.each)(value);
+        } else if has("digestS3Bucket") && has("digestStartTime") {
+            self.content.digests += 1;
+        } else {
+            self.content.others += 1;
+        }
+    }
+}
+
+/// A document, or an element of a list of records.
+struct Document<'s, 'a>(&'s mut Sink<'a>);
+
+impl<'de> DeserializeSeed<'de> for Document<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Document<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("records of CloudTrail")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut members = Map::new();
+        let mut has_list = false;
+        while let Some(name) = map.next_key::<String>()? {
+            let is_list = LISTS.iter().any(|list| list.eq_ignore_ascii_case(&name));
+            if is_list && !members.contains_key("eventVersion") {
+                map.next_value_seed(Document(&mut *self.0))?;
+                has_list = true;
+            } else {
+                let value = map.next_value()?;
+                // What stands beside a list says nothing about calls.
+                if !has_list {
+                    members.insert(name, value);
+                }
+            }
+        }
+        if !has_list {
+            self.0.take(&Value::Object(members));
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(Document(&mut *self.0))?.is_some() {}
+        self.0.left.set(RECORD_MAX);
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.0.take(&Value::from(text));
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.0.take(&Value::from(value));
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.take(&Value::Null);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    const EVENT: &str = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventID":"1","n":1.50}"#;
+
+    fn ids(source: &[u8]) -> (usize, Content, Result<(), Unreadable>) {
+        let mut count = 0;
+        let (content, outcome) = read(source, &mut |record| {
+            assert_eq!(record["eventID"], "1");
+            count += 1;
+        });
+        assert_eq!(content.records, count as u64);
+        (count, content, outcome)
+    }
+
+    #[track_caller]
+    fn check(source: &str, records: usize, others: u64) {
+        let (count, content, outcome) = ids(source.as_bytes());
+        assert_eq!((count, content.others, outcome.is_ok()), (records, others, true), "{outcome:?}");
+    }
+
+    #[test]
+    fn every_shape() {
+        let escaped = serde_json::to_string(EVENT).unwrap();
+        check(&format!(r#"{{"Records":[{EVENT},{EVENT}]}}"#), 2, 0);
+        check(EVENT, 1, 0);
+        check(&format!("{EVENT}\n{EVENT}\n"), 2, 0);
+        check(&format!("{EVENT}\t{EVENT}"), 2, 0);
+        check(&format!("[{EVENT},[{EVENT}]]"), 2, 0);
+        check(&format!("[{escaped},{escaped}]"), 2, 0);
+        check(
+            &format!(
+                r#"{{"Events":[{{"EventName":"x","EventSource":"s3","CloudTrailEvent":{escaped}}}],"NextToken":"n"}}"#
+            ),
+            1,
+            0,
+        );
+        check(&format!(r#"{{"owner":"1","logEvents":[{{"timestamp":1,"message":{escaped}}}],"n":2}}"#), 1, 0);
+        check(&format!(r#"{{"events":[{{"message":"no JSON"}},{{"message":{escaped}}}]}}"#), 1, 1);
+        check(r#"{"eventsource":"s3.amazonaws.com","eventname":"GetObject","eventID":"1"}"#, 1, 0);
+        check(r#"{"Records":[]}"#, 0, 0);
+        check("", 0, 0);
+        check(" \n", 0, 0);
+        check(r#"{"version":4,"resources":[{"a":[1,2.5,null,true]}]} null "x" true"#, 0, 4);
+    }
+
+    #[test]
+    fn digests_have_no_records() {
+        let (_, content, outcome) =
+            ids(br#"{"digestStartTime":"2026-01-01T00:00:00Z","digestS3Bucket":"b","logFiles":[]}"#);
+        assert!(outcome.is_ok() && !content.is_foreign());
+        assert_eq!(content, Content { digests: 1, ..Content::default() });
+    }
+
+    #[test]
+    fn what_came_before_the_end_counts() {
+        let text = format!(r#"{{"Records":[{EVENT},{EVENT},{{"eventSource":"#);
+        let (count, _, outcome) = ids(text.as_bytes());
+        assert!(count == 2 && matches!(outcome, Err(Unreadable::CutOff)), "{outcome:?}");
+
+        let mut writer = GzEncoder::new(Vec::new(), Compression::default());
+        writer.write_all(format!(r#"{{"Records":[{}]}}"#, vec![EVENT; 5000].join(",")).as_bytes()).unwrap();
+        let whole = writer.finish().unwrap();
+        assert_eq!(ids(&whole).0, 5000);
+        let (count, _, outcome) = ids(&whole[..whole.len() - 20]);
+        assert!(count > 0 && matches!(outcome, Err(Unreadable::CutOff)), "{count} {outcome:?}");
+        let (_, _, outcome) = ids(&[&whole[..20], b"damage"].concat());
+        assert!(matches!(outcome, Err(Unreadable::Io(_) | Unreadable::CutOff)), "{outcome:?}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_named_by_its_place() {
+        let (count, _, outcome) = ids(format!("{EVENT}\n2026-01-01 started\n{EVENT}").as_bytes());
+        assert!(count == 1 && matches!(outcome, Err(Unreadable::NotJson { line: 2, .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn nothing_longer_than_a_record_is_kept() {
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(5 << 20));
+        assert!(matches!(ids(long.as_bytes()).2, Err(Unreadable::TooLong)));
+        // A long log of short records is fine.
+        let many = format!(r#"{{"Records":[{}]}}"#, vec![EVENT; (5 << 20) / EVENT.len()].join(","));
+        let (count, _, outcome) = ids(many.as_bytes());
+        assert!(count > 50_000 && outcome.is_ok(), "{outcome:?}");
+    }
+}

@@ -1,0 +1,51 @@
+//! `stateward trail` on the command line.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::config;
+
+#[derive(Debug, Args)]
+pub(crate) struct TrailArgs {
+    /// Log files, directories of them, `-`, or `s3://BUCKET/PREFIX` with the options of a store in S3.
+    #[arg(required_unless_present = "lookup", value_name = "SOURCE")]
+    pub(crate) source: Vec<String>,
+    /// Ask `CloudTrail` for what it keeps of the last 90 days: management events of one Region, and no data events.
+    #[arg(long, conflicts_with = "source")]
+    pub(crate) lookup: bool,
+    /// From then on: a time (`2026-03-01T10:00:00Z`), or how long ago [default: all in files, else `24h`].
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<Moment>,
+    /// Before then, in the same way [default: now].
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<Moment>,
+    /// Only what this user, role or session asked for: its ARN or name; `*` and `?` are wildcards.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) principal: Option<String>,
+    /// Only these actions, such as `dynamodb:*`.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) action: Option<String>,
+    /// The Region to look up in, or of the bucket; unless told, that of the AWS configuration.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// The profile of the AWS configuration.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+/// A time, or how long ago it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    At(Timestamp),
+    Ago(Duration),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Moment::At(time));
+    }
+    let fault = || "is no time: write it as `2026-03-01T10:00:00Z`, or how long ago as `90m`, `24h` or `7d`".to_owned();
+    config::duration(text).map(Moment::Ago).map_err(|_| fault())
+}
