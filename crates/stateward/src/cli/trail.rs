@@ -27,6 +27,9 @@ pub(crate) struct TrailArgs {
     /// Only these actions, such as `dynamodb:*`.
     #[arg(long, value_name = "GLOB")]
     pub(crate) action: Option<String>,
+    /// Print policies that would have allowed exactly what was refused, where that is safe to give, and what is left out and why.
+    #[arg(long)]
+    pub(crate) fix: bool,
     /// The Region to look up in, or of the bucket; unless told, that of the AWS configuration.
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,

@@ -113,3 +113,36 @@ fn standard_input_is_a_source() {
     assert_eq!(answer["items"][0]["action"], "dynamodb:PutItem");
     assert_eq!(answer["items"][0]["session_names"], json!(["run-1"]));
 }
+
+#[test]
+fn a_policy_that_would_have_allowed_it() {
+    let world = world();
+    let output = world.cli().run(&["trail", "logs", "--fix"]).expect_success();
+    let (_, fix) = output.stdout.split_once("\n\n").unwrap();
+    assert_snapshot!(fix, @r#"
+    allow arn:aws:iam::111122223333:role/ci
+    {
+      "Version": "2012-10-17",
+      "Statement": [
+        {
+          "Effect": "Allow",
+          "Action": [
+            "dynamodb:PutItem"
+          ],
+          "Resource": [
+            "arn:aws:dynamodb:eu-west-1:111122223333:table/locks"
+          ]
+        }
+      ]
+    }
+
+    left out
+    - dynamodb:PutItem to arn:aws:iam::111122223333:role/ci on
+      arn:aws:dynamodb:eu-west-1:111122223333:table/locks: a policy denies it
+      explicitly: none that allows it helps
+    "#);
+    let output = world.cli().run(&["trail", "logs", "--fix", "--json"]).expect_success();
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(answer["fix"]["policies"][0]["policy"]["Statement"][0]["Action"], json!(["dynamodb:PutItem"]));
+    assert_eq!(answer["fix"]["left_out"][0]["reason"], "explicit");
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use stateward_aws::trail::{self, Content, Refusal, Tally, Unreadable, Wanted};
+use stateward_aws::trail::{self, Content, Fix, Refusal, Tally, Unreadable, Wanted};
 use stateward_core::Clock;
 
 use super::Context;
@@ -31,6 +31,9 @@ struct Answer {
     records: u64,
     /// What the records cannot tell, and what could not be read.
     warnings: Vec<String>,
+    /// With `--fix`: what would have allowed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<Fix>,
 }
 
 /// What is being read.
@@ -65,7 +68,7 @@ pub(super) async fn run(context: &Context, args: &TrailArgs) -> Result<Exit> {
             reading.files(source)?;
         }
     }
-    reading.answer(context)
+    reading.answer(context, args.fix)
 }
 
 fn wanted(args: &TrailArgs, now: Timestamp) -> Result<Wanted> {
@@ -138,7 +141,7 @@ impl Reading {
         }
     }
 
-    fn answer(mut self, context: &Context) -> Result<Exit> {
+    fn answer(mut self, context: &Context, fix: bool) -> Result<Exit> {
         if self.content.digests > 0 {
             let digests = output::human::counted(self.content.digests, "digest file");
             self.warnings.push(format!("{digests} left out: digests hold no records of calls"));
@@ -148,14 +151,18 @@ impl Reading {
             let left_out = output::human::counted(left_out, "further refused call");
             self.warnings.push(format!("{left_out} are in no line: narrow the time, `--principal` or `--action`"));
         }
-        let answer = Answer { items, left_out, records: self.content.records, warnings: self.warnings };
+        let fix = fix.then(|| trail::fix(&items));
+        let answer = Answer { items, left_out, records: self.content.records, warnings: self.warnings, fix };
         if !context.out.json {
             answer.warnings.iter().for_each(|warning| output::note(&told::warning(warning)));
         }
         if answer.items.is_empty() && !context.out.json {
             output::note(&told::nothing(answer.records));
         } else {
-            context.out.answer(&answer, || told::table(&answer.items, context.times()))?;
+            context.out.answer(&answer, || {
+                let fix = answer.fix.as_ref().map(told::fix).unwrap_or_default();
+                told::table(&answer.items, context.times()) + &fix
+            })?;
         }
         Ok(if self.is_short { Exit::Failed } else { Exit::Done })
     }

@@ -1,10 +1,12 @@
 //! Refused calls as people read them.
 
-use stateward_aws::trail::Refusal;
+use std::fmt::Write;
+
+use stateward_aws::trail::{Fix, Refusal};
 use stateward_denial::Layer;
 
 use crate::output::human::{self, Times};
-use crate::output::{YELLOW, table};
+use crate::output::{BOLD, GREEN, YELLOW, table};
 
 /// Nothing was refused.
 pub(super) fn nothing(records: u64) -> String {
@@ -50,6 +52,25 @@ fn row(refusal: &Refusal, times: Times) -> Vec<String> {
         refusal.source_ip.clone().map_or_else(unknown, |ip| ip + &sources),
         refusal.entry.clone().unwrap_or_else(unknown),
     ]
+}
+
+/// What would have allowed it, to be copied from the terminal, and why the rest is left out.
+pub(super) fn fix(fix: &Fix) -> String {
+    let mut text = String::new();
+    for part in &fix.policies {
+        let policy = serde_json::to_string_pretty(&part.policy).unwrap_or_default();
+        let lines = policy.lines().map(|line| format!("{GREEN}{}{GREEN:#}\n", human::one_line(line)));
+        let _ = writeln!(text, "\n{BOLD}allow {}{BOLD:#}", human::one_line(&part.principal));
+        text.extend(lines);
+    }
+    if !fix.left_out.is_empty() {
+        let _ = writeln!(text, "\n{BOLD}left out{BOLD:#}");
+    }
+    for left in &fix.left_out {
+        let on = left.resource.as_ref().map(|resource| format!(" on {resource}")).unwrap_or_default();
+        text += &human::hanging("- ", 2, &format!("{} to {}{on}: {}", left.action, left.principal, left.why));
+    }
+    text
 }
 
 /// An ARN without what all of them begin with; `--json` has it in full.
