@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use stateward_denial::{Effect, Layer, Problem};
+use stateward_iam::is_like;
 
 use crate::entry::{Entry, Match};
 
@@ -67,22 +68,6 @@ fn weight(wanted: &Match, problem: &Problem) -> Option<usize> {
 /// Whether a value is one of those wanted; nothing where any will do.
 fn of(wanted: &[String], value: Option<&str>) -> Option<bool> {
     (!wanted.is_empty()).then(|| value.is_some_and(|value| wanted.iter().any(|pattern| is_like(pattern, value))))
-}
-
-/// Whether a value is what a pattern says, in which `*` stands for anything. Letter case does not matter.
-fn is_like(pattern: &str, value: &str) -> bool {
-    let (pattern, value) = (pattern.to_ascii_lowercase(), value.to_ascii_lowercase());
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = pieces.next().and_then(|first| value.strip_prefix(first)) else { return false };
-    let mut pieces = pieces.peekable();
-    while let Some(piece) = pieces.next() {
-        if pieces.peek().is_none() {
-            return rest.ends_with(piece);
-        }
-        let Some(at) = rest.find(piece) else { return false };
-        rest = rest.get(at + piece.len()..).unwrap_or_default();
-    }
-    rest.is_empty()
 }
 
 /// Whether the digest is of a state that is not there.
