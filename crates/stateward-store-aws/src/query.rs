@@ -7,6 +7,13 @@ use url::Url;
 /// The longest prefix: names below it need the rest of the 1024 bytes of an object's name.
 const PREFIX_BYTES_MAX: usize = 256;
 
+/// The directory below a prefix in which everything of ours lies.
+pub const ROOT: &str = ".stateward/";
+/// The object in it that every store in S3 has.
+pub const S3_STORE_MARK: &str = "meta/proof!";
+/// The object in it that says whose blobs lie there, where they are a store's that keeps its records elsewhere.
+pub const BLOBS_MARK: &str = "blobs/store";
+
 /// Why a URL names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{url}` {why}")]

@@ -58,6 +58,14 @@ pub enum BucketError {
         /// Why.
         reason: String,
     },
+    /// Something else keeps its objects there.
+    #[error("`{place}` is taken by {by}")]
+    Taken {
+        /// The bucket and the prefix.
+        place: String,
+        /// What is there.
+        by: String,
+    },
     /// S3 was not reached, or could not answer.
     #[error("the bucket `{bucket}` cannot be reached: {reason}")]
     Unavailable {
@@ -114,6 +122,7 @@ impl BucketError {
             Self::CustomerKey { .. } => {
                 "make one with `openssl rand -base64 32`, and keep it: without it nothing can be read".into()
             }
+            Self::Taken { .. } => "choose another prefix: what is there was left as it is".into(),
             Self::Unavailable { .. } => "check the endpoint and the network, then try again".into(),
             Self::Failed { .. } => "put right what the message names, then try again".into(),
         }
@@ -130,6 +139,7 @@ impl BucketError {
             Self::Region { bucket, .. } | Self::Failed { bucket, .. } | Self::NoRegion { bucket } => {
                 StoreError::Unsupported { what: format!("the bucket {bucket}"), reason }
             }
+            Self::Taken { place, .. } => StoreError::Unsupported { what: place, reason },
             Self::CustomerKey { .. } => StoreError::Unsupported { what: "the encryption key".into(), reason },
             Self::Unavailable { .. } => StoreError::Unavailable { retry_after: None, reason },
         }

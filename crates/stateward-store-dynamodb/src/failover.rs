@@ -208,13 +208,13 @@ async fn forced(opener: &Opener, target: &Table, to: &str) -> Result<Moved> {
     if known.region == to && !known.opening {
         return Ok(Moved { epoch: known.number, from: None, to: to.to_owned(), items: 0 });
     }
-    let next = if known.opening && known.region == to && !known.space.is_empty() && known.old_space.is_some() {
-        known
-    } else {
-        let next = known.forced(to);
+    let goes_on = known.opening && known.region == to && !known.space.is_empty() && known.old_space.is_some();
+    let next = if goes_on { known } else { known.forced(to) };
+    opener.take_over_blobs(target, &next).await?;
+    if !goes_on {
         // Two numbers further: the one in between stops the old home, also where it was about to be moved elsewhere.
         match target.write(&[next.put(&prefix, &opener.next_id())]).await {
-            Ok(()) => next,
+            Ok(()) => {}
             Err(Unwritten::Store(error)) => return Err(error),
             Err(Unwritten::Conditions(_)) => {
                 return Err(StoreError::Unavailable {
@@ -223,7 +223,7 @@ async fn forced(opener: &Opener, target: &Table, to: &str) -> Result<Moved> {
                 });
             }
         }
-    };
+    }
     match target.write(&[next.before().put(&prefix, &opener.next_id())]).await {
         Ok(()) | Err(Unwritten::Conditions(_)) => {}
         Err(Unwritten::Store(error)) => return Err(error),

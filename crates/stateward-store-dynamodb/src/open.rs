@@ -17,7 +17,7 @@ use crate::records::Records;
 use crate::refusal::OpenError;
 use crate::rounds::Rounds;
 use crate::schema::{self, Kind};
-use crate::shared::{Shared, UPLOADS_MAX};
+use crate::shared::{BUCKET_UPLOADS_MAX, Shared, UPLOADS_MAX};
 use crate::shelf::Shelf;
 use crate::store::Now;
 use crate::table::{Table, Unwritten};
@@ -53,12 +53,6 @@ pub(crate) struct Home {
 
 impl Opener {
     pub(crate) async fn new(options: &Options, now: Now, seed: [u8; 32]) -> Result<Self, OpenError> {
-        if options.blobs.is_some() {
-            return Err(OpenError::Failed {
-                table: options.state_table.clone(),
-                reason: "`blobs=s3://…` is not supported by this version: the bytes of states go into the table".into(),
-            });
-        }
         let configuration = configuration(&options.access).await;
         let region = configuration.region().map(|region| region.as_ref().to_owned());
         let region = region.ok_or_else(|| OpenError::NoRegion { table: options.state_table.clone() })?;
@@ -72,6 +66,15 @@ impl Opener {
 
     pub(crate) fn counter(&self) -> &Counter {
         &self.counter
+    }
+
+    pub(crate) fn configuration(&self) -> &SdkConfig {
+        &self.configuration
+    }
+
+    /// The Region that is near.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
     }
 
     pub(crate) fn next_id(&self) -> String {
@@ -111,6 +114,8 @@ impl Opener {
             table.fence = Some(Arc::new(fence));
         }
         let layout = Layout(format!("{}{}", self.prefix(), epoch.space));
+        let depot = self.depot(&table, &layout, &epoch).await?;
+        let uploads = if depot.is_some() { BUCKET_UPLOADS_MAX } else { UPLOADS_MAX };
         let records = Records { table, layout, now: Arc::clone(&self.now) };
         Ok(Shared {
             epoch,
@@ -118,7 +123,8 @@ impl Opener {
             committer: Committer::new(records),
             rounds: Rounds::default(),
             shelf: Shelf::new(),
-            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+            depot,
+            uploads: Arc::new(Semaphore::new(uploads)),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use stateward_store_aws::{Access, RoleQuery, UrlError, endpoint, parse};
+use stateward_store_aws::{Access, KeyQuery, Objects, Place, RoleQuery, UrlError, endpoint, parse};
 use url::Url;
 
 /// How long a move of the home waits, unless told otherwise.
@@ -25,8 +25,8 @@ pub struct Options {
     pub region_suffix: bool,
     /// Days for which old versions are kept. `Some(0)`: for ever. `None`: as the settings of the server say.
     pub keep_days: Option<u64>,
-    /// Where bytes go that do not go into the table: the URL of a bucket.
-    pub blobs: Option<String>,
+    /// The bucket into which the bytes of states go instead of the table.
+    pub blobs: Option<Blobs>,
     /// Make the tables if they are not there.
     pub create_tables: bool,
     /// Do not look at the tables before they are used.
@@ -39,6 +39,19 @@ pub struct Options {
     pub endpoints: BTreeMap<String, String>,
     /// Who one is, and where the service is.
     pub access: Access,
+}
+
+/// The bucket into which the bytes of states go. Who one is holds for it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blobs {
+    /// Which bucket, and where in it.
+    pub place: Place,
+    /// Its Region, where that is another one than the table's.
+    pub region: Option<String>,
+    /// The URL of an S3 service other than AWS's.
+    pub endpoint: Option<String>,
+    /// How the bucket is addressed, and how objects are written.
+    pub objects: Objects,
 }
 
 impl Options {
@@ -78,15 +91,16 @@ impl Options {
         let table = url.host_str().unwrap_or_default();
         check_table(table).map_err(&refused)?;
         let mut options = Self::new(table);
-        let mut role = RoleQuery::default();
+        let mut query = Query::default();
         for (name, value) in url.query_pairs() {
-            options.set(&mut role, &name, &value).map_err(&refused)?;
+            options.set(&mut query, &name, &value).map_err(&refused)?;
         }
-        options.access.role = role.finish().map_err(&refused)?;
+        options.access.role = query.role.finish().map_err(&refused)?;
+        options.blobs = query.blobs.finish().map_err(&refused)?;
         Ok(options)
     }
 
-    fn set(&mut self, role: &mut RoleQuery, name: &str, value: &str) -> Result<(), String> {
+    fn set(&mut self, query: &mut Query, name: &str, value: &str) -> Result<(), String> {
         if let Some(why) = without_equal(name) {
             return Err(format!("has the option `{name}`, which does not exist here: {why}"));
         }
@@ -110,22 +124,25 @@ impl Options {
             "compression" if parse(name, value)? => {}
             "compression" => return Err("says `compression=false`, but states are always stored compressed".into()),
             "state_days_ttl" => self.keep_days = keep_days(value)?,
-            "blobs" if value.starts_with("s3://") => self.blobs = text(),
-            "blobs" => return Err("has a `blobs` that is not `s3://BUCKET/PREFIX`".into()),
+            "blobs" => query.blobs.place = Some(place(value)?),
             "create_tables" => self.create_tables = parse(name, value)?,
             "skip_table_check" => self.skip_table_check = parse(name, value)?,
             "read_replica" => self.read_replica = parse(name, value)?,
             // No request of that kind is ever made.
             "skip_credentials_validation" | "skip_region_validation" => drop(parse::<bool>(name, value)?),
             "dynamodb_endpoint" => self.access.endpoint = Some(endpoint(name, value)?),
-            _ if self.access.set(role, name, value)? => {}
+            _ if self.access.set(&mut query.role, name, value)? => {}
+            _ if query.blobs.set(name, value)? => {}
             _ => match name.strip_prefix("endpoints.") {
                 Some(region) if !region.is_empty() => {
                     drop(self.endpoints.insert(region.to_owned(), endpoint(name, value)?));
                 }
                 _ => {
-                    let access = Access::KNOWN;
-                    return Err(format!("has the option `{name}`, which is not known; known are {access}, {KNOWN}"));
+                    let (access, objects) = (Access::KNOWN, Objects::KNOWN);
+                    return Err(format!(
+                        "has the option `{name}`, which is not known; known are {access}, {KNOWN}; and about the bucket, each \
+                         with `blobs.` before it: `region`, `endpoint`, {objects}"
+                    ));
                 }
             },
         }
@@ -141,7 +158,13 @@ impl Options {
     pub fn location(&self) -> String {
         let mut location = format!("dynamodb://{}", self.state_table);
         let access = &self.access;
-        let parts = [("lock_table", &self.lock_table), ("region", &access.region), ("endpoint", &access.endpoint)];
+        let blobs = self.blobs.as_ref().map(|blobs| blobs.place.url());
+        let parts = [
+            ("lock_table", &self.lock_table),
+            ("region", &access.region),
+            ("endpoint", &access.endpoint),
+            ("blobs", &blobs),
+        ];
         for (n, (name, value)) in parts.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).enumerate() {
             location = format!("{location}{}{name}={value}", if n == 0 { '?' } else { '&' });
         }
@@ -169,6 +192,61 @@ fn without_equal(name: &str) -> Option<&'static str> {
     })
 }
 
+/// Options that only together make sense.
+#[derive(Default)]
+struct Query {
+    role: RoleQuery,
+    blobs: BlobsQuery,
+}
+
+#[derive(Default)]
+struct BlobsQuery {
+    place: Option<Place>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    objects: Objects,
+    key: KeyQuery,
+    /// One of the options that need a bucket.
+    named: Option<String>,
+}
+
+impl BlobsQuery {
+    /// Takes an option about the bucket; false where it is none.
+    fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        let Some(own) = name.strip_prefix("blobs.") else { return Ok(false) };
+        self.named = Some(name.to_owned());
+        match own {
+            "region" => self.region = Some(value.to_owned()),
+            "endpoint" => self.endpoint = Some(endpoint(name, value)?),
+            _ => return self.objects.set(&mut self.key, own, value),
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<Option<Blobs>, String> {
+        let Self { place, region, endpoint, mut objects, key, named } = self;
+        objects.encryption = key.finish()?;
+        match (place, named) {
+            (Some(place), _) => Ok(Some(Blobs { place, region, endpoint, objects })),
+            (None, Some(named)) => Err(format!("has `{named}` without `blobs`, which names the bucket")),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Where the bytes of states go.
+fn place(value: &str) -> Result<Place, String> {
+    let refused = |why: &str| format!("has a `blobs` that {why}");
+    let url = Url::parse(value)
+        .ok()
+        .filter(|url| url.scheme() == "s3")
+        .ok_or_else(|| refused("is not `s3://BUCKET/PREFIX`"))?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refused("has options of its own: write them beside it, as `blobs.region=…`"));
+    }
+    Place::of(&url).map_err(|why| refused(&why))
+}
+
 /// `-1` was the default there and meant that nothing is kept. Here the history is kept unless a rule lets it go.
 fn keep_days(value: &str) -> Result<Option<u64>, String> {
     match value.parse::<i64>() {
@@ -189,7 +267,7 @@ fn check_table(table: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use stateward_store_aws::Role;
+    use stateward_store_aws::{Encryption, Role};
 
     use super::*;
 
@@ -213,7 +291,8 @@ mod tests {
     fn every_option() {
         let options = read(
             "dynamodb://states?lock_table=locks&workspace_key_prefix=ws&region_suffix=true&compression=true&state_days_ttl=30\
-             &blobs=s3://b/p&create_tables=true&skip_table_check=true&read_replica=true&region=eu-west-1\
+             &blobs=s3://bytes/p/q&blobs.region=eu-west-2&blobs.endpoint=http://127.0.0.1:9/&blobs.use_path_style=true\
+             &blobs.kms_key_id=k&create_tables=true&skip_table_check=true&read_replica=true&region=eu-west-1\
              &endpoint=http://127.0.0.1:8000/&endpoints.us-east-1=https://d&sts_endpoint=https://s&profile=ci\
              &shared_credentials_file=/tmp/c&role_arn=arn:aws:iam::1:role/x&session_name=s&external_id=e\
              &assume_role_policy=%7B%7D&max_retries=2&skip_credentials_validation=true&skip_region_validation=true\
@@ -224,6 +303,14 @@ mod tests {
             session_name: Some("s".into()),
             external_id: Some("e".into()),
             policy: Some("{}".into()),
+        };
+        let objects =
+            Objects { path_style: true, encryption: Encryption::Kms { key: "k".into() }, ..Objects::default() };
+        let blobs = Blobs {
+            place: Place { bucket: "bytes".into(), prefix: "p/q".into() },
+            region: Some("eu-west-2".into()),
+            endpoint: Some("http://127.0.0.1:9".into()),
+            objects,
         };
         let access = Access {
             region: Some("eu-west-1".into()),
@@ -242,7 +329,7 @@ mod tests {
             workspace_key_prefix: "ws".into(),
             region_suffix: true,
             keep_days: Some(30),
-            blobs: Some("s3://b/p".into()),
+            blobs: Some(blobs),
             create_tables: true,
             skip_table_check: true,
             read_replica: true,
@@ -290,6 +377,13 @@ mod tests {
             ("dynamodb://states?endpoint=ftp://x", "is not `http://HOST`"),
             ("dynamodb://states?session_name=x", "without `role_arn`"),
             ("dynamodb://states?blobs=/tmp", "is not `s3://BUCKET/PREFIX`"),
+            ("dynamodb://states?blobs=gs://bytes", "is not `s3://BUCKET/PREFIX`"),
+            ("dynamodb://states?blobs=s3://b", "names the bucket `b`, and no bucket can be called so"),
+            ("dynamodb://states?blobs=s3://key:secret@bytes", "credentials come from"),
+            ("dynamodb://states?blobs=s3://bytes%3Fregion=x", "write them beside it, as `blobs.region=…`"),
+            ("dynamodb://states?blobs.region=x", "has `blobs.region` without `blobs`"),
+            ("dynamodb://states?blobs=s3://bytes&blobs.colour=x", "`blobs.colour`, which is not known"),
+            ("dynamodb://states?blobs=s3://bytes&blobs.sse_customer_key=secret", "put it in a file"),
             ("dynamodb://states?region=", "has no value for `region`"),
         ] {
             let error = Options::from_url(url).unwrap_err();

@@ -4,6 +4,9 @@
 //! a small pack is nothing but its header, put by the very transaction that publishes it. Further bytes are in parts (partition
 //! `pack/ID`, range keys from 1 on), small enough that reading one blob of an old pack does not cost much. The ids of the blobs
 //! stand in the header, or, where there are many, in an item of their own (range key 0).
+//!
+//! Or the bytes lie in a bucket (`depot`), in parts that are larger, and none in the header. Both kinds may be in one store: the
+//! header and each locator say which one it is.
 
 use bytes::Bytes;
 use stateward_store::{BlobId, Locator};
@@ -12,22 +15,14 @@ use crate::places::{At, Layout, Stretch};
 
 /// The largest sealed blob.
 pub(crate) const BLOB_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a pack that its header holds. A touch of the pack is charged for these, too.
-pub(crate) const HEAD_BYTES: usize = 4 << 10;
-/// Bytes of a part.
-pub(crate) const PART_BYTES: usize = 64 << 10;
 /// Ids that a header holds.
 pub(crate) const HEAD_IDS: usize = 16;
 /// Ids in a pack: they have to fit into one item.
 pub(crate) const IDS_MAX: usize = 8000;
-/// Bytes of the first packs of a session, beyond the header.
-const PACK_BYTES: u64 = 1 << 20;
 /// Packs of a session until the next are twice as large, so that any session has few.
 const PACKS_ALIKE: usize = 6;
 /// Shards of the headers: 2 bits of the id.
 const SHARD_BITS: u32 = 2;
-/// The first byte of a locator of this engine.
-const PACKED: u8 = 1;
 
 /// When the pack was last put, shared or published, as the number of the collection round.
 pub(crate) const TOUCHED: &str = "R";
@@ -45,6 +40,17 @@ pub(crate) const BYTES: &str = "B";
 pub(crate) const IDS: &str = "I";
 /// How many there are.
 pub(crate) const COUNT: &str = "N";
+/// The bytes are in a bucket.
+pub(crate) const OUTSIDE: &str = "O";
+
+/// Where the bytes of a pack lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Bulk {
+    /// In items of the table.
+    Table,
+    /// In objects of a bucket.
+    Bucket,
+}
 
 /// Which pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,32 +59,77 @@ pub(crate) struct PackId(pub(crate) u64);
 /// Where a blob lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Spot {
+    pub(crate) bulk: Bulk,
     pub(crate) pack: PackId,
     pub(crate) offset: u64,
     pub(crate) size: u32,
 }
 
-/// Some bytes of an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Some bytes of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Piece {
-    pub(crate) at: At,
+    /// Which part; 0 is the header.
+    pub(crate) part: u64,
     pub(crate) from: usize,
     pub(crate) to: usize,
 }
 
-/// What one more pack of a session may hold.
-pub(crate) fn bytes_max(packs: usize) -> u64 {
-    PACK_BYTES << (packs / PACKS_ALIKE).min(12)
-}
+impl Bulk {
+    /// Bytes of a pack that its header holds. A touch of the pack is charged for these, too.
+    pub(crate) const fn head_bytes(self) -> u64 {
+        match self {
+            Self::Table => 4 << 10,
+            Self::Bucket => 0,
+        }
+    }
 
-/// How many parts so many bytes have.
-pub(crate) fn parts(size: u64) -> u64 {
-    size.saturating_sub(HEAD_BYTES as u64).div_ceil(PART_BYTES as u64)
+    /// Bytes of a part: an item, of which reading one blob should not cost much, or an object, of which a part can be read.
+    pub(crate) const fn part_bytes(self) -> u64 {
+        match self {
+            Self::Table => 64 << 10,
+            Self::Bucket => 4 << 20,
+        }
+    }
+
+    /// Parts that are sent in one go.
+    pub(crate) const fn parts_together(self) -> usize {
+        match self {
+            Self::Table => 16,
+            Self::Bucket => 1,
+        }
+    }
+
+    /// What one more pack of a session may hold, beyond the header.
+    pub(crate) fn bytes_max(self, packs: usize) -> u64 {
+        let first: u64 = match self {
+            Self::Table => 1 << 20,
+            Self::Bucket => 4 << 20,
+        };
+        first << (packs / PACKS_ALIKE).min(12)
+    }
+
+    /// How many parts so many bytes have.
+    pub(crate) fn parts(self, size: u64) -> u64 {
+        size.saturating_sub(self.head_bytes()).div_ceil(self.part_bytes())
+    }
+
+    /// The first byte of a locator.
+    const fn sign(self) -> u8 {
+        match self {
+            Self::Table => 1,
+            Self::Bucket => 2,
+        }
+    }
 }
 
 impl Layout {
     pub(crate) fn header(&self, pack: PackId) -> At {
         At { partition: format!("{}packs/{}", self.0, shard(pack)), range: pack.0.into() }
+    }
+
+    /// Where some bytes of a pack are that lie in the table.
+    pub(crate) fn piece(&self, pack: PackId, piece: Piece) -> At {
+        if piece.part == 0 { self.header(pack) } else { self.part(pack, piece.part) }
     }
 
     /// Part 0 is the ids.
@@ -104,7 +155,7 @@ pub(crate) fn next_shard(pack: PackId) -> Option<PackId> {
 
 impl Spot {
     pub(crate) fn locator(&self) -> Locator {
-        let mut bytes = vec![PACKED];
+        let mut bytes = vec![self.bulk.sign()];
         bytes.extend_from_slice(&self.pack.0.to_be_bytes());
         bytes.extend_from_slice(&self.offset.to_be_bytes()[2..]);
         bytes.extend_from_slice(&self.size.to_be_bytes()[1..]);
@@ -113,29 +164,28 @@ impl Spot {
 
     /// What a locator says; `None` where this engine did not make it.
     pub(crate) fn read(locator: &Locator) -> Option<Self> {
-        let [PACKED, rest @ ..] = &*locator.0 else { return None };
+        let (sign, rest) = locator.0.split_first()?;
+        let bulk = [Bulk::Table, Bulk::Bucket].into_iter().find(|bulk| bulk.sign() == *sign)?;
         let rest: &[u8; 17] = rest.try_into().ok()?;
         let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let size = u32::try_from(number(&rest[14..])).ok().filter(|size| *size as usize <= BLOB_BYTES_MAX)?;
-        Some(Self { pack: PackId(number(&rest[..8])), offset: number(&rest[8..14]), size })
+        Some(Self { bulk, pack: PackId(number(&rest[..8])), offset: number(&rest[8..14]), size })
     }
 
-    /// The bytes of items that make up the blob.
-    pub(crate) fn pieces(&self, layout: &Layout) -> Vec<Piece> {
-        let (head, part_bytes) = (HEAD_BYTES as u64, PART_BYTES as u64);
+    /// The bytes of parts that make up the blob; at least one, if an empty one.
+    pub(crate) fn pieces(&self) -> Vec<Piece> {
+        let (head, part_bytes) = (self.bulk.head_bytes(), self.bulk.part_bytes());
         let end = self.offset + u64::from(self.size);
         let mut pieces = Vec::new();
         let mut at = self.offset;
         loop {
-            let (place, start, length) = if at < head {
-                (layout.header(self.pack), 0, head)
-            } else {
-                let part = (at - head) / part_bytes;
-                (layout.part(self.pack, part + 1), head + part * part_bytes, part_bytes)
+            let (part, start, length) = match at.checked_sub(head) {
+                None => (0, 0, head),
+                Some(beyond) => (beyond / part_bytes + 1, head + beyond / part_bytes * part_bytes, part_bytes),
             };
             let stop = end.min(start + length);
             let within = |position: u64| usize::try_from(position - start).unwrap_or(usize::MAX);
-            pieces.push(Piece { at: place, from: within(at), to: within(stop) });
+            pieces.push(Piece { part, from: within(at), to: within(stop) });
             at = stop;
             if at >= end {
                 return pieces;
@@ -154,37 +204,41 @@ mod tests {
     use super::*;
 
     fn spot(offset: u64, size: u32) -> Spot {
-        Spot { pack: PackId(0xABCD_0000_0000_0001), offset, size }
+        Spot { bulk: Bulk::Table, pack: PackId(0xABCD_0000_0000_0001), offset, size }
     }
 
-    fn pieces(offset: u64, size: u32) -> Vec<(u128, usize, usize)> {
-        let pieces = spot(offset, size).pieces(&Layout(String::new()));
-        pieces.into_iter().map(|piece| (piece.at.range, piece.from, piece.to)).collect()
+    fn pieces(spot: Spot) -> Vec<(u64, usize, usize)> {
+        spot.pieces().into_iter().map(|piece| (piece.part, piece.from, piece.to)).collect()
     }
 
     #[test]
     fn locators_are_short_and_say_all() {
-        for spot in [spot(0, 1), spot(1 << 40, 1 << 20), spot(12345, 0)] {
+        for spot in [spot(0, 1), spot(1 << 40, 1 << 20), Spot { bulk: Bulk::Bucket, ..spot(12345, 0) }] {
             let locator = spot.locator();
             assert!(locator.0.len() <= 64);
             assert_eq!(Spot::read(&locator), Some(spot));
         }
-        for other in [&b""[..], b"\x01", b"\xFFkept", &[1; 17], &[1; 19]] {
+        for other in [&b""[..], b"\x01", b"\xFFkept", &[1; 17], &[1; 19], &[3; 18]] {
             assert_eq!(Spot::read(&Locator(Bytes::copy_from_slice(other))), None, "{other:?}");
         }
     }
 
     #[test]
     fn a_blob_lies_in_the_header_in_parts_or_in_both() {
-        let id = u128::from(spot(0, 0).pack.0);
-        assert_eq!(pieces(10, 20), [(id, 10, 30)]);
-        assert_eq!(pieces(4000, 196), [(id, 4000, 4096), (1, 0, 100)]);
-        assert_eq!(pieces(4096, 65_536), [(1, 0, 65_536)]);
-        assert_eq!(pieces(4096 + 65_536, 1), [(2, 0, 1)]);
-        assert_eq!(pieces(4095, 65_538), [(id, 4095, 4096), (1, 0, 65_536), (2, 0, 1)]);
-        assert_eq!(parts(4096), 0);
-        assert_eq!(parts(4097), 1);
-        assert_eq!(parts(4096 + 65_537), 2);
+        assert_eq!(pieces(spot(10, 20)), [(0, 10, 30)]);
+        assert_eq!(pieces(spot(4000, 196)), [(0, 4000, 4096), (1, 0, 100)]);
+        assert_eq!(pieces(spot(4096, 65_536)), [(1, 0, 65_536)]);
+        assert_eq!(pieces(spot(4096 + 65_536, 1)), [(2, 0, 1)]);
+        assert_eq!(pieces(spot(4095, 65_538)), [(0, 4095, 4096), (1, 0, 65_536), (2, 0, 1)]);
+        assert_eq!([4096, 4097, 4096 + 65_537].map(|size| Bulk::Table.parts(size)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn in_a_bucket_nothing_lies_in_the_header() {
+        let spot = |offset, size| Spot { bulk: Bulk::Bucket, ..spot(offset, size) };
+        assert_eq!(pieces(spot(0, 1 << 20)), [(1, 0, 1 << 20)]);
+        assert_eq!(pieces(spot((4 << 20) - 1, 3)), [(1, (4 << 20) - 1, 4 << 20), (2, 0, 2)]);
+        assert_eq!([0, 1, 4 << 20, (4 << 20) + 1].map(|size| Bulk::Bucket.parts(size)), [0, 1, 1, 2]);
     }
 
     #[test]
@@ -206,7 +260,7 @@ mod tests {
 
     #[test]
     fn few_packs_hold_much() {
-        let all: u64 = (0..40).map(bytes_max).sum();
+        let all: u64 = (0..40).map(|packs| Bulk::Table.bytes_max(packs)).sum();
         assert!(all > 600 << 20, "{all}");
     }
 }

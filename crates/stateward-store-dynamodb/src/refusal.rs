@@ -1,7 +1,7 @@
 //! Why a table was not opened, and what to do about it.
 
 use stateward_store::StoreError;
-use stateward_store_aws::{Fault, Refused};
+use stateward_store_aws::{BucketError, Fault, Refused};
 
 /// Why a store was not opened. The text says what and why; [`OpenError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -62,6 +62,24 @@ pub enum OpenError {
     NoStore {
         /// Its name.
         table: String,
+    },
+    /// The bucket for the bytes of states cannot be used.
+    #[error("the blobs of the store in the table `{table}` cannot be used: {error}")]
+    Bucket {
+        /// The table's name.
+        table: String,
+        /// Why.
+        error: BucketError,
+    },
+    /// The store keeps its blobs in a bucket, and the URL names none, or one that has none of them.
+    #[error("the store in the table `{table}` keeps its blobs in `{place}`, and {}", named.as_deref().map_or("no bucket was named".into(), |named| format!("there are none of them in `{named}`")))]
+    Blobs {
+        /// The table's name.
+        table: String,
+        /// Where they were put first.
+        place: String,
+        /// The bucket that was named.
+        named: Option<String>,
     },
     /// A right is missing.
     #[error("DynamoDB refused access to the table `{table}`: {denial}")]
@@ -167,6 +185,9 @@ impl OpenError {
             Self::NoStore { .. } => {
                 "open it once without `skip_table_check`, with the right to `dynamodb:DescribeTable`: a store is begun only where it is known in which Regions the table is".into()
             }
+            Self::Bucket { error, .. } => error.advice("blobs."),
+            Self::Blobs { place, named: None, .. } => format!("add `blobs={place}` to the store's URL"),
+            Self::Blobs { .. } => "name the bucket and the prefix where they are, or where a whole copy of them is".into(),
             Self::Region { .. } | Self::NoRegion { .. } => {
                 "set `region=…` in the store's URL, or `AWS_REGION`".into()
             }
@@ -202,7 +223,9 @@ impl From<OpenError> for StoreError {
             OpenError::NotReady { .. } | OpenError::Moving { .. } | OpenError::Unavailable { .. } => {
                 Self::Unavailable { retry_after: None, reason }
             }
+            OpenError::Bucket { error, .. } => error.into_store_error("blobs."),
             OpenError::Schema { table, .. }
+            | OpenError::Blobs { table, .. }
             | OpenError::NoTransactions { table }
             | OpenError::Region { table, .. }
             | OpenError::NoRegion { table }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use stateward_store::{BlobId, Locator, NewBlob, Result, Revision, Session, StoreError, Write};
@@ -11,18 +12,16 @@ use tokio::task::JoinSet;
 
 use crate::item::{Action, Change, Condition, Item, WRITE, bytes, number, text};
 use crate::pack::{
-    BLOB_BYTES_MAX, BYTES, COUNT, HEAD_BYTES, HEAD_IDS, IDS, IDS_MAX, PART_BYTES, PARTS_MAX, PackId, SIZE, SUSPECT,
-    Spot, TOUCHED, bytes_max, parts,
+    BLOB_BYTES_MAX, BYTES, Bulk, COUNT, HEAD_IDS, IDS, IDS_MAX, OUTSIDE, PARTS_MAX, PackId, SIZE, SUSPECT, Spot,
+    TOUCHED,
 };
-use crate::places::{At, Layout};
+use crate::places::At;
 use crate::shared::{Shared, Unpublished, start_over};
 use crate::table::Unwritten;
 
 /// Packs that a session puts, and that it shares. Each is an item of the publishing transaction, which takes a hundred.
 const PUT_MAX: usize = 40;
 const SHARED_MAX: usize = 40;
-/// Parts that go in one request.
-const PARTS_TOGETHER: usize = 16;
 /// Packs that are touched side by side.
 const ABREAST: usize = 8;
 /// What has to hold of a pack that is used.
@@ -33,6 +32,8 @@ pub(crate) struct DynamoSession {
     shared: Arc<Shared>,
     /// Tells packs of this session from others that might by chance have the same id.
     owner: String,
+    /// Where the bytes of new packs go.
+    bulk: Bulk,
     /// Full packs, and those that a commit has closed.
     packs: Vec<Pack>,
     open: Option<Pack>,
@@ -47,6 +48,7 @@ pub(crate) struct DynamoSession {
 
 /// A pack that is being filled.
 struct Pack {
+    bulk: Bulk,
     id: PackId,
     bytes_max: u64,
     size: u64,
@@ -64,9 +66,11 @@ struct Pack {
 impl DynamoSession {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let owner = shared.table().ids.next();
+        let bulk = if shared.depot.is_some() { Bulk::Bucket } else { Bulk::Table };
         Self {
             shared,
             owner,
+            bulk,
             packs: Vec::new(),
             open: None,
             own: HashMap::new(),
@@ -90,7 +94,7 @@ impl DynamoSession {
         };
         let spot = pack.append(blob);
         self.own.insert(blob.id, spot);
-        let sent = self.send(&mut pack, PARTS_TOGETHER).await;
+        let sent = self.send(&mut pack, self.bulk.parts_together()).await;
         if pack.size >= pack.bytes_max || pack.count >= IDS_MAX {
             let closed = match sent {
                 Ok(()) => self.send(&mut pack, 0).await,
@@ -107,12 +111,13 @@ impl DynamoSession {
 
     fn new_pack(&self) -> Result<Pack> {
         if self.packs.len() >= PUT_MAX || self.packs.len() + self.borrowed.len() >= PUT_MAX + SHARED_MAX {
-            let limit = (0..PUT_MAX).map(bytes_max).sum();
+            let limit = (0..PUT_MAX).map(|packs| self.bulk.bytes_max(packs)).sum();
             return Err(StoreError::TooLarge { size: self.packs.iter().map(|pack| pack.size).sum(), limit });
         }
         Ok(Pack {
+            bulk: self.bulk,
             id: PackId(self.shared.table().ids.number()),
-            bytes_max: bytes_max(self.packs.len()),
+            bytes_max: self.bulk.bytes_max(self.packs.len()),
             size: 0,
             count: 0,
             ids: Vec::new(),
@@ -125,14 +130,20 @@ impl DynamoSession {
 
     /// Sends parts in the background, if there are so many; with 0, also the last and shorter one.
     async fn send(&mut self, pack: &mut Pack, together: usize) -> Result<()> {
-        while pack.tail.len() >= together.max(1) * PART_BYTES || together == 0 && !pack.tail.is_empty() {
+        let part_bytes = usize::try_from(self.bulk.part_bytes()).unwrap_or(usize::MAX);
+        while pack.tail.len() >= together.max(1) * part_bytes || together == 0 && !pack.tail.is_empty() {
             self.store(pack).await?;
-            let batch = pack.take_parts(self.shared.layout());
-            let Ok(permit) = Arc::clone(&self.shared.uploads).acquire_owned().await else { return Err(self.ended()) };
-            let shared = Arc::clone(&self.shared);
+            let size = pack.tail.len().min(self.bulk.parts_together() * part_bytes);
+            let room = u32::try_from(size.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+            let Ok(room) = Arc::clone(&self.shared.uploads).acquire_many_owned(room).await else {
+                return Err(self.ended());
+            };
+            // From here on nothing waits: a call that is dropped half way must not lose bytes whose locators are out.
+            let (first, batch) = pack.take(size, part_bytes);
+            let (shared, id, bulk) = (Arc::clone(&self.shared), pack.id, self.bulk);
             self.uploads.spawn(async move {
-                let _permit = permit;
-                Ok(shared.table().put_all(batch).await?)
+                let _room = room;
+                shared.put_parts(bulk, id, first, batch, part_bytes).await
             });
         }
         Ok(())
@@ -145,7 +156,7 @@ impl DynamoSession {
         }
         let mut header = self.header(pack, self.round().await?);
         // The last blob may go beyond the limit.
-        header.insert(PARTS_MAX.to_owned(), number(parts(pack.bytes_max + BLOB_BYTES_MAX as u64)));
+        header.insert(PARTS_MAX.to_owned(), number(self.bulk.parts(pack.bytes_max + BLOB_BYTES_MAX as u64)));
         let header = Action::put(self.shared.layout().header(pack.id), header);
         match self.shared.table().write(&[header.when(self.mine())]).await {
             Ok(()) => {
@@ -161,12 +172,12 @@ impl DynamoSession {
     }
 
     fn header(&self, pack: &Pack, round: u64) -> Item {
-        [
-            (WRITE.to_owned(), text(&self.owner)),
-            (TOUCHED.to_owned(), number(round)),
-            (BYTES.to_owned(), bytes(&pack.head)),
-        ]
-        .into()
+        let bulk = match pack.bulk {
+            Bulk::Table => (BYTES, bytes(&pack.head)),
+            Bulk::Bucket => (OUTSIDE, number(1)),
+        };
+        let all = [(WRITE, text(&self.owner)), (TOUCHED, number(round)), bulk];
+        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// No pack of another session has this id.
@@ -234,8 +245,9 @@ impl DynamoSession {
 impl Pack {
     fn append(&mut self, blob: &NewBlob) -> Spot {
         let size = u32::try_from(blob.sealed.len()).unwrap_or(u32::MAX);
-        let spot = Spot { pack: self.id, offset: self.size, size };
-        let to_head = HEAD_BYTES.saturating_sub(self.head.len()).min(blob.sealed.len());
+        let spot = Spot { bulk: self.bulk, pack: self.id, offset: self.size, size };
+        let head_bytes = usize::try_from(self.bulk.head_bytes()).unwrap_or(usize::MAX);
+        let to_head = head_bytes.saturating_sub(self.head.len()).min(blob.sealed.len());
         self.head.extend_from_slice(&blob.sealed[..to_head]);
         self.tail.extend_from_slice(&blob.sealed[to_head..]);
         self.size += u64::from(size);
@@ -244,17 +256,13 @@ impl Pack {
         spot
     }
 
-    fn take_parts(&mut self, layout: &Layout) -> Vec<(At, Item)> {
-        let size = self.tail.len().min(PARTS_TOGETHER * PART_BYTES);
-        let batch: Vec<u8> = self.tail.drain(..size).collect();
+    /// Takes the next bytes to be sent, and the number of the first part that they are.
+    fn take(&mut self, size: usize, part_bytes: usize) -> (u64, Bytes) {
+        let rest = self.tail.split_off(size);
+        let batch = std::mem::replace(&mut self.tail, rest);
         let first = self.sent + 1;
-        let parts: Vec<(At, Item)> = batch
-            .chunks(PART_BYTES)
-            .zip(first..)
-            .map(|(part, n)| (layout.part(self.id, n), [(BYTES.to_owned(), bytes(part))].into()))
-            .collect();
-        self.sent += parts.len() as u64;
-        parts
+        self.sent += batch.len().div_ceil(part_bytes) as u64;
+        (first, batch.into())
     }
 }
 
@@ -338,6 +346,15 @@ impl Session for DynamoSession {
 }
 
 impl Shared {
+    /// Puts bytes of a pack, the first of which begin the part with this number.
+    async fn put_parts(&self, bulk: Bulk, pack: PackId, first: u64, batch: Bytes, part_bytes: usize) -> Result<()> {
+        if let (Bulk::Bucket, Some(depot)) = (bulk, &self.depot) {
+            return depot.put(pack, first, batch).await;
+        }
+        let part = |(part, n)| (self.layout().part(pack, n), [(BYTES.to_owned(), bytes(part))].into());
+        Ok(self.table().put_all(batch.chunks(part_bytes).zip(first..).map(part).collect()).await?)
+    }
+
     /// Sees to it that a pack stays for a while; false where it is gone.
     async fn hold(&self, pack: PackId, round: u64) -> Result<bool> {
         if self.shelf.touched(pack).is_some_and(|touched| touched >= round) {

@@ -7,6 +7,7 @@ use stateward_store::{Revision, StoreError, Write};
 use tokio::sync::Semaphore;
 
 use crate::commit::{Committer, Uncommitted};
+use crate::depot::Depot;
 use crate::home::Epoch;
 use crate::item::Action;
 use crate::places::Layout;
@@ -14,8 +15,9 @@ use crate::rounds::Rounds;
 use crate::shelf::Shelf;
 use crate::table::Table;
 
-/// Uploads under way, of all sessions together; each is of about 1 MiB.
+/// MiB of uploads under way, of all sessions together: to the table, and to a bucket.
 pub(crate) const UPLOADS_MAX: usize = 8;
+pub(crate) const BUCKET_UPLOADS_MAX: usize = 24;
 /// How soon to start over when a pack was collected.
 const AT_ONCE: Duration = Duration::ZERO;
 
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) committer: Committer,
     pub(crate) rounds: Rounds,
     pub(crate) shelf: Shelf,
+    /// Where the bytes of packs go, if not into the table.
+    pub(crate) depot: Option<Depot>,
     pub(crate) uploads: Arc<Semaphore>,
 }
 

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_place_in_another_pack_is_not_forgotten() {
         let shelf = Shelf::new();
-        let spot = |pack| Spot { pack: PackId(pack), offset: 0, size: 1 };
+        let spot = |pack| Spot { bulk: crate::pack::Bulk::Table, pack: PackId(pack), offset: 0, size: 1 };
         let (one, other) = (BlobId([1; 32]), BlobId([2; 32]));
         shelf.learn([(one, spot(1)), (other, spot(2))]);
         shelf.forget(PackId(1), [one, other]);

@@ -156,6 +156,9 @@ impl Store for DynamoStore {
     async fn ready(&self) -> Result<()> {
         let shared = self.readable().await?;
         shared.table().get(&shared.layout().meta("ready")).await?;
+        if let Some(depot) = &shared.depot {
+            depot.ready().await?;
+        }
         if shared.is_replica {
             return Ok(());
         }

@@ -12,7 +12,9 @@ use stateward_store::{Horizon, Live, Result, StoreError, SweepPage};
 use tracing::warn;
 
 use crate::item::{Action, Change, Condition, Item, RANGE, number, number_in, take_bytes};
-use crate::pack::{BYTES, COUNT, DOOMED, IDS, PARTS_MAX, PackId, SIZE, SUSPECT, TOUCHED, ids, next_shard, parts};
+use crate::pack::{
+    BYTES, Bulk, COUNT, DOOMED, IDS, OUTSIDE, PARTS_MAX, PackId, SIZE, SUSPECT, TOUCHED, ids, next_shard,
+};
 use crate::places::At;
 use crate::rounds;
 use crate::shared::Shared;
@@ -33,6 +35,7 @@ struct Header {
     doomed: Option<u64>,
     /// Bytes, once published.
     size: Option<u64>,
+    bulk: Bulk,
 }
 
 impl Shared {
@@ -64,9 +67,16 @@ impl Shared {
 
     /// What becomes of a pack in this round. Gives the blobs and bytes that were deleted.
     async fn judge(&self, round: u64, header: &mut Header, outside: Option<Item>, live: &Live) -> Result<(u64, u64)> {
+        if header.bulk == Bulk::Bucket && self.depot.is_none() {
+            warn!(
+                pack = format!("{:016x}", header.pack.0),
+                "a pack lies in a bucket, which the store's URL does not name; it is kept"
+            );
+            return Ok((0, 0));
+        }
         if let Some(doomed) = header.doomed {
             // Whoever was still sending parts has been told by now.
-            if doomed < round {
+            if doomed < round && !self.is_former(header).await? {
                 self.remove(header, true).await?;
             }
             return Ok((0, 0));
@@ -76,7 +86,10 @@ impl Shared {
         }
         match header.suspect {
             Some(suspect) if suspect < round => {
-                if header.touched + 1 >= round || !self.doom(round, suspect, header).await? {
+                if header.touched + 1 >= round
+                    || self.is_former(header).await?
+                    || !self.doom(round, suspect, header).await?
+                {
                     return Ok((0, 0));
                 }
                 // Parts may yet come of what was never published; the header stays for a round, so that these are found.
@@ -85,6 +98,14 @@ impl Shared {
             }
             Some(_) => Ok((0, 0)),
             None => self.suspect(round, header).await.map(|()| (0, 0)),
+        }
+    }
+
+    /// Bytes in the bucket are no longer for this home to delete.
+    async fn is_former(&self, header: &Header) -> Result<bool> {
+        match &self.depot {
+            Some(depot) if header.bulk == Bulk::Bucket => depot.has_been_left().await,
+            _ => Ok(false),
         }
     }
 
@@ -118,10 +139,19 @@ impl Shared {
         let layout = self.layout();
         self.shelf.forget(header.pack, []);
         self.shelf.uncache([layout.header(header.pack)]);
+        let parts = |size| header.bulk.parts(size);
         let count = header.size.map_or_else(|| number_in(&header.item, PARTS_MAX).unwrap_or(0), parts);
+        let items = match (header.bulk, &self.depot) {
+            (Bulk::Bucket, Some(depot)) => {
+                depot.remove(header.pack, count).await?;
+                // The list of the blobs is in the table all the same.
+                0
+            }
+            _ => count,
+        };
         let mut first = 0;
-        while count > 0 && first <= count {
-            let last = count.min(first + DELETED_TOGETHER - 1);
+        while count > 0 && first <= items {
+            let last = items.min(first + DELETED_TOGETHER - 1);
             let places: Vec<At> = (first..=last).map(|part| layout.part(header.pack, part)).collect();
             self.shelf.uncache(places.clone());
             self.table().delete_all(places).await?;
@@ -142,6 +172,7 @@ impl Header {
             suspect: number_in(&item, SUSPECT),
             doomed: number_in(&item, DOOMED),
             size: number_in(&item, SIZE),
+            bulk: if item.contains_key(OUTSIDE) { Bulk::Bucket } else { Bulk::Table },
             item,
         })
     }

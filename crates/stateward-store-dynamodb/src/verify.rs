@@ -3,7 +3,7 @@
 use stateward_store::{Problem, Result};
 
 use crate::item::{Item, RANGE, number_in};
-use crate::pack::{BYTES, COUNT, DOOMED, HEAD_BYTES, HEAD_IDS, IDS, PART_BYTES, PackId, SIZE, next_shard, parts};
+use crate::pack::{BYTES, Bulk, COUNT, DOOMED, HEAD_IDS, IDS, OUTSIDE, PackId, SIZE, next_shard};
 use crate::places::At;
 use crate::shared::Shared;
 
@@ -40,13 +40,19 @@ impl Shared {
         }
         let pack = PackId(id);
         let count: u64 = number_in(header, COUNT).unwrap_or(0);
-        let mut wanted: Vec<(At, &str, u64)> = (0..parts(size))
+        let (head_bytes, part_bytes) = (Bulk::Table.head_bytes(), Bulk::Table.part_bytes());
+        let in_table = if header.contains_key(OUTSIDE) { 0 } else { size };
+        let mut wanted: Vec<(At, &str, u64)> = (0..Bulk::Table.parts(in_table))
             .map(|part| {
-                let start = HEAD_BYTES as u64 + part * PART_BYTES as u64;
-                (self.layout().part(pack, part + 1), BYTES, (size - start).min(PART_BYTES as u64))
+                let start = head_bytes + part * part_bytes;
+                (self.layout().part(pack, part + 1), BYTES, (size - start).min(part_bytes))
             })
             .collect();
         let mut problems = Vec::new();
+        if let Some(depot) = self.depot.as_ref().filter(|_| header.contains_key(OUTSIDE)) {
+            let damaged = depot.check(pack, size).await?;
+            problems.extend(damaged.into_iter().map(|(what, why)| Problem { what, why }));
+        }
         let mut check = |item: Option<&Item>, at: &At, name: &str, expected: u64| {
             let held = item.and_then(|item| item.get(name)?.as_b().ok()).map(|bytes| bytes.as_ref().len() as u64);
             if held != Some(expected) {
@@ -57,7 +63,9 @@ impl Shared {
                 });
             }
         };
-        check(Some(header), &self.layout().header(pack), BYTES, size.min(HEAD_BYTES as u64));
+        if !header.contains_key(OUTSIDE) {
+            check(Some(header), &self.layout().header(pack), BYTES, size.min(head_bytes));
+        }
         if count > HEAD_IDS as u64 && !header.contains_key(IDS) {
             wanted.push((self.layout().part(pack, 0), IDS, count * 32));
         } else {

@@ -6,7 +6,9 @@ use aws_config::{Region, SdkConfig};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use stateward_store::StoreError;
-use stateward_store_aws::{Bucket, BucketError, Condition, Counter, Fault, Ids, Refused};
+use stateward_store_aws::{
+    BLOBS_MARK, Bucket, BucketError, Condition, Counter, Fault, Ids, Place, ROOT, Refused, S3_STORE_MARK,
+};
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
@@ -19,8 +21,6 @@ use crate::refusal::OpenError;
 use crate::shelf::Shelves;
 use crate::store::{S3Store, Shared, UPLOAD_BYTES_MAX};
 
-/// The directory below the prefix in which everything of this engine lies.
-const ROOT: &str = ".stateward/";
 /// The record that says what the service was seen to do.
 const PROOF: &str = "proof";
 /// Tries to see it, where answers get lost.
@@ -96,6 +96,13 @@ async fn proof(meta: &Records, endpoint: &str) -> Result<Proof, OpenError> {
     };
     if let Some(known) = known.filter(|known| known.endpoint == endpoint && known.bucket == bucket.name) {
         return Ok(known);
+    }
+    let root = name.strip_suffix(S3_STORE_MARK).unwrap_or_default();
+    if bucket.head(&format!("{root}{BLOBS_MARK}")).await.map_err(|fault| OpenError::new(&bucket.name, fault))?.is_some()
+    {
+        let prefix = root.strip_suffix(ROOT).unwrap_or_default().trim_end_matches('/').to_owned();
+        let place = Place { bucket: bucket.name.clone(), prefix }.url();
+        return Err(BucketError::Taken { place, by: "the blobs of a store in DynamoDB".into() }.into());
     }
     let deletes_if = prove(meta).await?;
     let proof = Proof { endpoint: endpoint.to_owned(), bucket: bucket.name.clone(), deletes_if };

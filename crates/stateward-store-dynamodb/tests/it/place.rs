@@ -9,8 +9,8 @@ use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use stateward_store::Store;
-use stateward_store::conformance::Place;
-use stateward_store_dynamodb::{DynamoStore, Now, Options};
+use stateward_store::conformance;
+use stateward_store_dynamodb::{Blobs, DynamoStore, Now, Objects, Options, Place};
 use stateward_testkit::{AwsEnv, fresh_name};
 use tempfile::NamedTempFile;
 
@@ -48,6 +48,14 @@ pub(crate) fn options(endpoint: &str) -> Options {
     options
 }
 
+/// Options for a new table, with the bytes in a new place in a bucket of another server.
+pub(crate) fn options_with_blobs(endpoint: &str, s3: &str, bucket: &str) -> Options {
+    let place = Place { bucket: bucket.to_owned(), prefix: fresh_name("blobs") };
+    let objects = Objects { path_style: true, ..Objects::default() };
+    let blobs = Blobs { place, region: None, endpoint: Some(s3.to_owned()), objects };
+    Options { blobs: Some(blobs), ..options(endpoint) }
+}
+
 pub(crate) async fn open(options: &Options) -> Arc<DynamoStore> {
     Arc::new(DynamoStore::open(options, now(), seed()).await.unwrap())
 }
@@ -62,6 +70,11 @@ pub(crate) struct InTable {
 impl InTable {
     pub(crate) fn on(endpoint: &str) -> Self {
         Self { options: options(endpoint), alone: false }
+    }
+
+    /// With the bytes in a bucket.
+    pub(crate) fn with_blobs(options: Options) -> Self {
+        Self { options, alone: false }
     }
 
     pub(crate) fn alone_on(endpoint: &str) -> Self {
@@ -89,7 +102,7 @@ pub(crate) fn client(options: &Options) -> Client {
 }
 
 #[async_trait]
-impl Place for InTable {
+impl conformance::Place for InTable {
     async fn open(&self) -> Arc<dyn Store> {
         if self.alone {
             self.remove_others().await;

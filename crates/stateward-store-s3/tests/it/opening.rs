@@ -3,7 +3,7 @@
 use stateward_store_s3::{BucketError, CustomerKey, Encryption, OpenError, Options, S3Store};
 use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
 
-use crate::world::{on_moto, on_versitygw, open, seed, sent};
+use crate::world::{Stranger, on_moto, on_versitygw, open, seed, sent};
 
 async fn refused(options: Options) -> OpenError {
     S3Store::open(options, seed()).await.unwrap_err()
@@ -35,6 +35,20 @@ async fn a_bucket_that_does_not_exist() {
     let error = refused(Options { bucket: "none-such".into(), ..on_moto() }).await;
     assert!(matches!(error, OpenError::Bucket(BucketError::NoBucket { .. })), "{error}");
     assert!(error.to_string().starts_with("the bucket `none-such` does not exist"), "{error}");
+}
+
+#[tokio::test]
+async fn a_prefix_with_the_blobs_of_another_store() {
+    let options = on_moto();
+    Stranger::at(&options).put(&format!("{}/.stateward/blobs/store", options.prefix), "theirs").await;
+    let place = format!("`s3://{}/{}` is taken by the blobs of a store in DynamoDB", options.bucket, options.prefix);
+    let error = refused(options).await;
+    assert!(matches!(error, OpenError::Bucket(BucketError::Taken { .. })), "{error}");
+    assert_eq!(error.to_string(), place);
+    // What a store in DynamoDB looks for is what a store in S3 leaves.
+    let options = on_moto();
+    open(&options).await;
+    assert!(Stranger::at(&options).get(&format!("{}/.stateward/meta/proof!", options.prefix)).await.is_some());
 }
 
 #[tokio::test]

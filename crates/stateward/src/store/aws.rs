@@ -79,6 +79,7 @@ fn kind_of_bucket(error: &s3::BucketError) -> Kind {
 fn refused_by_dynamodb(error: &dynamodb::OpenError) -> Error {
     let kind = match error {
         dynamodb::OpenError::NoTable { .. } => Kind::NotFound,
+        dynamodb::OpenError::Bucket { error, .. } => kind_of_bucket(error),
         dynamodb::OpenError::Denied { .. }
         | dynamodb::OpenError::Expired { .. }
         | dynamodb::OpenError::NoCredentials { .. } => Kind::Denied,
