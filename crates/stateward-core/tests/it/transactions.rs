@@ -172,6 +172,19 @@ async fn plans_of_another_state_are_refused() {
     assert_eq!(bench.phases().await.len(), 1, "only one came so far that it held anything");
 }
 
+/// The plan tells serial and lineage also where only the state is encrypted.
+#[tokio::test]
+async fn none_begins_on_an_encrypted_state() {
+    let bench = bench().await;
+    let sealed = format!(
+        r#"{{"serial":1,"lineage":"{LINEAGE}","meta":{{}},"encrypted_data":"AAAA","encryption_version":"v0"}}"#
+    );
+    bench.post("a", None, sealed.clone()).await.unwrap();
+    let error = bench.begin("A", 1, &["x.a"], &[]).await.unwrap_err();
+    assert!(error.kind() == Kind::Unsupported && error.why().contains("encrypted"), "{}", error.why());
+    assert!(bench.phases().await.is_empty() && bench.now().await == sealed);
+}
+
 #[tokio::test]
 async fn two_first_runs_on_a_state_that_is_not_there_yet() {
     let bench = bench().await;

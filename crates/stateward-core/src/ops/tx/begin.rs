@@ -131,6 +131,10 @@ impl Backend {
     /// The version that a plan was made against.
     async fn base_of(&self, state: &StateId, plan: &PlanBase) -> Result<(Control, Option<VersionRecord>)> {
         let control = self.present(state).await?.control;
+        // A plan may be in clear where the state is not, and what it writes cannot be merged.
+        if control.head.as_ref().is_some_and(|head| head.opaque) {
+            return Err(opaque());
+        }
         if plan.serial == 0 && plan.lineage.is_empty() {
             return Ok((control, None));
         }

@@ -125,8 +125,10 @@ fn apply_of(context: &Context, args: &RunArgs, invocation: Option<&Invocation<'_
     let apply = Apply::of(invocation?, &args.command)?;
     let added =
         ["TF_CLI_ARGS_apply", "TF_CLI_ARGS_destroy"].into_iter().find(|name| context.environment.get(name).is_some());
+    let encrypts = context.environment.get("TF_ENCRYPTION").is_some();
     let apply = match (apply, added) {
         (_, Some(name)) => Err(format!("`{name}` is set, which says more of it")),
+        (Ok(_), None) if encrypts => Err("`TF_ENCRYPTION` is set, and encrypted states cannot be merged".to_owned()),
         (apply, None) => apply,
     };
     apply.inspect_err(|why| beside::note_whole(why)).ok()
