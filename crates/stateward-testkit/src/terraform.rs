@@ -31,6 +31,12 @@ impl Terraform {
         Self { program: tools::find("terraform") }
     }
 
+    /// `OpenTofu` in its place, if it is there: it takes minutes to build, so a machine need not have it. A test that gets `None` has
+    /// told so and ends.
+    pub fn find_tofu() -> Option<Self> {
+        Some(Self { program: tools::find_optional("tofu")? })
+    }
+
     /// The directory to put on a shell's `PATH`.
     pub fn directory(&self) -> &Path {
         self.program.parent().unwrap_or(Path::new("."))

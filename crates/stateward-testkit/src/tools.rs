@@ -7,11 +7,9 @@ const SETUP: &str = "scripts/setup-test-tools";
 
 /// What `scripts/setup-test-tools` installs under this name. Panics where it is missing: a test that is skipped
 /// silently proves nothing.
-#[expect(clippy::disallowed_methods, reason = "where the tools are is the environment's to say")]
 pub(crate) fn find(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let tools = env::var_os("STATEWARD_TEST_TOOLS").map_or_else(|| root.join(".cache/test-tools"), PathBuf::from);
-    let program = tools.join("bin").join(name);
+    let root = root();
+    let program = place(name);
     assert!(
         program.is_file(),
         "this test needs {name}, and {} is not there.\nnext: run {SETUP} in {}",
@@ -19,4 +17,25 @@ pub(crate) fn find(name: &str) -> PathBuf {
         root.canonicalize().unwrap_or(root).display(),
     );
     program
+}
+
+/// One that `scripts/setup-test-tools` installs only where it is named; `None`, and a line for people, where it is not there.
+#[expect(clippy::print_stderr, reason = "a test that did not run has to say so")]
+pub(crate) fn find_optional(name: &str) -> Option<PathBuf> {
+    let program = place(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    eprintln!("skipped: {name} is not there; to run this test too: {SETUP} {name}");
+    None
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the tools are is the environment's to say")]
+fn place(name: &str) -> PathBuf {
+    let tools = env::var_os("STATEWARD_TEST_TOOLS").map_or_else(|| root().join(".cache/test-tools"), PathBuf::from);
+    tools.join("bin").join(name)
 }

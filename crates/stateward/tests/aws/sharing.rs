@@ -34,6 +34,10 @@ enum Locks {
 }
 
 fn shared(locks: Locks) -> Shared {
+    shared_with(&Terraform::find(), locks)
+}
+
+fn shared_with(terraform: &Terraform, locks: Locks) -> Shared {
     let (moto, dir) = (Moto::shared(), TestDir::new());
     let bucket = moto.create_bucket();
     let mut backend = S3Backend::new(moto.url(), &bucket, "team/net/prod");
@@ -50,7 +54,7 @@ fn shared(locks: Locks) -> Shared {
     let env = moto.env();
     let server = serve(&dir, &env, &store);
     let workdir = |name| {
-        let work = Terraform::find().workdir(&dir, name).envs(env.pairs()).limit(LIMIT);
+        let work = terraform.workdir(&dir, name).envs(env.pairs()).limit(LIMIT);
         work.write("main.tf", CONFIGURATION);
         work
     };
@@ -88,7 +92,10 @@ fn sees(work: &Workdir, n: u32) {
 }
 
 fn turn_by_turn(locks: Locks) {
-    let all = shared(locks);
+    take_turns(&shared(locks));
+}
+
+fn take_turns(all: &Shared) {
     let (plain, through) = (&all.plain, &all.through);
     apply(plain, 1);
     sees(through, 1);
@@ -123,7 +130,11 @@ fn turn_by_turn_with_both_locks() {
 }
 
 fn each_other_s_locks(locks: Locks) {
-    let all = shared(locks);
+    respect(&shared(locks));
+}
+
+/// Each sees the other's locks, and can break them.
+fn respect(all: &Shared) {
     apply(&all.plain, 1);
 
     // Ours keeps plain Terraform out, in its own words, and its own `force-unlock` breaks it.
@@ -158,6 +169,17 @@ fn each_other_s_locks(locks: Locks) {
     let http = all.server.http();
     http.request("UNLOCK", "/state/net/prod", &[], &lock_info("ours-3", "OperationTypeApply")).expect_status(200);
     assert_eq!(all.json(&["lock", "list"])["items"], Value::Array(Vec::new()));
+}
+
+/// `OpenTofu` gives an item of the table back only where it is byte for byte what it put there.
+#[test]
+fn opentofu_shares_as_terraform_does() {
+    let Some(tofu) = Terraform::find_tofu() else { return };
+    for locks in [Locks::File, Locks::Table] {
+        let all = shared_with(&tofu, locks);
+        respect(&all);
+    }
+    take_turns(&shared_with(&tofu, Locks::Both));
 }
 
 #[test]

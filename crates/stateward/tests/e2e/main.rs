@@ -7,6 +7,7 @@ mod disk;
 mod readme;
 mod run;
 mod terraform;
+mod tofu;
 mod transfer;
 
 use std::time::Duration;

@@ -37,15 +37,20 @@ const WHOLE: [&str; 2] = ["--lock", "whole"];
 /// A store, and directories of configurations.
 pub(crate) struct Bench {
     pub(crate) dir: TestDir,
+    terraform: Terraform,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { dir: TestDir::new() }
+        Self::with(Terraform::find())
+    }
+
+    pub(crate) fn with(terraform: Terraform) -> Self {
+        Self { dir: TestDir::new(), terraform }
     }
 
     pub(crate) fn work(&self, name: &str, configuration: &str) -> Workdir {
-        let work = Terraform::find().workdir(&self.dir, name);
+        let work = self.terraform.workdir(&self.dir, name);
         work.write("main.tf", configuration);
         work
     }
@@ -64,7 +69,7 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stateward"));
         let envs = terraform.get_envs().filter_map(|(name, value)| Some((name, value?)));
         command.env_clear().envs(envs).arg("run").args(arguments).current_dir(work.path());
-        let mut path = OsString::from(Terraform::find().directory());
+        let mut path = OsString::from(self.terraform.directory());
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         command.env("PATH", path).env("STATEWARD_WHO", "ana@laptop").env("STATEWARD_STORE", store(&self.dir));
