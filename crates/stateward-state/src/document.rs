@@ -1,7 +1,11 @@
 //! A state in memory: what it is made of, and where each part stands in its bytes.
 
+mod sibling;
+
 use std::collections::HashSet;
 use std::ops::Range;
+
+pub(crate) use sibling::{Indexed, Sibling};
 
 use crate::address::{self, IndexKey, ResourceName};
 use crate::error::ScanError;
@@ -85,32 +89,18 @@ struct TopFields {
 impl<'a> Document<'a> {
     /// Reads a body, as strictly as the [`Scanner`](crate::Scanner).
     pub fn parse(body: &'a [u8]) -> Result<Self, ScanError> {
-        let mut lexer = Lexer::new();
-        let mut walker = Walker::new(Parts::default());
-        lexer.feed(body, &mut walker)?;
-        lexer.finish(&mut walker)?;
-        let Walker { top, observer: parts, .. } = walker;
-        let opaque = top.check()?;
-        let Top { serial, lineage, terraform_version, .. } = top;
-        let top = TopFields {
-            opaque,
-            serial: serial.ok_or(ScanError::MissingSerial)?.0,
-            lineage: lineage.ok_or(ScanError::MissingLineage)?.0,
-            terraform_version: terraform_version.and_then(|(version, _)| version),
-        };
-        let document = Self { body, top, fields: parts.fields, outputs: parts.outputs, resources: parts.resources };
+        let (top, parts) = read(body, Parts::default())?;
+        let document = parts.document(body, top);
         document.check_addresses()?;
         Ok(document)
     }
 
     fn check_addresses(&self) -> Result<(), ScanError> {
-        let mut seen = HashSet::new();
-        let outputs = self.outputs.iter().map(|output| address::output(&output.name));
-        match outputs
-            .chain(self.instances().map(|instance| instance.address.clone()))
-            .find(|address| !seen.insert(address.clone()))
-        {
-            Some(address) => Err(ScanError::DuplicateInstance { address }),
+        let outputs: Vec<String> = self.outputs.iter().map(|output| address::output(&output.name)).collect();
+        let instances = self.instances().map(|instance| &instance.address);
+        let mut seen = HashSet::with_capacity(outputs.len() + self.resources.len());
+        match outputs.iter().chain(instances).find(|address| !seen.insert(*address)) {
+            Some(address) => Err(ScanError::DuplicateInstance { address: address.clone() }),
             None => Ok(()),
         }
     }
@@ -165,6 +155,24 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Reads a whole body.
+fn read<O: Observer>(body: &[u8], observer: O) -> Result<(TopFields, O), ScanError> {
+    let mut lexer = Lexer::new();
+    let mut walker = Walker::new(observer);
+    lexer.feed(body, &mut walker)?;
+    lexer.finish(&mut walker)?;
+    let Walker { top, observer, .. } = walker;
+    let opaque = top.check()?;
+    let Top { serial, lineage, terraform_version, .. } = top;
+    let top = TopFields {
+        opaque,
+        serial: serial.ok_or(ScanError::MissingSerial)?.0,
+        lineage: lineage.ok_or(ScanError::MissingLineage)?.0,
+        terraform_version: terraform_version.and_then(|(version, _)| version),
+    };
+    Ok((top, observer))
+}
+
 /// Collects the parts.
 #[derive(Debug, Default)]
 struct Parts {
@@ -174,6 +182,12 @@ struct Parts {
     /// Those of the current resource.
     resource_fields: Vec<Field>,
     spans: Vec<Range<usize>>,
+}
+
+impl Parts {
+    fn document(self, body: &[u8], top: TopFields) -> Document<'_> {
+        Document { body, top, fields: self.fields, outputs: self.outputs, resources: self.resources }
+    }
 }
 
 /// A range of the body as one of memory; the body is in memory, so nothing is lost.
@@ -188,6 +202,7 @@ fn field(name: &str, key: &Range<u64>, value: &Range<u64>) -> Field {
 
 impl Observer for Parts {
     const FIELDS: bool = true;
+    const CANON: bool = false;
 
     fn field(&mut self, name: &str, key: Range<u64>, value: Range<u64>) {
         self.fields.push(field(name, &key, &value));

@@ -21,8 +21,14 @@ pub(crate) trait Observer {
     fn instance(&mut self, value: Range<u64>, canon: &[u8]);
     /// A resource ended. `canon` is all of it but the elements of `instances`.
     fn resource(&mut self, value: Range<u64>, name: &ResourceName, instances: &[InstanceName], canon: &[u8]);
+    /// How many bytes from `at` on are a resource that needs no reading: it was read elsewhere, byte for byte.
+    fn known(&mut self, _at: u64) -> u64 {
+        0
+    }
     /// Whether `field` and `resource_field` are listened to.
     const FIELDS: bool = false;
+    /// Whether canonical JSON is wanted. Without, all of it is empty, and reading is faster.
+    const CANON: bool = true;
 }
 
 /// What tells an instance apart within its resource.
@@ -277,7 +283,9 @@ impl<O: Observer> Walker<O> {
             (Field::Resources, Kind::Object) => self.resource.begin(at),
             _ => return Ok(()),
         }
-        canon.start();
+        if O::CANON {
+            canon.start();
+        }
         self.observer.begin(at);
         Ok(())
     }
@@ -379,6 +387,11 @@ impl Resource {
         }
     }
 
+    /// Whether the current field is part of the name.
+    fn is_named(&self) -> bool {
+        matches!(self.field, ResourceField::Module | ResourceField::Mode | ResourceField::Type | ResourceField::Name)
+    }
+
     fn in_instances(&self) -> bool {
         self.field == ResourceField::Instances
     }
@@ -441,8 +454,16 @@ impl<O: Observer> Sink for Walker<O> {
             (1, true) => true,
             (1, false) => matches!(self.field, Field::Lineage | Field::TerraformVersion | Field::EncryptionVersion),
             (2, true) => self.field == Field::Outputs,
+            (3, true) => self.field == Field::Resources,
+            (3, false) => self.field == Field::Resources && self.resource.is_named(),
+            (5, true) => self.field == Field::Resources && self.resource.in_instances(),
+            (5, false) => self.resource.instance_field != InstanceField::Other,
             _ => false,
         }
+    }
+
+    fn known(&mut self, depth: usize, at: u64) -> u64 {
+        if depth == 2 && self.field == Field::Resources { self.observer.known(at) } else { 0 }
     }
 
     fn open(&mut self, canon: &mut Canon, kind: Kind, depth: usize, at: u64) -> Result<Order, ScanError> {

@@ -23,6 +23,14 @@ impl Item {
             Self::New(_) => None,
         }
     }
+
+    /// How many bytes it has that were not there.
+    pub(super) fn new_bytes(&self) -> usize {
+        match self {
+            Self::Keep(_) => 0,
+            Self::Replace(_, bytes) | Self::New(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// An array or object in a body.
@@ -62,23 +70,30 @@ impl List<'_> {
 
     /// The bytes of the list with these elements; where old neighbours stay neighbours, so does what is between them.
     pub(crate) fn rebuild(&self, items: &[Item], brackets: [u8; 2]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(items, brackets, &mut out);
+        out
+    }
+
+    /// As [`List::rebuild`], at the end of other bytes.
+    pub(crate) fn write(&self, items: &[Item], brackets: [u8; 2], out: &mut Vec<u8>) {
         let [open, close] = brackets;
         if items.is_empty() {
-            return brackets.to_vec();
+            out.extend_from_slice(&brackets);
+            return;
         }
-        let mut out = Vec::new();
         if let Some(first) = self.elements.first() {
             out.extend_from_slice(self.raw(self.span.start..first.start));
         } else {
             out.push(open);
             if self.style == Style::Indented {
-                new_line(self.level, &mut out);
+                new_line(self.level, out);
             }
         }
         let mut before: Option<&Item> = None;
         for item in items {
             if let Some(before) = before {
-                self.gap(before.index(), item.index(), &mut out);
+                self.gap(before.index(), item.index(), out);
             }
             match item {
                 Item::Keep(index) => {
@@ -92,10 +107,9 @@ impl List<'_> {
             out.extend_from_slice(self.raw(last.end..self.span.end));
         } else {
             if self.style == Style::Indented {
-                new_line(self.level.saturating_sub(1), &mut out);
+                new_line(self.level.saturating_sub(1), out);
             }
             out.push(close);
         }
-        out
     }
 }

@@ -1,13 +1,16 @@
 //! Bringing what one run wrote into a state that others have changed meanwhile: a three-way merge of instances and outputs.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::list::{Item, List};
-use super::parts::{adopted, insert_sorted, same, top_list, with_fields, with_instances};
+use super::parts::{
+    Refilled, Value, adopted, insert_sorted, merge_sorted, same, top_list, with_fields, with_instances,
+};
 use crate::address::{self, ResourceName};
 use crate::counts::Action;
-use crate::document::{Document, Field, Instance, Resource};
+use crate::document::{Document, Field, Indexed, Instance, Resource, Sibling};
 use crate::error::ScanError;
 use crate::json::{Child, children, value};
 
@@ -103,37 +106,32 @@ pub enum MergeError {
 impl Merge<'_> {
     /// Merges. Pure: the same three states always give the same bytes.
     pub fn run(&self) -> Result<Merged, MergeError> {
-        let read =
-            |which: &'static str, body| Document::parse(body).map_err(|error| MergeError::Unreadable { which, error });
-        let head = read("the current state", self.head)?;
-        let post = read("the state that was sent", self.post)?;
-        let base = match self.base {
-            Some(body) if body == self.head => Some(head.clone()),
-            Some(body) => Some(read("the state the run started from", body)?),
-            None => None,
-        };
-        if head.opaque() || post.opaque() || base.as_ref().is_some_and(Document::opaque) {
+        let unreadable = |which: &'static str| move |error| MergeError::Unreadable { which, error };
+        let head = Document::parse(self.head).map_err(unreadable("the current state"))?;
+        let indexed = Indexed::new(&head);
+        let beside = |which, body| Sibling::parse(body, &indexed).map_err(unreadable(which));
+        let post = beside("the state that was sent", self.post)?;
+        let base = self.base.map(|base| beside("the state the run started from", base)).transpose()?;
+        if head.opaque() || post.differing.opaque() || base.as_ref().is_some_and(|base| base.differing.opaque()) {
             return Err(MergeError::Opaque);
         }
-        if let Some(base) = &base
-            && (base.lineage() != post.lineage() || base.lineage() != head.lineage())
+        if let Some(Sibling { differing: base, .. }) = &base
+            && (base.lineage() != post.differing.lineage() || base.lineage() != head.lineage())
         {
             return Err(MergeError::OtherLineage);
         }
         let decisions = Decisions::make(self, base.as_ref(), &head, &post)?;
-        let graft = Graft { base: base.as_ref(), head: &head, post: &post, take: &decisions.take };
+        let graft = Graft { base: base.as_ref(), head: &head, sent: &post, take: &decisions.take };
         let values = vec![
             ("terraform_version", graft.terraform_version()),
             ("outputs", graft.outputs()),
             ("resources", graft.resources()),
             ("check_results", graft.check_results()),
         ];
-        let differs = |(name, value): &(&str, Option<Vec<u8>>)| {
-            value.as_ref().is_some_and(|value| head.field(name).is_none_or(|field| head.raw(&field.value) != value))
-        };
+        let Refilled { body, changed } = with_fields(&head, self.serial, values);
         Ok(Merged {
-            changed: values.iter().any(differs),
-            body: with_fields(&head, self.serial, values),
+            body,
+            changed,
             taken: decisions.take.into_iter().collect(),
             left: decisions.left.into_iter().collect(),
         })
@@ -148,47 +146,61 @@ struct Part<'a> {
     block: Option<(&'a Document<'a>, &'a Resource)>,
 }
 
-/// All instances and outputs of a document, by address.
-fn parts<'a>(document: &'a Document<'a>) -> HashMap<String, Part<'a>> {
-    let outputs = document
-        .outputs
-        .iter()
-        .map(|output| (address::output(&output.name), Part { raw: document.raw(&output.value), block: None }));
-    let instances = document.resources.iter().flat_map(|block| {
+/// Instances and outputs, by address.
+type Parts<'a> = HashMap<Cow<'a, str>, Part<'a>>;
+
+/// The outputs of a document, and the instances of some of its blocks, which are chosen by their numbers.
+fn parts<'a>(document: &'a Document<'a>, chosen: impl Fn(usize) -> bool) -> Parts<'a> {
+    let outputs = document.outputs.iter().map(|output| {
+        (Cow::Owned(address::output(&output.name)), Part { raw: document.raw(&output.value), block: None })
+    });
+    let blocks = document.resources.iter().enumerate().filter(|(number, _)| chosen(*number));
+    let instances = blocks.flat_map(|(_, block)| {
         block.instances.iter().map(move |instance| {
             let part = Part { raw: document.raw(&instance.span), block: Some((document, block)) };
-            (instance.address.clone(), part)
+            (Cow::Borrowed(instance.address.as_str()), part)
         })
     });
     outputs.chain(instances).collect()
+}
+
+/// Whether two texts of values that were read before are equal values.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    one == other || matches!((value::parse(one), value::parse(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 impl Part<'_> {
     /// Whether two parts mean the same to the tools: unknown fields aside, and those that the writer of `post` may not know.
     fn means_the_same(&self, post: &Part<'_>) -> bool {
         let blocks = match (self.block, post.block) {
-            (Some((one, block)), Some((other, other_block))) => BLOCK_FIELDS.iter().all(|name| {
-                let raw = |document: &Document<'_>, block: &Resource| {
-                    block.field(name).map(|field| document.raw(&field.value).to_vec())
-                };
-                match (raw(one, block), raw(other, other_block)) {
-                    (Some(one), Some(other)) => same(&one, &other),
-                    (one, other) => one.is_none() && other.is_none(),
-                }
-            }),
+            (Some((one, block)), Some((other, other_block))) => {
+                BLOCK_FIELDS.iter().all(|name| match (block.field(name), other_block.field(name)) {
+                    (Some(field), Some(other_field)) => same(one.raw(&field.value), other.raw(&other_field.value)),
+                    (field, other_field) => field.is_none() && other_field.is_none(),
+                })
+            }
             _ => true,
         };
-        blocks && (same(self.raw, post.raw) || self.known(post) == post.known(self))
+        blocks && (self.raw == post.raw || self.has_fields_of(post))
     }
 
-    /// The known fields, less those of only some versions that `other` has not.
-    fn known(&self, other: &Part<'_>) -> Option<BTreeMap<String, serde_json::Value>> {
+    /// Whether the known fields are equal, less those of only some versions that one of the two has not.
+    fn has_fields_of(&self, other: &Part<'_>) -> bool {
         let names = if self.block.is_some() { INSTANCE_FIELDS } else { OUTPUT_FIELDS };
-        let serde_json::Value::Object(fields) = value::parse(self.raw).ok()? else { return None };
-        let serde_json::Value::Object(others) = value::parse(other.raw).ok()? else { return None };
-        let counts =
-            |name: &str| names.contains(&name) && (others.contains_key(name) || !FIELDS_OF_SOME.contains(&name));
-        Some(fields.into_iter().filter(|(name, _)| counts(name)).collect())
+        let (fields, others) = (self.fields(), other.fields());
+        names.iter().all(|name| match (fields.get(*name), others.get(*name)) {
+            (Some(field), Some(other)) => equal(field, other),
+            (None, None) => true,
+            _ => FIELDS_OF_SOME.contains(name),
+        })
+    }
+
+    /// The texts of its fields; of two with one name the last counts.
+    fn fields(&self) -> HashMap<String, &[u8]> {
+        children(self.raw)
+            .into_iter()
+            .map(|child| (child.name, self.raw.get(child.value).unwrap_or_default()))
+            .collect()
     }
 }
 
@@ -206,15 +218,22 @@ struct Decisions {
 impl Decisions {
     fn make(
         merge: &Merge<'_>,
-        base: Option<&Document<'_>>,
+        base: Option<&Sibling<'_>>,
         head: &Document<'_>,
-        post: &Document<'_>,
+        post: &Sibling<'_>,
     ) -> Result<Self, MergeError> {
-        let (in_head, in_post) = (parts(head), parts(post));
-        let in_base = base.map(parts).unwrap_or_default();
+        // What the post has as the head has it was not changed, or not differently: that is most of a state.
+        let (in_head, in_post) = (parts(head, |block| !post.has(block)), parts(&post.differing, |_| true));
+        let in_base = base.map(|base| {
+            let mut in_base = parts(&base.differing, |_| true);
+            let instances = parts(head, |block| base.has(block) && !post.has(block)).into_iter();
+            in_base.extend(instances.filter(|(_, part)| part.block.is_some()));
+            in_base
+        });
+        let in_base = in_base.unwrap_or_default();
         let mut decisions = Self { take: BTreeMap::new(), left: BTreeSet::new() };
         let mut conflicts = BTreeSet::new();
-        let addresses: BTreeSet<&String> = in_head.keys().chain(in_post.keys()).collect();
+        let addresses: BTreeSet<&str> = in_head.keys().chain(in_post.keys()).map(AsRef::as_ref).collect();
         for address in addresses {
             let (there, sent) = (in_head.get(address), in_post.get(address));
             let action = match (there, sent) {
@@ -225,7 +244,7 @@ impl Decisions {
                 (None, None) => continue,
             };
             if (merge.mine)(holder(address)) {
-                decisions.take.insert(address.clone(), action);
+                decisions.take.insert(address.to_owned(), action);
                 continue;
             }
             let seen = in_base.get(address);
@@ -234,13 +253,13 @@ impl Decisions {
                 (Some(seen), Some(sent)) if seen.means_the_same(sent) => {}
                 (None, None) => {}
                 _ if unchanged(seen, there) => {
-                    decisions.take.insert(address.clone(), action);
+                    decisions.take.insert(address.to_owned(), action);
                 }
                 (Some(_), Some(_)) if there.is_some() => {
-                    decisions.left.insert(address.clone());
+                    decisions.left.insert(address.to_owned());
                 }
                 _ => {
-                    conflicts.insert(address.clone());
+                    conflicts.insert(address.to_owned());
                 }
             }
         }
@@ -262,9 +281,9 @@ fn unchanged(seen: Option<&Part<'_>>, there: Option<&Part<'_>>) -> bool {
 
 /// Builds the head with what is taken from the post.
 struct Graft<'a> {
-    base: Option<&'a Document<'a>>,
+    base: Option<&'a Sibling<'a>>,
     head: &'a Document<'a>,
-    post: &'a Document<'a>,
+    sent: &'a Sibling<'a>,
     take: &'a BTreeMap<String, Action>,
 }
 
@@ -276,18 +295,23 @@ struct Source<'a> {
 }
 
 impl<'a> Graft<'a> {
+    /// The post, without what is in the head likewise.
+    fn post(&self) -> &'a Document<'a> {
+        &self.sent.differing
+    }
+
     fn adopt(&self, raw: &[u8], level: usize) -> Vec<u8> {
-        adopted(raw, self.post.style(), self.head.style(), level)
+        adopted(raw, self.post().style(), self.head.style(), level)
     }
 
     /// The writer's version, as every write names it.
-    fn terraform_version(&self) -> Option<Vec<u8>> {
-        let field = self.post.field("terraform_version")?;
-        Some(self.post.raw(&field.value).to_vec())
+    fn terraform_version(&self) -> Option<Value<'a>> {
+        let field = self.post().field("terraform_version")?;
+        Some(Value::Text(self.post().raw(&field.value).to_vec()))
     }
 
-    fn outputs(&self) -> Option<Vec<u8>> {
-        let (head, post) = (self.head, self.post);
+    fn outputs(&self) -> Option<Value<'a>> {
+        let (head, post) = (self.head, self.post());
         let member = |output: &Field| self.adopt(post.raw(&(output.key.start..output.value.end)), 2);
         let mut items: Vec<(&str, Item)> = Vec::new();
         let mut changed = false;
@@ -316,15 +340,19 @@ impl<'a> Graft<'a> {
         }
         let elements = head.outputs.iter().map(|output| output.key.start..output.value.end).collect();
         let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-        changed.then(|| top_list(head, "outputs", elements).rebuild(&items, *b"{}"))
+        changed.then(|| Value::List { list: top_list(head, "outputs", elements), items, brackets: *b"{}" })
     }
 
-    fn resources(&self) -> Option<Vec<u8>> {
+    fn resources(&self) -> Option<Value<'a>> {
         let head = self.head;
         let mut sources = self.sources();
         let mut items: Vec<(&ResourceName, Item)> = Vec::new();
         let mut changed = false;
         for (index, block) in head.resources.iter().enumerate() {
+            if self.sent.has(index) {
+                items.push((&block.name, Item::Keep(index)));
+                continue;
+            }
             let sources = sources.remove(&block.name).unwrap_or_default();
             let removes = |instance: &Instance| self.take.get(&instance.address) == Some(&Action::Remove);
             if sources.is_empty() && !block.instances.iter().any(removes) {
@@ -332,27 +360,28 @@ impl<'a> Graft<'a> {
                 continue;
             }
             changed = true;
-            if let Some(text) = self.block(block, &sources) {
+            if let Some(text) = self.block(index, block, &sources) {
                 items.push((&block.name, Item::Replace(index, text)));
             }
         }
+        let mut new: Vec<(&ResourceName, Item)> = Vec::new();
         for (name, sources) in sources {
             changed = true;
             let texts: Vec<Item> =
-                sources.iter().map(|source| Item::New(self.post.raw(&source.instance.span).to_vec())).collect();
+                sources.iter().map(|source| Item::New(self.post().raw(&source.instance.span).to_vec())).collect();
             let Some(first) = sources.first() else { continue };
-            let text = self.adopt(&with_instances(self.post, first.block, &texts), 2);
-            insert_sorted(&mut items, name, Item::New(text));
+            let text = self.adopt(&with_instances(self.post(), first.block, &texts), 2);
+            new.push((name, Item::New(text)));
         }
+        let items = merge_sorted(items, new);
         let elements = head.resources.iter().map(|block| block.span.clone()).collect();
-        let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-        changed.then(|| top_list(head, "resources", elements).rebuild(&items, *b"[]"))
+        changed.then(|| Value::List { list: top_list(head, "resources", elements), items, brackets: *b"[]" })
     }
 
     /// What is taken out of the post, by the resource it belongs to.
     fn sources(&self) -> BTreeMap<&'a ResourceName, Vec<Source<'a>>> {
         let mut sources: BTreeMap<&ResourceName, Vec<Source<'_>>> = BTreeMap::new();
-        for block in &self.post.resources {
+        for block in &self.post().resources {
             for instance in &block.instances {
                 if self.take.contains_key(&instance.address) {
                     sources.entry(&block.name).or_default().push(Source { block, instance });
@@ -363,7 +392,7 @@ impl<'a> Graft<'a> {
     }
 
     /// A block of the head with what is taken; nothing where no instance is left.
-    fn block(&self, block: &'a Resource, sources: &[Source<'a>]) -> Option<Vec<u8>> {
+    fn block(&self, number: usize, block: &'a Resource, sources: &[Source<'a>]) -> Option<Vec<u8>> {
         let head = self.head;
         let mut new: BTreeMap<&str, &Source<'a>> =
             sources.iter().map(|source| (source.instance.address.as_str(), source)).collect();
@@ -377,7 +406,7 @@ impl<'a> Graft<'a> {
             items.push((instance, item));
         }
         for source in new.into_values() {
-            let text = self.adopt(self.post.raw(&source.instance.span), 4);
+            let text = self.adopt(self.post().raw(&source.instance.span), 4);
             let place = |instance: &Instance| (instance.key.clone(), instance.deposed.clone());
             let at = items.iter().position(|(other, _)| place(other) > place(source.instance)).unwrap_or(items.len());
             items.insert(at, (source.instance, Item::New(text)));
@@ -388,18 +417,21 @@ impl<'a> Graft<'a> {
         let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
         let text = with_instances(head, block, &items);
         Some(match sources.first() {
-            Some(source) => self.with_block_fields(block, source.block, text),
+            Some(source) => self.with_block_fields(number, block, source.block, text),
             None => text,
         })
     }
 
     /// The fields beside `instances` that the run changed, such as the provider, go into the block's text.
-    fn with_block_fields(&self, block: &Resource, sent: &Resource, text: Vec<u8>) -> Vec<u8> {
-        let base = self.base.and_then(|base| Some((base, base.resources.iter().find(|old| old.name == block.name)?)));
+    fn with_block_fields(&self, number: usize, block: &Resource, sent: &Resource, text: Vec<u8>) -> Vec<u8> {
+        let base = self.base.and_then(|base| match base.has(number) {
+            true => Some((self.head, block)),
+            false => Some((&base.differing, base.differing.resources.iter().find(|old| old.name == block.name)?)),
+        });
         let mut text = text;
         for name in BLOCK_FIELDS {
             let (Some(there), Some(new)) = (block.field(name), sent.field(name)) else { continue };
-            let new = self.post.raw(&new.value);
+            let new = self.post().raw(&new.value);
             let old = base.and_then(|(base, old)| Some(base.raw(&old.field(name)?.value)));
             if old.is_some_and(|old| same(old, new)) || same(self.head.raw(&there.value), new) {
                 continue;
@@ -415,7 +447,7 @@ impl<'a> Graft<'a> {
 
     /// An instance as it was sent, with the fields of the head that no tool knows.
     fn instance(&self, there: &Instance, sent: &Instance) -> Vec<u8> {
-        let text = self.adopt(self.post.raw(&sent.span), 4);
+        let text = self.adopt(self.post().raw(&sent.span), 4);
         let raw = self.head.raw(&there.span);
         let unknown: Vec<Child> =
             children(raw).into_iter().filter(|child| !INSTANCE_FIELDS.contains(&child.name.as_str())).collect();
@@ -431,11 +463,11 @@ impl<'a> Graft<'a> {
     }
 
     /// Check results go by object: those that the run changed are taken.
-    fn check_results(&self) -> Option<Vec<u8>> {
-        let (head, post) = (self.head, self.post);
+    fn check_results(&self) -> Option<Value<'a>> {
+        let (head, post) = (self.head, self.post());
         let sent = checks(post)?;
         let there = checks(head).unwrap_or_default();
-        let seen = self.base.and_then(checks).unwrap_or_default();
+        let seen = self.base.and_then(|base| checks(&base.differing)).unwrap_or_default();
         let changed = |key: &CheckKey| match (seen.get(key), sent.get(key)) {
             (Some(seen), Some(sent)) => !same(seen.raw, sent.raw),
             (seen, sent) => seen.is_some() != sent.is_some(),
@@ -470,9 +502,9 @@ impl<'a> Graft<'a> {
         if elements.is_empty() {
             // There was no list, or `null`.
             let list = List { body: b"", span: 0..0, elements, style: head.style(), level: 2 };
-            return Some(list.rebuild(&items, *b"[]"));
+            return Some(Value::List { list, items, brackets: *b"[]" });
         }
-        Some(top_list(head, "check_results", elements).rebuild(&items, *b"[]"))
+        Some(Value::List { list: top_list(head, "check_results", elements), items, brackets: *b"[]" })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::list::Item;
-use super::parts::{adopted, insert_sorted, same, top_list, with_fields, with_instances};
+use super::parts::{Value, adopted, insert_sorted, merge_sorted, same, top_list, with_fields, with_instances};
 use crate::address::{self, AddressPattern, ResourceName};
 use crate::counts::Action;
 use crate::document::{Document, Instance, Resource};
@@ -81,7 +81,7 @@ pub fn restore_only(head: &[u8], old: &[u8], patterns: &[AddressPattern], serial
     if restore.actions.is_empty() {
         return Err(EditError::NoChange);
     }
-    let body = with_fields(&head, serial, vec![("outputs", outputs), ("resources", resources)]);
+    let body = with_fields(&head, serial, vec![("outputs", outputs), ("resources", resources)]).body;
     Ok(Edited { body, addresses: restore.actions.into_iter().collect() })
 }
 
@@ -127,7 +127,7 @@ impl<'a> Restore<'a> {
     }
 
     /// The new value of `outputs`, if it changes.
-    fn outputs(&mut self) -> Option<Vec<u8>> {
+    fn outputs(&mut self) -> Option<Value<'a>> {
         let (head, old) = (self.head, self.old);
         let mut items: Vec<(&str, Item)> = Vec::new();
         let mut changed = false;
@@ -162,11 +162,11 @@ impl<'a> Restore<'a> {
         }
         let elements = head.outputs.iter().map(|output| output.key.start..output.value.end).collect();
         let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-        changed.then(|| top_list(head, "outputs", elements).rebuild(&items, *b"{}"))
+        changed.then(|| Value::List { list: top_list(head, "outputs", elements), items, brackets: *b"{}" })
     }
 
     /// The new value of `resources`, if it changes.
-    fn resources(&mut self) -> Option<Vec<u8>> {
+    fn resources(&mut self) -> Option<Value<'a>> {
         let (head, old) = (self.head, self.old);
         let in_head: HashMap<&str, usize> = head
             .resources
@@ -198,14 +198,18 @@ impl<'a> Restore<'a> {
                 items.push((&block.name, item));
             }
         }
+        let mut new: Vec<(&ResourceName, Item)> = Vec::new();
         for (name, sources) in new_blocks {
             self.actions.extend(sources.iter().map(|source| (source.instance.address.clone(), Action::Add)));
-            let text = self.new_block(&sources);
-            insert_sorted(&mut items, name, Item::New(text));
+            new.push((name, Item::New(self.new_block(&sources))));
         }
+        let items = merge_sorted(items, new);
         let elements = head.resources.iter().map(|block| block.span.clone()).collect();
-        let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
-        (self.actions.len() > before).then(|| top_list(head, "resources", elements).rebuild(&items, *b"[]"))
+        (self.actions.len() > before).then(|| Value::List {
+            list: top_list(head, "resources", elements),
+            items,
+            brackets: *b"[]",
+        })
     }
 
     /// What becomes of a block of `head`, given what `old` has of its covered instances.

@@ -12,12 +12,14 @@ pub(crate) struct Child {
     pub(crate) name: String,
     /// From the key, or from the start of the element, to the end of the value.
     pub(crate) span: Range<usize>,
+    /// The value alone.
+    pub(crate) value: Range<usize>,
 }
 
 /// The children of a container that was read before, in order; none of a value that is no container.
 pub(crate) fn children(raw: &[u8]) -> Vec<Child> {
     let mut listener = Children::default();
-    let mut lexer = Lexer::new().write();
+    let mut lexer = Lexer::new();
     match lexer.feed(raw, &mut listener).and_then(|()| lexer.finish(&mut listener)) {
         Ok(_) => listener.found,
         Err(_) => Vec::new(),
@@ -35,9 +37,9 @@ struct Children {
 
 impl Children {
     fn add(&mut self, from: u64, to: u64) {
-        let (name, from) = self.key.take().unwrap_or((String::new(), from));
+        let (name, key) = self.key.take().unwrap_or((String::new(), from));
         let index = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        self.found.push(Child { name, span: index(from)..index(to) });
+        self.found.push(Child { name, span: index(key)..index(to), value: index(from)..index(to) });
     }
 }
 
@@ -84,6 +86,8 @@ mod tests {
     #[test]
     fn members_and_elements_come_with_their_places() {
         let raw = br#" { "a" : 1.50, "b\"" :{"c":[1, 2]} ,"d":null,"e":[ ]}"#;
+        let values: Vec<&[u8]> = children(raw).into_iter().map(|child| &raw[child.value]).collect();
+        assert_eq!(values, [&b"1.50"[..], b"{\"c\":[1, 2]}", b"null", b"[ ]"]);
         let found: Vec<(String, String)> = children(raw)
             .into_iter()
             .map(|child| (child.name, String::from_utf8(raw[child.span].to_vec()).expect("UTF-8")))

@@ -36,6 +36,8 @@ enum Cut {
     Number,
     /// A literal of which this is left.
     Word(&'static [u8], Word),
+    /// A value that is passed over, of which so many bytes are left.
+    Known(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +198,10 @@ impl Lexer {
         }
         let mut order = Order::Key;
         if depth <= S::WATCH {
+            let known = sink.known(depth, self.offset_of(at));
+            if known > 0 {
+                return Ok(self.pass(block, at, known));
+            }
             self.canon.sync(block, at);
             order = sink.open(&mut self.canon, kind, depth, self.base + at as u64)?;
         }
@@ -206,6 +212,18 @@ impl Lexer {
             Kind::Object => Expect::FirstKey,
         };
         Ok(at + 1)
+    }
+
+    /// Passes over the rest of a value.
+    fn pass(&mut self, block: &[u8], at: usize, length: u64) -> usize {
+        let here = block.len() - at;
+        match usize::try_from(length) {
+            Ok(length) if length <= here => self.after_value(block, at + length),
+            _ => {
+                self.cut = Cut::Known(length - here as u64);
+                block.len()
+            }
+        }
     }
 
     fn close<S: Sink>(&mut self, block: &[u8], at: usize, sink: &mut S) -> Result<usize, ScanError> {
@@ -406,6 +424,7 @@ impl Lexer {
             Cut::String => self.string(block, 0, sink),
             Cut::Number => self.rest_of_number(block, 0, sink),
             Cut::Word(text, word) => self.rest_of_word(block, 0, text, word, sink),
+            Cut::Known(length) => Ok(self.pass(block, 0, length)),
             Cut::Escape => {
                 let mut at = 0;
                 while let Some(byte) = block.get(at) {

@@ -45,6 +45,10 @@ pub(crate) trait Sink {
 
     /// Whether the text of a string at this depth is wanted while nothing is written to the canonical text.
     fn wants(&self, depth: usize, key: bool) -> bool;
+    /// How many bytes from `at` on are a container that was read before, and so can be passed over.
+    fn known(&mut self, _depth: usize, _at: u64) -> u64 {
+        0
+    }
     /// A container starts at `at`. Gives the order of its members in the canonical text.
     fn open(&mut self, canon: &mut Canon, kind: Kind, depth: usize, at: u64) -> Result<Order, ScanError>;
     /// A container ended before `end`.
