@@ -36,6 +36,12 @@ impl Failed {
         }
     }
 
+    /// An answer whose body did not come to its end.
+    pub(crate) fn cut(operation: &str, error: &dyn Error) -> Self {
+        let words = format!("operation error {operation}, the answer was cut off: {error}");
+        Self { code: None, status: None, fault: Fault::Lost(words.clone()), words }
+    }
+
     /// The whole answer, in the form in which Terraform prints it.
     pub fn words(&self) -> &str {
         &self.words

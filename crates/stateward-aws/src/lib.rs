@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints or reads the environment beside what the SDK itself does; what was found and done is returned as data.
 
+pub mod doctor;
 mod failed;
 mod services;
 pub mod trail;

@@ -6,6 +6,7 @@ use std::fmt;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -255,6 +256,23 @@ impl Bucket {
             .bucket(&self.name)
             .key(name)
             .body(ByteStream::from(content))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer.as_ref()))
+            .set_sse_customer_key(CustomerHeaders::key(customer.as_ref()))
+            .set_sse_customer_key_md5(CustomerHeaders::md5(customer.as_ref()))
+            .set_acl(acl)
+            .set_tagging(tagging)
+            .set_checksum_algorithm(checksum)
+    }
+
+    /// The request that begins to write an object in parts.
+    pub fn uploading(&self, name: &str) -> CreateMultipartUploadFluentBuilder {
+        let Headers { encryption, kms_key, customer, acl, tagging, checksum } = self.headers.clone();
+        self.client
+            .create_multipart_upload()
+            .bucket(&self.name)
+            .key(name)
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms_key)
             .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer.as_ref()))

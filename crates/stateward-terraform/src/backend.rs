@@ -206,13 +206,23 @@ fn is_override(name: &str) -> bool {
 /// without a block.
 pub fn cached(data_dir: &Path) -> Option<Backend> {
     let noted = workdir::Backend::of(Path::new(""), Some(data_dir)).ok()??;
-    let given = noted.config.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let arguments = given.map(|(name, value)| (name.clone(), value.as_str().map(str::to_owned))).collect();
+    let arguments = json::arguments(&noted.config);
     Some(if noted.kind == "cloud" {
         Backend::Cloud { arguments }
     } else {
         Backend::Block { kind: noted.kind, arguments }
     })
+}
+
+/// Reads what `-backend-config` names: `NAME=VALUE`, or the path of a file, relative to a directory.
+pub fn backend_config(argument: &str, directory: &Path) -> Result<Arguments, String> {
+    if let Some((name, value)) = argument.split_once('=') {
+        let (name, value) = (name.trim().to_owned(), value.trim().trim_matches('"').to_owned());
+        return Ok(Arguments::from([(name, Some(value))]));
+    }
+    let path = directory.join(argument);
+    let text = fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    hcl::settings(&text).map_err(|why| format!("`{}`: {why}", path.display()))
 }
 
 /// The workspace that was last selected in a data directory, unless it is the default one.

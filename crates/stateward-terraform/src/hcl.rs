@@ -1,7 +1,7 @@
 //! Reading the parts of a configuration file in HCL's own syntax that say where its state is kept. Pure: nothing is evaluated.
 
 use hcl_edit::Span;
-use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
+use hcl_edit::expr::{Expression, ObjectKey, Traversal, TraversalOperator};
 use hcl_edit::structure::{Block, Body};
 use hcl_edit::visit::{self, Visit};
 
@@ -18,8 +18,7 @@ pub(crate) struct Said {
 
 /// Reads a file.
 pub(crate) fn read(text: &str) -> Result<Said, String> {
-    let body: Body = hcl_edit::parser::parse_body(text)
-        .map_err(|error| format!("line {}: {}", error.location().line(), error.message()))?;
+    let body = parse(text)?;
     let line = |span: Option<std::ops::Range<usize>>| span.map_or(1, |span| line_of(text, span.start));
     let settings = body.get_blocks("terraform").flat_map(|block| block.body.blocks());
     let backends = settings.filter_map(|block| Some((backend(block)?, line(block.ident.span())))).collect();
@@ -41,14 +40,42 @@ fn backend(block: &Block) -> Option<Backend> {
     }
 }
 
-/// Attributes by their names, those of blocks within as `block.name`. `null` is as good as not there.
+/// Reads a file of arguments alone, as `-backend-config` takes it.
+pub(crate) fn settings(text: &str) -> Result<Arguments, String> {
+    Ok(arguments(&parse(text)?))
+}
+
+fn parse(text: &str) -> Result<Body, String> {
+    hcl_edit::parser::parse_body(text).map_err(|error| format!("line {}: {}", error.location().line(), error.message()))
+}
+
+/// Attributes by their names, those of blocks and objects within as `block.name`. `null` is as good as not there.
 fn arguments(body: &Body) -> Arguments {
     let named = |prefix: &str, body: &Body| -> Vec<(String, Option<String>)> {
-        let given = body.attributes().filter(|attribute| !matches!(attribute.value, Expression::Null(_)));
-        given.map(|attribute| (format!("{prefix}{}", attribute.key.as_str()), literal(&attribute.value))).collect()
+        body.attributes()
+            .flat_map(|attribute| values(&format!("{prefix}{}", attribute.key.as_str()), &attribute.value))
+            .collect()
     };
     let inner = body.blocks().flat_map(|block| named(&format!("{}.", block.ident.as_str()), &block.body));
     named("", body).into_iter().chain(inner).collect()
+}
+
+/// An attribute; those of an object each by itself.
+fn values(name: &str, value: &Expression) -> Vec<(String, Option<String>)> {
+    match value {
+        Expression::Null(_) => Vec::new(),
+        Expression::Object(object) => {
+            let inner = object.iter().filter_map(|(key, value)| {
+                let key = match key {
+                    ObjectKey::Ident(key) => Some(key.as_str().to_owned()),
+                    ObjectKey::Expression(key) => literal(key),
+                };
+                Some((format!("{name}.{}", key?), value.expr()))
+            });
+            inner.flat_map(|(name, value)| values(&name, value)).collect()
+        }
+        value => vec![(name.to_owned(), literal(value))],
+    }
 }
 
 fn literal(value: &Expression) -> Option<String> {

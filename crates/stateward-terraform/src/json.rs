@@ -27,7 +27,8 @@ fn each(block: Option<&Value>) -> impl Iterator<Item = &Value> {
     bodies.unwrap_or_default().iter()
 }
 
-fn arguments(body: &Value) -> Arguments {
+/// Arguments by their names, those of blocks within as `block.name`.
+pub(crate) fn arguments(body: &Value) -> Arguments {
     let mut arguments = Arguments::new();
     for (name, value) in body.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         if value.is_object() || value.is_array() {

@@ -15,7 +15,9 @@ mod tool;
 pub mod workdir;
 
 pub use apply::Apply;
-pub use backend::{Arguments, Backend, Configuration, Declared, Place, cached, data_dir, selected_workspace};
+pub use backend::{
+    Arguments, Backend, Configuration, Declared, Place, backend_config, cached, data_dir, selected_workspace,
+};
 pub use child::{Changes, Child, Signals, Terminal};
 pub use environment::{Addresses, REMOVED, variables};
 pub use lock_info::with_who;

@@ -77,6 +77,15 @@ impl Moto {
         self.object("DELETE", bucket, key, b"").expect_status(204);
     }
 
+    /// The keys of a bucket's objects: of the first thousand.
+    #[track_caller]
+    pub fn objects(&self, bucket: &str) -> Vec<String> {
+        let answer = self.object("GET", bucket, "?list-type=2", b"").expect_status(200);
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        let key = |part: &str| part.split_once("</Key>").map(|(key, _)| key.to_owned());
+        body.split("<Key>").skip(1).filter_map(key).collect()
+    }
+
     fn object(&self, method: &str, bucket: &str, key: &str, body: &[u8]) -> Response {
         let authorization = aws::unchecked_authorization("s3");
         let headers = [("Authorization", authorization.as_str())];

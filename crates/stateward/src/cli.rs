@@ -1,5 +1,6 @@
 //! The command line. Parsing does no I/O.
 
+mod doctor;
 mod explain;
 mod knowledge;
 mod policy;
@@ -16,6 +17,7 @@ use stateward_core::{NameError, Right, StateId, Version, Workspace};
 
 use crate::config::{self, Flags};
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
@@ -93,6 +95,15 @@ pub(crate) enum Command {
     /// wrapped, coloured or cut, of any length. Nothing is asked of AWS.
     #[command(after_help = "Exit codes: 0 something is recognised, 1 nothing is.")]
     Explain(ExplainArgs),
+    /// Look whether state can be kept on AWS, here and by this user, and what is in the way.
+    ///
+    /// Looks at the `backend "s3"` of a configuration (`--dir`), at a bucket (`--bucket`, `--key`) or at a store (`--store`): credentials, Region,
+    /// clock, bucket, lock table, digest, locks, whether two clients can hold one lock, and each right that is needed. What it writes to try
+    /// things out has names of its own and is removed.
+    #[command(
+        after_help = "Exit codes: 0 nothing fails, 1 something does, 2 it is not known where the state is, 4 a right that is needed is refused."
+    )]
+    Doctor(DoctorArgs),
     /// List the calls that AWS refused, from `CloudTrail`: who, what, by which policy, from where, how often.
     ///
     /// Sources are log files and directories of them, plain or compressed, what `aws cloudtrail lookup-events` prints, a trail's bucket

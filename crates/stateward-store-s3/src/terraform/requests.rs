@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use stateward_store::StoreError;
 use stateward_store::outside::{Incoming, Mark, Seen};
-use stateward_store_aws::{Condition, CustomerHeaders, Fault, Head, Headers, fault_of, once};
+use stateward_store_aws::{Condition, CustomerHeaders, Fault, Head, fault_of, once};
 
 use super::Inner;
 
@@ -91,23 +91,7 @@ impl Inner {
 
     /// Begins to write an object in parts. Gives the upload's id.
     pub(super) async fn begin_upload(&self, name: &str, label: &str) -> Result<String> {
-        let Headers { encryption, kms_key, customer, acl, tagging, checksum } = self.bucket.headers.clone();
-        let request = self
-            .bucket
-            .client
-            .create_multipart_upload()
-            .bucket(&self.bucket.name)
-            .key(name)
-            .content_type(JSON)
-            .metadata(LABEL, label)
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(kms_key)
-            .set_sse_customer_algorithm(CustomerHeaders::algorithm(customer.as_ref()))
-            .set_sse_customer_key(CustomerHeaders::key(customer.as_ref()))
-            .set_sse_customer_key_md5(CustomerHeaders::md5(customer.as_ref()))
-            .set_acl(acl)
-            .set_tagging(tagging)
-            .set_checksum_algorithm(checksum);
+        let request = self.bucket.uploading(name).content_type(JSON).metadata(LABEL, label);
         let answer = request.send().await.map_err(|error| fault_of("S3: CreateMultipartUpload", &error))?;
         Ok(answer.upload_id.unwrap_or_default())
     }

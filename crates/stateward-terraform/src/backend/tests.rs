@@ -69,6 +69,29 @@ fn arguments_that_are_written_out() {
 }
 
 #[test]
+fn objects_within_and_files_of_arguments() {
+    let dir = TestDir::new();
+    dir.write(
+        "prod.s3.tfbackend",
+        "bucket = \"b\"\nuse_lockfile = true\nassume_role = { role_arn = \"r\", \"policy\" = var.p }\n",
+    );
+    let read = backend_config("prod.s3.tfbackend", dir.path()).unwrap();
+    let found: Vec<_> = read.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+    let expected = [
+        ("assume_role.policy", None),
+        ("assume_role.role_arn", Some("r")),
+        ("bucket", Some("b")),
+        ("use_lockfile", Some("true")),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(
+        backend_config("key=a/b=c", dir.path()).unwrap(),
+        Arguments::from([("key".into(), Some("a/b=c".into()))])
+    );
+    assert!(backend_config("none", dir.path()).unwrap_err().contains("none`: "));
+}
+
+#[test]
 fn override_files_go_last_and_ours_does_not_count() {
     let local = "terraform {\n  backend \"local\" {}\n}\n";
     let two = read(&[("a_override.tf", local), ("z.tf", S3)]);

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod config;
+mod doctor;
 mod explain;
 mod failover;
 mod generate;
@@ -118,6 +119,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::RestoreBackup(args) => backup::restore(context, &args.file).await,
         Command::Failover(args) => Box::pin(failover::run(context, args)).await,
         Command::Explain(args) => explain::run(context, args),
+        Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
         Command::Trail(args) => Box::pin(trail::run(context, args)).await,
         Command::Kb(command) => kb::run(context, command),
         Command::Token(command) => token::run(context, command),

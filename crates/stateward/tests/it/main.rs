@@ -4,6 +4,7 @@
 
 mod backup;
 mod config;
+mod doctor;
 mod explain;
 mod import;
 mod kb;

@@ -30,6 +30,8 @@ fn help_and_version_go_to_standard_output() {
                       on
       explain         Say what an error text means: what was refused, by which policy, what to do about
                       it and what not
+      doctor          Look whether state can be kept on AWS, here and by this user, and what is in the
+                      way
       trail           List the calls that AWS refused, from `CloudTrail`: who, what, by which policy,
                       from where, how often
       kb              Look up what is known of errors of Terraform state on AWS; needs no store

@@ -1,0 +1,159 @@
+//! Credentials, Region, clock, endpoint, and who one is.
+
+use aws_config::SdkConfig;
+use aws_credential_types::credential_feature::AwsCredentialFeature as From;
+use aws_credential_types::provider::ProvideCredentials;
+use jiff::Timestamp;
+
+use super::finding::blame;
+use super::watch::Watch;
+use super::{Finding, Patient, Target};
+use crate::{Failed, Services};
+
+/// AWS refuses signatures that are further off: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>.
+const SKEW_MAX: i64 = 5 * 60;
+/// A run may take so long.
+const SOON: i64 = 15 * 60;
+
+/// The clients of the services that are asked.
+pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch) -> Services {
+    let at = |endpoint: &Option<String>| match endpoint {
+        Some(url) => configuration.to_builder().endpoint_url(url).build(),
+        None => configuration.clone(),
+    };
+    let endpoints = &target.endpoints;
+    let s3 = aws_sdk_s3::config::Builder::from(&at(&endpoints.s3))
+        .force_path_style(target.objects.path_style)
+        .interceptor(watch.clone());
+    let dynamodb = aws_sdk_dynamodb::config::Builder::from(&at(&endpoints.dynamodb)).interceptor(watch.clone());
+    Services {
+        sts: aws_sdk_sts::Client::new(&at(&endpoints.sts)),
+        s3: aws_sdk_s3::Client::from_conf(s3.build()),
+        dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+        kms: aws_sdk_kms::Client::new(&at(&endpoints.kms)),
+        iam: aws_sdk_iam::Client::new(&at(&endpoints.iam)),
+        trail: aws_sdk_cloudtrail::Client::new(configuration),
+        organizations: aws_sdk_organizations::Client::new(configuration),
+    }
+}
+
+/// Who one is.
+pub(super) struct Identity {
+    pub(super) found: Vec<Finding>,
+    pub(super) caller: Option<String>,
+}
+
+impl Patient {
+    /// What is known before anything is asked of the place.
+    pub(super) async fn before_any_request(&self) -> Vec<Finding> {
+        vec![self.credentials().await, self.region()]
+    }
+
+    async fn credentials(&self) -> Finding {
+        const CHECK: &str = "credentials";
+        let fix = "set `AWS_PROFILE` or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or run `aws sso login`";
+        let Some(provider) = self.configuration.credentials_provider() else {
+            return Finding::fail(CHECK, "there are no credentials", "nothing gives any", fix)
+                .entry("credentials/none");
+        };
+        let credentials = match provider.provide_credentials().await {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                let why = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
+                return Finding::fail(CHECK, "there are no credentials", why, fix).entry("credentials/none");
+            }
+        };
+        let from = credentials.get_property::<Vec<From>>().and_then(|from| from.last()).map_or("configured", source);
+        let end = credentials.expiry().and_then(|end| Timestamp::try_from(end).ok());
+        let Some(end) = end else { return Finding::ok(CHECK, format!("{from}; they do not end")) };
+        let left = end.as_second() - (self.options.now)().as_second();
+        let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
+        let fix = "renew them: `aws sso login`, or assume the role again";
+        if left <= 0 {
+            let why = format!("{from}; they ended at {end}");
+            Finding::fail(CHECK, "the credentials have ended", why, fix).entry("credentials/expired")
+        } else if left < SOON {
+            let why = format!("{from}; they end at {end}, and an apply that is under way then cannot store its state");
+            Finding::warn(CHECK, format!("the credentials end in {} min", left / 60), why, fix)
+        } else {
+            Finding::ok(CHECK, format!("{from}; they end at {end}"))
+        }
+    }
+
+    fn region(&self) -> Finding {
+        match self.configuration.region() {
+            Some(region) => Finding::ok("region", region.as_ref().to_owned()),
+            None => Finding::fail(
+                "region",
+                "no Region is set",
+                "neither the backend nor the AWS configuration names one, and requests are signed for one",
+                "set `region` in the backend block, or `AWS_REGION`",
+            ),
+        }
+    }
+
+    /// Our clock against that of the services.
+    pub(super) fn clock(&self) -> Finding {
+        match self.watch.ahead() {
+            None => Finding::untested("clock", "no answer had a date"),
+            Some(ahead) if ahead.abs() > SKEW_MAX => Finding::fail(
+                "clock",
+                format!("this machine's clock is {} s {}", ahead.abs(), if ahead > 0 { "ahead" } else { "behind" }),
+                "AWS refuses what is signed more than some minutes before or after its own time",
+                "set the clock, and have it kept by NTP: `timedatectl set-ntp true`",
+            )
+            .entry("credentials/clock-skew"),
+            Some(ahead) => Finding::ok("clock", format!("differs by {} s", ahead.abs())),
+        }
+    }
+
+    /// Nothing stood in the way.
+    pub(super) fn endpoint(&self) -> Finding {
+        let shared = self.configuration.endpoint_url();
+        let endpoints = &self.target.endpoints;
+        let own = [endpoints.s3.as_deref(), endpoints.dynamodb.as_deref(), shared];
+        let plain: Vec<&str> = own.into_iter().flatten().filter(|url| url.starts_with("http://")).collect();
+        let loopback = |url: &&str| ["127.", "localhost", "[::1]"].iter().any(|host| url[7..].starts_with(host));
+        match plain.iter().find(|url| !loopback(url)) {
+            Some(url) => Finding::warn(
+                "endpoint",
+                format!("{url} is not encrypted"),
+                "states hold secrets, and everything on the way can read them",
+                "use an `https://` endpoint",
+            ),
+            None => Finding::ok("endpoint", "the services answer"),
+        }
+    }
+
+    /// `sts:GetCallerIdentity` needs no right and cannot be refused.
+    pub(super) async fn identity(&self) -> Identity {
+        match self.services.sts.get_caller_identity().send().await {
+            Ok(answer) => {
+                let caller = answer.arn.unwrap_or_default();
+                Identity { found: vec![Finding::ok("identity", caller.as_str())], caller: Some(caller) }
+            }
+            Err(error) => {
+                let found = blame("identity", &Failed::new("STS: GetCallerIdentity", &error));
+                Identity { found, caller: None }
+            }
+        }
+    }
+}
+
+/// The link of the chain that gave credentials.
+fn source(from: &From) -> &'static str {
+    match from {
+        From::CredentialsEnvVars => "from environment variables",
+        From::CredentialsEnvVarsStsWebIdToken | From::CredentialsProfileStsWebIdToken => "from a web identity token",
+        From::CredentialsStsAssumeRole => "from an assumed role",
+        From::CredentialsStsAssumeRoleWebId => "from a role assumed with a web identity",
+        From::CredentialsProfile | From::CredentialsProfileSourceProfile | From::CredentialsProfileNamedProvider => {
+            "from a profile"
+        }
+        From::CredentialsProfileSso | From::CredentialsSso => "from IAM Identity Center",
+        From::CredentialsProfileProcess | From::CredentialsProcess => "from a process of the profile",
+        From::CredentialsHttp => "from the container's metadata service",
+        From::CredentialsImds => "from the machine's metadata service",
+        _ => "configured",
+    }
+}

@@ -1,0 +1,180 @@
+//! Whether two clients can both hold a lock here.
+
+use futures::future;
+use stateward_store_aws::Bucket;
+
+use super::finding::{blame, is_refused};
+use super::probes::Outcome;
+use super::{Finding, Patient, Reached};
+use crate::Failed;
+
+/// How many clients race for a lock.
+const RACERS: usize = 20;
+const CONDITION: &str = "conditional-write";
+const EXCLUSION: &str = "mutual-exclusion";
+
+/// What trying a condition showed.
+enum Tried {
+    Holds,
+    /// A write went through that should not have.
+    Ignored(&'static str),
+    Failed(Box<Failed>),
+}
+
+impl Patient {
+    /// Both checks: where conditions are not kept, a race shows nothing more.
+    pub(super) async fn exclusion(&self, bucket: Reached, table: Reached) -> Vec<Finding> {
+        let untested = |why: &str| vec![Finding::untested(CONDITION, why), Finding::untested(EXCLUSION, why)];
+        if self.options.read_only {
+            return untested("it takes writing, and `--read-only` was asked for");
+        }
+        let is_store = self.target.object().is_none();
+        if !is_store && !self.target.use_lockfile && self.target.lock_table.is_none() {
+            let mut found = untested("no lock is used here");
+            found[1] = Finding::fail(
+                EXCLUSION,
+                "nothing locks this state",
+                "the backend has neither `use_lockfile` nor `dynamodb_table`: two applies at once overwrite each other",
+                "set `use_lockfile = true` in the backend block (Terraform and OpenTofu from 1.10 on)",
+            );
+            return found;
+        }
+        let in_bucket = async {
+            match &self.bucket {
+                Some(store) if self.target.use_lockfile || is_store => match bucket.hinders(CONDITION, "") {
+                    Some(hindered) => hindered,
+                    None => self.in_bucket(store).await,
+                },
+                _ => Vec::new(),
+            }
+        };
+        let in_table = async {
+            match (&self.target.lock_table, table.hinders(CONDITION, "")) {
+                (None, _) => Vec::new(),
+                (Some(_), Some(hindered)) => hindered,
+                (Some(name), None) => self.in_table(name).await,
+            }
+        };
+        let (mut found, others) = future::join(in_bucket, in_table).await;
+        found.extend(others);
+        if !found.iter().any(|finding| finding.check == EXCLUSION) {
+            found.push(Finding::untested(EXCLUSION, "what it needs could not be reached"));
+        }
+        found
+    }
+
+    async fn in_bucket(&self, bucket: &Bucket) -> Vec<Finding> {
+        match self.conditions_in_bucket(bucket).await {
+            Tried::Holds => {}
+            tried => return not_held("the bucket", tried),
+        }
+        let name = self.new_object(".tflock");
+        let race = (0..RACERS).map(|_| self.put_object(bucket, &name, Some("*"), None));
+        let results = future::join_all(race).await;
+        // What could not be removed is reported with what is left behind.
+        drop(self.delete_object(bucket, &name).await);
+        told("lock file", results)
+    }
+
+    /// Writes what is there already, and over what is no longer there.
+    async fn conditions_in_bucket(&self, bucket: &Bucket) -> Tried {
+        let name = self.new_object(".tflock");
+        let first = self.put_object(bucket, &name, Some("*"), None).await;
+        let tried = match first {
+            Err(failed) => Tried::Failed(Box::new(failed)),
+            Ok(()) => match self.put_object(bucket, &name, Some("*"), None).await {
+                Ok(()) => Tried::Ignored("`If-None-Match: *` did not keep a second write out"),
+                Err(failed) if lost(&failed) => {
+                    let stale = "\"00000000000000000000000000000000\"";
+                    match self.put_object(bucket, &name, None, Some(stale)).await {
+                        Ok(()) => Tried::Ignored("`If-Match` did not keep a write out that knew another object"),
+                        Err(failed) if lost(&failed) => Tried::Holds,
+                        Err(failed) => Tried::Failed(Box::new(failed)),
+                    }
+                }
+                Err(failed) => Tried::Failed(Box::new(failed)),
+            },
+        };
+        if !matches!(&tried, Tried::Failed(failed) if is_refused(failed)) {
+            drop(self.delete_object(bucket, &name).await);
+        }
+        tried
+    }
+
+    async fn in_table(&self, table: &str) -> Vec<Finding> {
+        let id = self.new_item();
+        let tried = match self.put_item(table, &id).await {
+            Err(failed) => Tried::Failed(Box::new(failed)),
+            Ok(()) => match self.put_item(table, &id).await {
+                Ok(()) => Tried::Ignored("`attribute_not_exists` did not keep a second write out"),
+                Err(failed) if lost(&failed) => Tried::Holds,
+                Err(failed) => Tried::Failed(Box::new(failed)),
+            },
+        };
+        match tried {
+            Tried::Failed(failed) if is_refused(&failed) => return not_held("the table", Tried::Failed(failed)),
+            tried => {
+                drop(self.delete_item(table, &id).await);
+                if !matches!(tried, Tried::Holds) {
+                    return not_held("the table", tried);
+                }
+            }
+        }
+        let id = self.new_item();
+        let results = future::join_all((0..RACERS).map(|_| self.put_item(table, &id))).await;
+        drop(self.delete_item(table, &id).await);
+        told("lock item", results)
+    }
+}
+
+/// Whether a conditional write was kept out.
+fn lost(failed: &Failed) -> bool {
+    matches!(failed.status, Some(409 | 412)) || failed.is("ConditionalCheckFailedException")
+}
+
+fn not_held(place: &str, tried: Tried) -> Vec<Finding> {
+    match tried {
+        Tried::Ignored(how) => vec![
+            Finding::fail(
+                CONDITION,
+                format!("{place} does not keep conditions"),
+                format!("{how}: a lock kept here excludes nobody"),
+                "keep locks elsewhere (`dynamodb_table`), or state in a store of another kind; `stateward serve` locks by itself",
+            )
+            .entry("lock/no-conditional-writes"),
+            Finding::untested(EXCLUSION, format!("`{CONDITION}` stands in the way")),
+        ],
+        Tried::Failed(failed) => {
+            let mut found = blame(CONDITION, &failed);
+            found.push(Finding::untested(EXCLUSION, "the lock for the race could not be taken"));
+            found
+        }
+        Tried::Holds => Vec::new(),
+    }
+}
+
+/// What a race showed.
+fn told(kind: &str, results: Vec<Outcome<()>>) -> Vec<Finding> {
+    let winners = results.iter().filter(|result| result.is_ok()).count();
+    let condition = Finding::ok(CONDITION, "a write that comes second is kept out");
+    let exclusion = match winners {
+        1 => Finding::ok(EXCLUSION, format!("{RACERS} clients raced for a lock, and one got it")),
+        0 => {
+            let failed = results.into_iter().filter_map(Result::err).find(|failed| !lost(failed));
+            let mut found = failed.map(|failed| blame(EXCLUSION, &failed)).unwrap_or_default();
+            if found.is_empty() {
+                found.push(Finding::untested(EXCLUSION, format!("{RACERS} clients raced for a lock, and none got it")));
+            }
+            found.push(condition);
+            return found;
+        }
+        winners => Finding::fail(
+            EXCLUSION,
+            format!("{winners} of {RACERS} clients held the same {kind}"),
+            "conditions are kept one after the other, but not when writes come at the same time: two applies can both run",
+            "do not keep locks here; `stateward serve` locks by itself",
+        )
+        .entry("lock/no-conditional-writes"),
+    };
+    vec![condition, exclusion]
+}

@@ -1,0 +1,172 @@
+//! Looks whether state can be kept at a place, and says what is in the way.
+//!
+//! A check is a function that asks for something and gives findings. What one of them fails at may be what another looks for: a denial, a
+//! throttled request or a service that is down is told once, by the check that is about it, and the others say that they could not be
+//! tested. [`Patient::examine`] runs them, those side by side that do not need each other; [`Patient::clean`] takes away what they wrote.
+
+mod basics;
+mod bucket;
+mod exclusion;
+mod finding;
+mod policies;
+mod probes;
+mod rights;
+mod state;
+mod table;
+mod target;
+mod terraform;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use futures::future::{self, BoxFuture, FutureExt};
+use jiff::Timestamp;
+use stateward_iam::Purpose;
+use stateward_store_aws::{Bucket, Counter, Location};
+
+pub use finding::{Finding, Offline, Status};
+pub use target::{DEFAULT_WORKSPACE, Endpoints, Target};
+pub use terraform::{Given, TargetError};
+
+use crate::Services;
+use finding::settle;
+use probes::Probes;
+use watch::Watch;
+
+/// The time.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+const CONNECT: Duration = Duration::from_secs(3);
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How to look.
+#[derive(Clone)]
+pub struct Options {
+    /// What whoever calls is to do with the state.
+    pub purpose: Purpose,
+    /// Write nothing at all.
+    pub read_only: bool,
+    /// The time.
+    pub now: Now,
+    /// Never used twice.
+    pub seed: [u8; 32],
+}
+
+/// A place that is looked at.
+pub struct Patient {
+    target: Target,
+    options: Options,
+    configuration: SdkConfig,
+    services: Services,
+    bucket: Option<Bucket>,
+    watch: Watch,
+    probes: Probes,
+}
+
+impl std::fmt::Debug for Patient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patient").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl Patient {
+    /// Makes ready; no request is sent. `configuration` is that of [`stateward_store_aws::configuration`] for the target's access.
+    pub fn new(target: Target, configuration: &SdkConfig, options: Options) -> Result<Self, TargetError> {
+        let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+        let configuration = configuration.to_builder().timeout_config(limits).build();
+        let watch = Watch::new(Arc::clone(&options.now));
+        let services = basics::services(&target, &configuration, &watch);
+        let bucket = match target.bucket() {
+            Some(name) => {
+                let at = Location { bucket: name, region: None, endpoint: target.endpoints.s3.as_deref() };
+                let bucket = stateward_store_aws::bucket(at, &target.objects, &configuration, &Counter::default());
+                let bucket = bucket.map_err(|error| TargetError::Objects(error.to_string()))?;
+                Some(Bucket { client: services.s3.clone(), ..bucket })
+            }
+            None => None,
+        };
+        let probes = Probes::new(options.seed);
+        Ok(Self { target, options, configuration, services, bucket, watch, probes })
+    }
+
+    /// Runs all checks. What is dropped half-way is to be [cleaned](Self::clean) all the same.
+    pub async fn examine(&self) -> Vec<Finding> {
+        let mut found = self.before_any_request().await;
+        if found.iter().any(|finding| finding.status == Status::Fail) {
+            let why = "nothing can be asked of AWS before this is put right";
+            found.extend(finding::ORDER.iter().skip(2).map(|check| Finding::untested(check, why)));
+            return settle(found);
+        }
+        let asked = future::join3(self.identity(), self.bucket_exists(), self.table_exists());
+        let (identity, bucket, table) = Box::pin(asked).await;
+        let (caller, reached) = (identity.caller, (bucket.reached, table.reached));
+        found.extend(identity.found.into_iter().chain(bucket.found).chain(table.found));
+        let settings = self.settings(reached);
+        let (told, key) = future::join(future::join_all(settings), self.bucket_encryption(reached.0)).await;
+        found.extend(told.into_iter().flatten().chain(key.found));
+        found.push(self.clock());
+        if !found.iter().any(|finding| finding.check == "endpoint") {
+            found.push(self.endpoint());
+        }
+        found.extend(Box::pin(self.rights(reached, caller.as_deref(), key.arn.as_deref())).await);
+        settle(found)
+    }
+
+    /// The checks that need nothing of each other.
+    fn settings(&self, (bucket, table): (Reached, Reached)) -> Vec<BoxFuture<'_, Vec<Finding>>> {
+        vec![
+            self.bucket_versioning(bucket).boxed(),
+            self.bucket_public_access(bucket).boxed(),
+            self.bucket_tls_only(bucket).boxed(),
+            self.table_recovery(table).boxed(),
+            self.digest(bucket, table).boxed(),
+            self.orphan_lock(bucket, table).boxed(),
+            self.exclusion(bucket, table).boxed(),
+        ]
+    }
+}
+
+/// Whether there is any use in asking for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It answers.
+    Yes,
+    /// The target has no such thing.
+    None,
+    /// It does not, as another check says.
+    No(&'static str),
+}
+
+impl Reached {
+    /// That a check cannot be done; `None` where it can. `lacking` says that there is nothing to check.
+    pub(crate) fn hinders(self, check: &str, lacking: &str) -> Option<Vec<Finding>> {
+        match self {
+            Self::Yes => None,
+            Self::None => Some(vec![Finding::untested(check, lacking)]),
+            Self::No(culprit) => Some(vec![Finding::untested(check, format!("`{culprit}` stands in the way"))]),
+        }
+    }
+
+    /// What the findings about reaching it say.
+    pub(crate) fn of(found: &[Finding]) -> Self {
+        let culprit =
+            found.iter().filter(|finding| finding.status >= Status::Warn).max_by_key(|finding| finding.status);
+        let check = culprit.and_then(|finding| finding::ORDER.iter().find(|check| **check == finding.check));
+        check.map_or(Self::Yes, |check| Self::No(check))
+    }
+}
+
+/// What looking for a bucket or table gave.
+pub(crate) struct Found {
+    pub(crate) found: Vec<Finding>,
+    pub(crate) reached: Reached,
+}
+
+impl Found {
+    pub(crate) fn of(found: Vec<Finding>) -> Self {
+        Self { reached: Reached::of(&found), found }
+    }
+}

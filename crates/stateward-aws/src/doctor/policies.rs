@@ -1,0 +1,186 @@
+//! The policies that can be read, for the evaluator.
+
+use aws_sdk_iam::types::AttachedPolicy;
+use stateward_iam::{Named, Policy, PolicyKind, PolicySet};
+
+use super::Patient;
+
+/// Policies that could be read.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) set: PolicySet,
+    /// Of the bucket and the tables.
+    pub(super) resources: Vec<Named>,
+    /// Whether the caller's own are among them: without them nothing can be said.
+    pub(super) complete: bool,
+}
+
+/// Whose policies.
+#[derive(Debug, Clone, Copy)]
+enum Owner<'a> {
+    User(&'a str),
+    Role(&'a str),
+    Group(&'a str),
+}
+
+/// Something could not be read, or is no policy.
+struct Unread;
+
+type Read<T> = Result<T, Unread>;
+
+fn unread<E>(_: E) -> Unread {
+    Unread
+}
+
+impl Patient {
+    /// Reads what may be read; never fails.
+    pub(super) async fn policies(&self, caller: Option<&str>) -> Known {
+        let mut known = Known::default();
+        let Some(resource) = caller.and_then(|arn| arn.splitn(6, ':').nth(5)) else { return known };
+        let parts: Vec<&str> = resource.split('/').collect();
+        let own = match parts.as_slice() {
+            ["user", .., name] => self.of_user(name).await,
+            ["assumed-role", name, ..] | ["role", .., name] => self.of_role(name).await,
+            _ => return known,
+        };
+        let Ok(set) = own else { return known };
+        known.set = set;
+        known.complete = true;
+        known.resources = self.of_resources().await;
+        known
+    }
+
+    async fn of_user(&self, name: &str) -> Read<PolicySet> {
+        let iam = &self.services.iam;
+        let user = iam.get_user().user_name(name).send().await.map_err(unread)?.user.ok_or(Unread)?;
+        let mut identity = self.of_owner(Owner::User(name)).await?;
+        let groups = iam.list_groups_for_user().user_name(name).into_paginator().items().send();
+        for group in groups.try_collect().await.map_err(unread)? {
+            identity.extend(self.of_owner(Owner::Group(&group.group_name)).await?);
+        }
+        let boundary = user.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
+        self.with_boundary(identity, boundary).await
+    }
+
+    async fn of_role(&self, name: &str) -> Read<PolicySet> {
+        let role = self.services.iam.get_role().role_name(name).send().await.map_err(unread)?.role.ok_or(Unread)?;
+        let identity = self.of_owner(Owner::Role(name)).await?;
+        let boundary = role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
+        self.with_boundary(identity, boundary).await
+    }
+
+    async fn with_boundary(&self, identity: Vec<Named>, boundary: Option<String>) -> Read<PolicySet> {
+        let boundary = match boundary {
+            Some(arn) => Some(vec![self.managed(&arn, PolicyKind::Boundary).await?]),
+            None => None,
+        };
+        Ok(PolicySet { identity, boundary, ..PolicySet::default() })
+    }
+
+    /// Those attached, and those within.
+    async fn of_owner(&self, owner: Owner<'_>) -> Read<Vec<Named>> {
+        let iam = &self.services.iam;
+        let mut policies = Vec::new();
+        for arn in self.attached(owner).await?.into_iter().filter_map(|policy| policy.policy_arn) {
+            policies.push(self.managed(&arn, PolicyKind::Identity).await?);
+        }
+        for name in self.inline(owner).await? {
+            let document = match owner {
+                Owner::User(user) => {
+                    let request = iam.get_user_policy().user_name(user).policy_name(&name);
+                    request.send().await.map_err(unread)?.policy_document
+                }
+                Owner::Role(role) => {
+                    let request = iam.get_role_policy().role_name(role).policy_name(&name);
+                    request.send().await.map_err(unread)?.policy_document
+                }
+                Owner::Group(group) => {
+                    let request = iam.get_group_policy().group_name(group).policy_name(&name);
+                    request.send().await.map_err(unread)?.policy_document
+                }
+            };
+            policies.push(named(name, &document, PolicyKind::Identity)?);
+        }
+        Ok(policies)
+    }
+
+    async fn attached(&self, owner: Owner<'_>) -> Read<Vec<AttachedPolicy>> {
+        let iam = &self.services.iam;
+        match owner {
+            Owner::User(name) => {
+                let pages = iam.list_attached_user_policies().user_name(name).into_paginator();
+                pages.items().send().try_collect().await.map_err(unread)
+            }
+            Owner::Role(name) => {
+                let pages = iam.list_attached_role_policies().role_name(name).into_paginator();
+                pages.items().send().try_collect().await.map_err(unread)
+            }
+            Owner::Group(name) => {
+                let pages = iam.list_attached_group_policies().group_name(name).into_paginator();
+                pages.items().send().try_collect().await.map_err(unread)
+            }
+        }
+    }
+
+    /// The names of those within.
+    async fn inline(&self, owner: Owner<'_>) -> Read<Vec<String>> {
+        let iam = &self.services.iam;
+        match owner {
+            Owner::User(name) => {
+                let pages = iam.list_user_policies().user_name(name).into_paginator();
+                pages.items().send().try_collect().await.map_err(unread)
+            }
+            Owner::Role(name) => {
+                let pages = iam.list_role_policies().role_name(name).into_paginator();
+                pages.items().send().try_collect().await.map_err(unread)
+            }
+            Owner::Group(name) => {
+                let pages = iam.list_group_policies().group_name(name).into_paginator();
+                pages.items().send().try_collect().await.map_err(unread)
+            }
+        }
+    }
+
+    /// The version of a managed policy that is in force.
+    async fn managed(&self, arn: &str, kind: PolicyKind) -> Read<Named> {
+        let iam = &self.services.iam;
+        let policy = iam.get_policy().policy_arn(arn).send().await.map_err(unread)?.policy;
+        let version = policy.and_then(|policy| policy.default_version_id).ok_or(Unread)?;
+        let answer = iam.get_policy_version().policy_arn(arn).version_id(version).send().await.map_err(unread)?;
+        let document = answer.policy_version.and_then(|version| version.document).ok_or(Unread)?;
+        named(arn.to_owned(), &document, kind)
+    }
+
+    async fn of_resources(&self) -> Vec<Named> {
+        let mut found = Vec::new();
+        if let Some(bucket) = &self.bucket
+            && let Ok(answer) = bucket.client.get_bucket_policy().bucket(&bucket.name).send().await
+            && let Some(document) = answer.policy
+        {
+            found.extend(named(format!("the policy of {}", bucket.name), &document, PolicyKind::Resource).ok());
+        }
+        found
+    }
+}
+
+/// IAM answers with documents encoded as in a URL.
+fn named(name: String, document: &str, kind: PolicyKind) -> Read<Named> {
+    let decoded = if document.trim_start().starts_with('{') { document.to_owned() } else { decode(document)? };
+    Ok(Named { name, policy: Policy::parse(&decoded, kind).map_err(unread)? })
+}
+
+fn decode(text: &str) -> Read<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let digits = [rest.next().ok_or(Unread)?, rest.next().ok_or(Unread)?];
+            let mut decoded = [0];
+            hex::decode_to_slice(digits, &mut decoded).map_err(unread)?;
+            decoded[0]
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(bytes).map_err(unread)
+}

@@ -1,0 +1,179 @@
+//! What is written to try things out, and taken away again.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use stateward_store_aws::{Bucket, Ids, once};
+
+use super::Patient;
+use super::finding::is_refused;
+use crate::Failed;
+
+pub(crate) type Outcome<T> = Result<T, Failed>;
+
+/// Something of ours that may be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Probe {
+    Object(String),
+    Item(String),
+}
+
+/// What may be there, noted before it is written.
+#[derive(Debug)]
+pub(crate) struct Probes {
+    ids: Ids,
+    there: Mutex<Vec<Probe>>,
+    /// The versions that were written, by object: in a bucket that keeps versions a plain delete leaves them.
+    versions: Mutex<HashMap<String, Vec<String>>>,
+}
+
+impl Probes {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self { ids: Ids::new(seed), there: Mutex::default(), versions: Mutex::default() }
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.ids.next()
+    }
+
+    pub(crate) fn note(&self, probe: Probe) {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).push(probe);
+    }
+
+    fn forget(&self, probe: &Probe) {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known != probe);
+    }
+
+    fn note_version(&self, name: &str, version: Option<String>) {
+        if let Some(version) = version {
+            let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+            versions.entry(name.to_owned()).or_default().push(version);
+        }
+    }
+
+    fn take_versions(&self, name: &str) -> Vec<String> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).remove(name).unwrap_or_default()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Probe> {
+        self.there.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+const CONTENT: &[u8] = b"written by stateward doctor to see that it can be, and removed at once";
+
+impl Patient {
+    /// The name of a new object of ours, noted; nothing is written.
+    pub(crate) fn new_object(&self, suffix: &str) -> String {
+        let name = self.target.probe(&self.probes.id()) + suffix;
+        self.probes.note(Probe::Object(name.clone()));
+        name
+    }
+
+    /// The key of a new item of ours, noted; nothing is written.
+    pub(crate) fn new_item(&self) -> String {
+        let id = self.target.lock_id(&self.target.probe(&self.probes.id()));
+        self.probes.note(Probe::Item(id.clone()));
+        id
+    }
+
+    /// Writes an object, once.
+    pub(crate) async fn put_object(
+        &self,
+        bucket: &Bucket,
+        name: &str,
+        if_none: Option<&str>,
+        if_match: Option<&str>,
+    ) -> Outcome<()> {
+        let request = bucket.writing(name, Bytes::from_static(CONTENT));
+        let request = request
+            .set_if_none_match(if_none.map(str::to_owned))
+            .set_if_match(if_match.map(str::to_owned))
+            .customize()
+            .config_override(once());
+        match request.send().await {
+            Ok(answer) => {
+                self.probes.note_version(name, answer.version_id);
+                Ok(())
+            }
+            Err(error) => Err(self.not_written(&Probe::Object(name.to_owned()), Failed::new("S3: PutObject", &error))),
+        }
+    }
+
+    /// Removes an object of ours: its versions, and where that may not be, the object.
+    pub(crate) async fn delete_object(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+        let delete = || bucket.client.delete_object().bucket(&bucket.name).key(name);
+        let versions = self.probes.take_versions(name);
+        let mut is_gone = !versions.is_empty();
+        for version in versions {
+            is_gone &= delete().version_id(version).send().await.is_ok();
+        }
+        if !is_gone {
+            delete().send().await.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+        }
+        self.probes.forget(&Probe::Object(name.to_owned()));
+        Ok(())
+    }
+
+    /// Writes an item if there is none.
+    pub(crate) async fn put_item(&self, table: &str, id: &str) -> Outcome<()> {
+        let request = self.services.dynamodb.put_item().table_name(table);
+        let request = request
+            .item("LockID", AttributeValue::S(id.to_owned()))
+            .item("Info", AttributeValue::S("{}".to_owned()))
+            .condition_expression("attribute_not_exists(LockID)")
+            .customize()
+            .config_override(once_dynamodb());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_written(&Probe::Item(id.to_owned()), Failed::new("DynamoDB: PutItem", &error))),
+        }
+    }
+
+    /// What was refused for lack of a right is not there.
+    fn not_written(&self, probe: &Probe, failed: Failed) -> Failed {
+        if is_refused(&failed) {
+            self.probes.forget(probe);
+        }
+        failed
+    }
+
+    /// Removes an item of ours.
+    pub(crate) async fn delete_item(&self, table: &str, id: &str) -> Outcome<()> {
+        let request = self.services.dynamodb.delete_item().table_name(table);
+        let answer = request.set_key(Some(key_of(id))).send().await;
+        answer.map_err(|error| Failed::new("DynamoDB: DeleteItem", &error))?;
+        self.probes.forget(&Probe::Item(id.to_owned()));
+        Ok(())
+    }
+
+    /// Removes what may still be there of ours; gives what stays, and why.
+    pub async fn clean(&self) -> Vec<(String, String)> {
+        let mut left = Vec::new();
+        for probe in self.probes.all() {
+            let (name, removed) = match (&probe, &self.bucket, self.target.table()) {
+                (Probe::Object(name), Some(bucket), _) => {
+                    (format!("s3://{}/{name}", bucket.name), self.delete_object(bucket, name).await)
+                }
+                (Probe::Item(id), _, Some(table)) => {
+                    (format!("the item `{id}` of {table}"), self.delete_item(table, id).await)
+                }
+                _ => continue,
+            };
+            if let Err(failed) = removed {
+                left.push((name, failed.words().to_owned()));
+            }
+        }
+        left
+    }
+}
+
+fn once_dynamodb() -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::config::Builder::new().retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled())
+}
+
+pub(crate) fn key_of(id: &str) -> HashMap<String, AttributeValue> {
+    HashMap::from([("LockID".to_owned(), AttributeValue::S(id.to_owned()))])
+}

@@ -1,0 +1,305 @@
+//! The rights that keeping state needs, each tried.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::{self, BoxFuture, FutureExt};
+use stateward_denial::{Effect, Layer};
+use stateward_iam::{CheckItem, Outcome, check};
+use stateward_store_aws::Bucket;
+
+use super::finding::is_refused;
+use super::policies::Known;
+use super::probes::key_of;
+use super::{Finding, Offline, Patient, Reached, Status};
+use crate::Failed;
+
+/// A condition that no item meets, whether it is there or not: a request with it shows the right and changes nothing.
+const NEVER: &str = "attribute_exists(LockID) AND attribute_not_exists(LockID)";
+
+/// What trying a right showed.
+#[derive(Debug)]
+pub(super) enum Live {
+    Allowed,
+    Refused(Box<Failed>),
+    /// Refused for another name than the one that counts, for want of a policy that allows it.
+    Unsure(Box<Failed>),
+    Untested(String),
+}
+
+/// Whether nothing allows it, or no reason is given; what denies it denies it for other names as well, most likely.
+fn lacks_allow(failed: &Failed) -> bool {
+    let denial = failed.problem().and_then(|problem| problem.denial);
+    denial.is_none_or(|denial| match denial.layer {
+        Layer::Unknown => true,
+        layer => layer == Layer::Identity && denial.effect == Effect::Implicit,
+    })
+}
+
+impl Live {
+    fn of(result: Result<(), Failed>) -> Self {
+        match result {
+            Ok(()) => Self::Allowed,
+            Err(failed) if is_refused(&failed) => Self::Refused(Box::new(failed)),
+            // It was let in, and then could not be done: that is an answer, too.
+            Err(failed) if matches!(failed.status, Some(404 | 409 | 412 | 416)) => Self::Allowed,
+            Err(failed) if failed.is("ConditionalCheckFailedException") => Self::Allowed,
+            Err(failed) => Self::Untested(failed.words().to_owned()),
+        }
+    }
+
+    fn refuses(&self, action: &str) -> bool {
+        matches!(self, Self::Refused(failed) if refused_action(failed).is_some_and(|refused| refused.eq_ignore_ascii_case(action)))
+    }
+}
+
+/// The action that was refused, where the answer names it: not always that of the request.
+fn refused_action(failed: &Failed) -> Option<String> {
+    failed.problem()?.denial?.action
+}
+
+impl Patient {
+    pub(super) async fn rights(
+        &self,
+        reached: (Reached, Reached),
+        caller: Option<&str>,
+        kms_key: Option<&str>,
+    ) -> Vec<Finding> {
+        let account = caller.and_then(|arn| arn.split(':').nth(4)).unwrap_or("111122223333");
+        let region = self.configuration.region().map_or("*", |region| region.as_ref());
+        let keeping = self.target.keeping(region, account, kms_key);
+        let known = self.policies(caller).await;
+        let someone = format!("arn:aws:iam::{account}:role/unnamed");
+        let ask = |who: &str| check(&keeping, self.options.purpose, who, &known.set, &known.resources);
+        let items = match caller.map_or_else(|| ask(&someone), |arn| ask(arn).or_else(|_| ask(&someone))) {
+            Ok(items) => items,
+            Err(error) => return vec![Finding::untested("right:*", error.to_string())],
+        };
+        let tried = future::join_all(items.iter().map(|item| self.try_right(item, reached))).await;
+        let mut by_action: BTreeMap<&str, Vec<(&CheckItem, Live)>> = BTreeMap::new();
+        for (item, live) in items.iter().zip(tried) {
+            by_action.entry(item.action).or_default().push((item, live));
+        }
+        through_the_bucket(&mut by_action);
+        let beside = within_others(&by_action);
+        by_action.into_iter().map(|(action, tried)| told(action, &tried, &known)).chain(beside).collect()
+    }
+
+    fn try_right<'a>(&'a self, item: &'a CheckItem, reached: (Reached, Reached)) -> BoxFuture<'a, Live> {
+        let untested = |why: String| future::ready(Live::Untested(why)).boxed();
+        let (service, _) = item.action.split_once(':').unwrap_or_default();
+        let place = match service {
+            "s3" => reached.0,
+            "dynamodb" => reached.1,
+            _ => return untested(String::new()),
+        };
+        if let Reached::No(culprit) = place {
+            return untested(format!("`{culprit}` stands in the way"));
+        }
+        match (service, &self.bucket) {
+            ("s3", Some(bucket)) => self.in_bucket_right(bucket, item).boxed(),
+            ("dynamodb", _) => self.in_table_right(item).boxed(),
+            _ => untested("there is no bucket".to_owned()),
+        }
+    }
+
+    async fn in_bucket_right(&self, bucket: &Bucket, item: &CheckItem) -> Live {
+        let key = item.resource.split_once('/').map_or("", |(_, key)| key);
+        let suffix = if key.ends_with(".tflock") { ".tflock" } else { "" };
+        let client = &bucket.client;
+        match item.action {
+            "s3:GetObject" => {
+                let answer = bucket.reading(key).range("bytes=0-0").send().await;
+                Live::of(answer.map(drop).map_err(|error| Failed::new("S3: GetObject", &error)))
+            }
+            "s3:ListBucket" => {
+                let answer = client.list_objects_v2().bucket(&bucket.name).prefix(&self.target.key).max_keys(1);
+                Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectsV2", &error)))
+            }
+            "s3:ListBucketVersions" => {
+                let answer = client.list_object_versions().bucket(&bucket.name).prefix(&self.target.key).max_keys(1);
+                Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectVersions", &error)))
+            }
+            "s3:PutObject" | "s3:DeleteObject" if self.options.read_only => read_only(),
+            "s3:PutObject" => {
+                let state = self.target.object().unwrap_or_else(|| self.target.probe("nothing"));
+                Live::of(self.begin_upload(bucket, &(state + suffix)).await)
+            }
+            // S3 asks for the right before it looks whether there is anything to delete.
+            "s3:DeleteObject" => {
+                match Live::of(self.delete_object(bucket, &(self.target.probe("nothing") + suffix)).await) {
+                    // A policy may allow it for the very names of the state alone; those are not tried, since that would delete.
+                    Live::Refused(failed) if lacks_allow(&failed) => Live::Unsure(failed),
+                    live => live,
+                }
+            }
+            action => Live::Untested(format!("nothing harmless shows whether `{action}` is allowed")),
+        }
+    }
+
+    /// Begins to write an object in parts and gives it up: that takes the right to write, and nothing is written.
+    async fn begin_upload(&self, bucket: &Bucket, name: &str) -> Result<(), Failed> {
+        let begun = bucket.uploading(name).send().await;
+        let upload = begun.map_err(|error| Failed::new("S3: CreateMultipartUpload", &error))?.upload_id;
+        let aborted = bucket.client.abort_multipart_upload().bucket(&bucket.name).key(name).set_upload_id(upload);
+        // Whoever began it may abort it. What stays all the same holds no bytes, and the bucket's lifecycle removes it.
+        drop(aborted.send().await);
+        Ok(())
+    }
+
+    async fn in_table_right(&self, item: &CheckItem) -> Live {
+        let table = item.resource.rsplit('/').next().unwrap_or_default();
+        let client = &self.services.dynamodb;
+        let ours = self.target.lock_table.as_deref() == Some(table);
+        let digest = item.needed_for.iter().any(|operation| operation.contains("digest"));
+        let object = self.target.object().unwrap_or_else(|| self.target.probe("nothing"));
+        let id = self.target.lock_id(&object) + if digest { "-md5" } else { "" };
+        match item.action {
+            "dynamodb:DescribeTable" => {
+                let answer = client.describe_table().table_name(table).send().await;
+                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: DescribeTable", &error)))
+            }
+            "dynamodb:Scan" => {
+                let answer = client.scan().table_name(table).limit(1).send().await;
+                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: Scan", &error)))
+            }
+            _ if !ours => Live::Untested("the keys of a store's own items are not tried".to_owned()),
+            "dynamodb:GetItem" => {
+                let answer = client.get_item().table_name(table).set_key(Some(key_of(&id))).send().await;
+                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: GetItem", &error)))
+            }
+            _ if self.options.read_only => read_only(),
+            "dynamodb:PutItem" => {
+                let request = client.put_item().table_name(table).item("LockID", AttributeValue::S(id));
+                let answer = request.condition_expression(NEVER).send().await;
+                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: PutItem", &error)))
+            }
+            "dynamodb:DeleteItem" => {
+                let request = client.delete_item().table_name(table).set_key(Some(key_of(&id)));
+                let answer = request.condition_expression(NEVER).send().await;
+                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: DeleteItem", &error)))
+            }
+            action => Live::Untested(format!("nothing harmless shows whether `{action}` is allowed")),
+        }
+    }
+}
+
+/// S3 uses the key for whoever writes and reads: what it was refused there says whether they may.
+fn through_the_bucket(by_action: &mut BTreeMap<&str, Vec<(&CheckItem, Live)>>) {
+    for (action, through) in [("kms:GenerateDataKey", "s3:PutObject"), ("kms:Decrypt", "s3:GetObject")] {
+        let live = match by_action.get(through).map(Vec::as_slice) {
+            Some(tried) => match tried.iter().find(|(_, live)| live.refuses(action)) {
+                Some((_, Live::Refused(failed))) => Live::Refused(failed.clone()),
+                _ if through == "s3:PutObject" && tried.iter().any(|(_, live)| matches!(live, Live::Allowed)) => {
+                    Live::Allowed
+                }
+                _ => Live::Untested(format!("it takes a `{through}` that goes through")),
+            },
+            None => Live::Untested("only a service uses the key, and nothing was asked of it".to_owned()),
+        };
+        if let Some(tried) = by_action.get_mut(action)
+            && let Some((_, first)) = tried.first_mut()
+        {
+            *first = live;
+            tried.truncate(1);
+        }
+    }
+}
+
+/// Actions that a service asked for on the caller's behalf and was refused, such as the use of a key.
+fn within_others(by_action: &BTreeMap<&str, Vec<(&CheckItem, Live)>>) -> Vec<Finding> {
+    let mut beside = BTreeMap::new();
+    for (_, live) in by_action.values().flatten() {
+        if let Live::Refused(failed) = live
+            && let Some(action) = refused_action(failed)
+            && !by_action.keys().any(|known| known.eq_ignore_ascii_case(&action))
+        {
+            let finding = Finding::refused(&format!("right:{action}"), failed);
+            beside.entry(action).or_insert(finding);
+        }
+    }
+    beside.into_values().collect()
+}
+
+fn read_only() -> Live {
+    Live::Untested("it takes writing, and `--read-only` was asked for".to_owned())
+}
+
+/// What all tries of an action say together.
+fn told(action: &str, tried: &[(&CheckItem, Live)], known: &Known) -> Finding {
+    let check = format!("right:{action}");
+    let own = |live: &&(&CheckItem, Live)| match &live.1 {
+        Live::Refused(failed) => refused_action(failed).is_none_or(|refused| refused.eq_ignore_ascii_case(action)),
+        _ => false,
+    };
+    let needed = |item: &CheckItem| item.needed_for.join(", ");
+    let (item, mut finding) = if let Some((item, Live::Refused(failed))) = tried.iter().find(own) {
+        let mut finding = Finding::refused(&check, failed);
+        finding.title = format!("{} (needed to {})", finding.title.trim_end_matches('.'), needed(item));
+        (*item, finding)
+    } else if let Some((item, _)) = tried.iter().find(|(_, live)| matches!(live, Live::Allowed)) {
+        (*item, Finding::ok(&check, "allowed"))
+    } else {
+        let Some((item, live)) = tried.first() else { return Finding::untested(&check, "nothing needs it") };
+        let why = match live {
+            Live::Untested(why) => why.clone(),
+            Live::Refused(failed) => {
+                format!("`{}` was refused first", refused_action(failed).unwrap_or_default())
+            }
+            Live::Unsure(failed) => format!(
+                "it is refused for a name of the doctor's own; the state's own names are not tried, since that would delete them: {}",
+                failed.words()
+            ),
+            Live::Allowed => String::new(),
+        };
+        (*item, Finding::untested(&check, why))
+    };
+    known.beside(item, &mut finding);
+    finding
+}
+
+impl Known {
+    /// What the policies say that could be read, where they say something, and where that is not what was seen.
+    fn beside(&self, item: &CheckItem, finding: &mut Finding) {
+        if !self.complete {
+            return;
+        }
+        let CheckItem { decision, layer, statements, .. } = item;
+        finding.offline = Some(Offline { decision: *decision, layer: *layer, statements: statements.clone() });
+        let seen = match finding.status {
+            Status::Ok => Some(true),
+            Status::Fail => Some(false),
+            _ => None,
+        };
+        let by: Vec<String> = statements
+            .iter()
+            .map(|made| {
+                format!(
+                    "{} of {}",
+                    made.sid.clone().unwrap_or_else(|| format!("statement {}", made.statement + 1)),
+                    made.policy
+                )
+            })
+            .collect();
+        let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+        let says = match decision {
+            Outcome::Allowed => "allow it",
+            Outcome::ImplicitDeny => "do not allow it",
+            Outcome::ExplicitDeny => "deny it",
+            Outcome::Depends => "leave it open",
+        };
+        let differs = matches!(
+            (seen, decision),
+            (Some(true), Outcome::ImplicitDeny | Outcome::ExplicitDeny) | (Some(false), Outcome::Allowed)
+        );
+        if finding.status != Status::Ok || differs {
+            let told = format!("the policies that could be read {says}{by}");
+            let told = if differs {
+                format!("{told}, unlike what was seen: another policy has a say, or one was just changed")
+            } else {
+                told
+            };
+            finding.why = Some(finding.why.take().map_or_else(|| told.clone(), |why| format!("{why}; {told}")));
+        }
+    }
+}

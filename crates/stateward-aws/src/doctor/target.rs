@@ -1,0 +1,122 @@
+//! What is looked at: where a state is kept, and how it is reached.
+
+use stateward_iam::{Keeping, Layout};
+use stateward_store_aws::{Access, Encryption, Objects};
+
+/// The workspace that every state has.
+pub const DEFAULT_WORKSPACE: &str = "default";
+
+/// Where a state is kept, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// By whom it is kept.
+    pub layout: Layout,
+    /// The bucket; where state is kept in a table, the table.
+    pub place: String,
+    /// `key` of the `s3` backend; the prefix of a store.
+    pub key: String,
+    /// The workspace.
+    pub workspace: String,
+    /// Under which other workspaces lie.
+    pub workspace_key_prefix: String,
+    /// The table of locks and digests.
+    pub lock_table: Option<String>,
+    /// Whether locks are objects beside the states.
+    pub use_lockfile: bool,
+    /// How objects are written.
+    pub objects: Objects,
+    /// Who one is.
+    pub access: Access,
+    /// URLs of services other than AWS's.
+    pub endpoints: Endpoints,
+}
+
+/// URLs of services other than AWS's; what is `None` is AWS's, or what the standard configuration says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Of S3.
+    pub s3: Option<String>,
+    /// Of `DynamoDB`.
+    pub dynamodb: Option<String>,
+    /// Of IAM.
+    pub iam: Option<String>,
+    /// Of STS.
+    pub sts: Option<String>,
+    /// Of KMS.
+    pub kms: Option<String>,
+}
+
+impl Target {
+    /// A state of Terraform's `s3` backend, in the default workspace, without locks.
+    pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
+        Self {
+            layout: Layout::S3,
+            place: bucket.into(),
+            key: key.into(),
+            workspace: DEFAULT_WORKSPACE.to_owned(),
+            workspace_key_prefix: "env:".to_owned(),
+            lock_table: None,
+            use_lockfile: false,
+            objects: Objects::default(),
+            access: Access::default(),
+            endpoints: Endpoints::default(),
+        }
+    }
+
+    /// The bucket, where there is one.
+    pub fn bucket(&self) -> Option<&str> {
+        matches!(self.layout, Layout::S3 | Layout::Stateward).then_some(self.place.as_str())
+    }
+
+    /// The table that the checks of a lock table are about.
+    pub(crate) fn table(&self) -> Option<&str> {
+        self.lock_table.as_deref().or_else(|| self.bucket().is_none().then_some(self.place.as_str()))
+    }
+
+    /// The state's object; `None` where the target is a store, which has many.
+    pub(crate) fn object(&self) -> Option<String> {
+        (self.layout == Layout::S3).then(|| self.in_workspace(&self.workspace))
+    }
+
+    /// The object of a state of Terraform in a workspace, or one of our own in a store.
+    fn in_workspace(&self, workspace: &str) -> String {
+        let Self { key, workspace_key_prefix: prefix, .. } = self;
+        match (workspace, prefix.as_str()) {
+            (DEFAULT_WORKSPACE, _) => key.clone(),
+            (workspace, "") => format!("{workspace}/{key}"),
+            (workspace, prefix) => format!("{prefix}/{workspace}/{key}"),
+        }
+    }
+
+    /// An object that nobody else has: as the state of a workspace of its own, which policies for the state cover, too.
+    pub(crate) fn probe(&self, id: &str) -> String {
+        match (self.layout, self.key.as_str()) {
+            (Layout::S3, _) => self.in_workspace(&format!("stateward-doctor-{id}")),
+            (_, "") => format!(".stateward/doctor/{id}"),
+            (_, prefix) => format!("{prefix}/.stateward/doctor/{id}"),
+        }
+    }
+
+    /// The `LockID` of an object.
+    pub(crate) fn lock_id(&self, object: &str) -> String {
+        format!("{}/{object}", self.place)
+    }
+
+    /// The same for policies.
+    pub(crate) fn keeping(&self, region: &str, account: &str, kms_key: Option<&str>) -> Keeping {
+        let given = match &self.objects.encryption {
+            Encryption::Kms { key } => Some(key.as_str()),
+            _ => None,
+        };
+        let key = given.or(kms_key).filter(|key| key.starts_with("arn:") && key.contains(":key/"));
+        Keeping {
+            workspaces: self.workspace != DEFAULT_WORKSPACE,
+            lock_table: self.lock_table.clone(),
+            use_lockfile: self.use_lockfile,
+            kms_key: key.map(str::to_owned),
+            region: region.to_owned(),
+            account: account.to_owned(),
+            ..Keeping::new(self.layout, self.place.as_str(), self.key.as_str())
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The doctor finds what was planted, and nothing else.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::disallowed_methods, reason = "credentials, signatures and locks are of now")]
+
+mod denials;
+mod place;
+mod planted;
+
+use stateward_aws::doctor::Status;
+
+use self::place::Place;
+
+#[tokio::test]
+async fn where_all_is_well_nothing_is_told() {
+    let place = Place::new();
+    let found = place.examine().await;
+    let open: Vec<_> =
+        found.iter().filter(|finding| finding.status != Status::Ok).map(|finding| &finding.check).collect();
+    assert!(open.is_empty(), "{open:?}");
+    let rights: Vec<_> = found.iter().filter_map(|finding| finding.check.strip_prefix("right:")).collect();
+    let needed = [
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+    ];
+    assert_eq!(rights, needed);
+    assert_eq!(place.left(), Vec::<String>::new(), "what was written is removed");
+}
+
+#[tokio::test]
+async fn read_only_writes_nothing() {
+    let mut place = Place::new();
+    place.read_only = true;
+    let found = place.examine().await;
+    assert!(found.iter().all(|finding| matches!(finding.status, Status::Ok | Status::Untested)), "{found:#?}");
+    let requests = place.proxy.requests();
+    assert!(requests.len() > 10, "{}", requests.len());
+    let reads = ["GetCallerIdentity", "GetItem", "DescribeTable", "DescribeContinuousBackups"];
+    for request in &requests {
+        let is_read = matches!(request.method.as_str(), "GET" | "HEAD")
+            || reads.contains(&request.operation())
+            || request.path == "/" && request.header("x-amz-target").is_none();
+        assert!(is_read, "{} {} {}", request.method, request.path, request.operation());
+    }
+    let of_writing = ["conditional-write", "mutual-exclusion", "right:s3:PutObject", "right:dynamodb:PutItem"];
+    for check in of_writing {
+        assert_eq!(place::status(&found, check), Status::Untested, "{check}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_removed_when_nobody_waits_for_the_end() {
+    let place = Place::new();
+    let patient = place.patient();
+    let written = async {
+        while place.left().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        found = patient.examine() => drop(found),
+        () = written => {}
+    }
+    assert_eq!(patient.clean().await, Vec::new());
+    assert_eq!(place.left(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_cannot_be_removed_is_told() {
+    let place = Place::new();
+    let denial = denials::s3("s3:DeleteObject", "with an explicit deny in a service control policy");
+    place.proxy.inject(stateward_testkit::Rule::new(denial).when(|request| request.method == "DELETE"));
+    let patient = place.patient();
+    let found = patient.examine().await;
+    assert_eq!(place::status(&found, "right:s3:DeleteObject"), Status::Fail);
+    let left = patient.clean().await;
+    assert!(!left.is_empty());
+    for (what, why) in left {
+        assert!(what.starts_with("s3://") && why.contains("s3:DeleteObject"), "{what}: {why}");
+    }
+}

@@ -1,0 +1,172 @@
+//! A place on moto at which all is well, until something is planted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::config::SharedCredentialsProvider;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use stateward_aws::doctor::{Finding, Options, Patient, Status, Target};
+use stateward_iam::Purpose;
+use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
+
+pub(crate) const KEY: &str = "net/prod.tfstate";
+
+const VERSIONED: &str = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
+
+pub(crate) struct Place {
+    /// The bucket and the table that were made for it; the target may be set to others.
+    made: (String, String),
+    pub(crate) proxy: FaultProxy,
+    pub(crate) target: Target,
+    pub(crate) read_only: bool,
+    pub(crate) purpose: Purpose,
+    pub(crate) region: Option<&'static str>,
+    pub(crate) credentials: Option<Credentials>,
+    /// How far our clock is ahead.
+    pub(crate) ahead: SignedDuration,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self::open();
+        // moto does not look at conditions in policies, and would refuse everything by this one.
+        place.heal();
+        place
+    }
+
+    /// Takes away what was planted.
+    pub(crate) fn heal(&self) {
+        self.proxy.heal();
+        self.answer("versioning", VERSIONED);
+        self.answer("policy", &tls_only(self.bucket()));
+        self.answer("publicAccessBlock", &blocks(true));
+    }
+
+    /// Its bucket has neither a policy nor blocks of public access.
+    pub(crate) fn open() -> Self {
+        let moto = Moto::shared();
+        let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
+        moto.keep_versions(&bucket);
+        let recovery =
+            json!({"TableName": table, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
+        moto.dynamodb("UpdateContinuousBackups", &recovery.to_string());
+        let proxy = FaultProxy::to(moto.url());
+        let mut target = Target::new(bucket.as_str(), KEY);
+        target.lock_table = Some(table.clone());
+        target.use_lockfile = true;
+        target.objects.path_style = true;
+        let place = Self {
+            made: (bucket, table),
+            proxy,
+            target,
+            read_only: false,
+            purpose: Purpose::Apply,
+            region: Some("us-east-1"),
+            credentials: Some(Credentials::for_tests()),
+            ahead: SignedDuration::ZERO,
+        };
+        // moto answers with an element of another name, which says nothing.
+        place.answer("versioning", VERSIONED);
+        place
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        &self.made.0
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.made.1
+    }
+
+    /// Has a setting of the bucket read so.
+    pub(crate) fn answer(&self, setting: &'static str, body: &str) {
+        let fault = Fault::Answer { status: 200, headers: Vec::new(), body: body.to_owned() };
+        self.proxy.inject(Self::setting(fault, setting));
+    }
+
+    pub(crate) fn setting(fault: Fault, setting: &'static str) -> Rule {
+        Rule::new(fault).when(move |request| {
+            request.method == "GET" && request.query.split('&').any(|part| part.trim_end_matches('=') == setting)
+        })
+    }
+
+    pub(crate) fn patient(&self) -> Patient {
+        let mut configuration = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(self.proxy.url())
+            .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(1)))
+            .region(self.region.map(Region::new))
+            .build()
+            .to_builder();
+        if let Some(credentials) = &self.credentials {
+            configuration.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials.clone())));
+        }
+        let ahead = self.ahead;
+        let options = Options {
+            purpose: self.purpose,
+            read_only: self.read_only,
+            now: Arc::new(move || Timestamp::now() + ahead),
+            seed: rand_seed(),
+        };
+        Patient::new(self.target.clone(), &configuration.build(), options).unwrap()
+    }
+
+    pub(crate) async fn examine(&self) -> Vec<Finding> {
+        let patient = self.patient();
+        let found = Box::pin(patient.examine()).await;
+        patient.clean().await;
+        found
+    }
+
+    /// What the doctor has left at the place.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let scan = Moto::shared().dynamodb("Scan", &json!({"TableName": self.table()}).to_string());
+        let items = scan["Items"].as_array().unwrap().iter().map(|item| item["LockID"]["S"].to_string());
+        items.chain(Moto::shared().objects(self.bucket())).filter(|name| name.contains("stateward-doctor")).collect()
+    }
+
+    pub(crate) fn put_item(&self, suffix: &str, attribute: &str, value: &str) {
+        let id = format!("{}/{KEY}{suffix}", self.bucket());
+        let item = json!({"TableName": self.table(), "Item": {"LockID": {"S": id}, attribute: {"S": value}}});
+        Moto::shared().dynamodb("PutItem", &item.to_string());
+    }
+
+    pub(crate) fn put_object(&self, suffix: &str, body: &str) {
+        Moto::shared().put_object(self.bucket(), &format!("{KEY}{suffix}"), body);
+    }
+}
+
+pub(crate) fn tls_only(bucket: &str) -> String {
+    json!({"Version": "2012-10-17", "Statement": {
+        "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+        "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }})
+    .to_string()
+}
+
+pub(crate) fn blocks(all: bool) -> String {
+    format!(
+        "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><BlockPublicAcls>true</BlockPublicAcls>\
+         <IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>{all}</BlockPublicPolicy>\
+         <RestrictPublicBuckets>{all}</RestrictPublicBuckets></PublicAccessBlockConfiguration>"
+    )
+}
+
+/// Never the same twice, so that probes of tests that run side by side have names of their own.
+fn rand_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    let name = stateward_testkit::fresh_name("seed");
+    for (to, from) in seed.iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    seed
+}
+
+pub(crate) fn status(found: &[Finding], check: &str) -> Status {
+    found.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no {check} in {found:#?}")).status
+}

@@ -1,0 +1,337 @@
+//! What is planted, and what the doctor is to say.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use jiff::{SignedDuration, Timestamp};
+use md5::{Digest, Md5};
+use serde_json::json;
+use stateward_aws::doctor::{Finding, Status};
+use stateward_denial::Layer;
+use stateward_store_aws::Encryption;
+use stateward_testkit::{Fault, Moto, Rule, fresh_name};
+
+use crate::denials;
+use crate::place::{KEY, Place, blocks, status, tls_only};
+
+const STATE: &str =
+    r#"{"version":4,"terraform_version":"1.15.5","serial":3,"lineage":"l","outputs":{},"resources":[]}"#;
+
+/// Fails unless these checks, and no others, are not as they should be.
+#[track_caller]
+fn says(name: &str, found: &[Finding], expected: &[(&str, Status)]) {
+    let told: Vec<(&str, Status)> = found
+        .iter()
+        .filter(|finding| finding.status >= Status::Warn)
+        .map(|finding| (finding.check.as_str(), finding.status))
+        .collect();
+    assert_eq!(told, expected, "{name}: {found:#?}");
+    for finding in found.iter().filter(|finding| finding.status >= Status::Warn) {
+        assert!(finding.why.is_some() && finding.fix.is_some(), "{name}: {finding:#?}");
+    }
+    for finding in found.iter().filter(|finding| finding.status == Status::Untested) {
+        assert!(finding.why.as_ref().is_some_and(|why| !why.is_empty()), "{name}: {finding:#?}");
+    }
+}
+
+/// Each layer refuses each right in turn.
+#[tokio::test]
+async fn a_refused_right_by_its_layer() {
+    let rights = [
+        ("s3:GetObject", "GetObject"),
+        ("s3:PutObject", "CreateMultipartUpload"),
+        ("s3:DeleteObject", "DeleteObject"),
+        ("dynamodb:PutItem", "PutItem"),
+        ("dynamodb:DeleteItem", "DeleteItem"),
+        ("dynamodb:GetItem", "GetItem"),
+    ];
+    let place = Place::new();
+    for (action, operation) in rights {
+        for (layer, end) in denials::layers(action) {
+            place.heal();
+            let is_s3 = action.starts_with("s3:");
+            let fault = if is_s3 { denials::s3(action, &end) } else { denials::dynamodb(action, &end) };
+            place.proxy.inject(Rule::new(fault).operation(operation));
+            let found = place.examine().await;
+            let right = format!("right:{action}");
+            if action == "s3:DeleteObject" && end.starts_with("because no identity-based") {
+                // It was tried with a name of the doctor's own, and the policy may allow the state's names alone.
+                says(&end, &found, &[]);
+                assert_eq!(status(&found, &right), Status::Untested);
+                continue;
+            }
+            says(&end, &found, &[(&right, Status::Fail)]);
+            let finding = found.iter().find(|finding| finding.check == right).unwrap();
+            let denial = finding.denial.as_ref().unwrap();
+            assert_eq!((denial.layer, denial.action.as_deref()), (layer, Some(action)), "{end}");
+            assert!(finding.entry.is_some(), "{end}: {finding:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_key_refuses_within_s3() {
+    let place = Place::new();
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1a2b3c4d-0000-1111-2222-333344445555";
+    let message = denials::words(
+        "kms:GenerateDataKey",
+        key,
+        "because no identity-based policy allows the kms:GenerateDataKey action",
+    );
+    place.proxy.inject(
+        Rule::new(Fault::s3(403, "AccessDenied", &message))
+            .when(|request| request.method != "GET" && request.path.contains(KEY)),
+    );
+    let found = place.examine().await;
+    says("a key", &found, &[("right:kms:GenerateDataKey", Status::Fail)]);
+}
+
+async fn planted(name: &str, expected: &[(&str, Status)], plant: impl FnOnce(&mut Place)) {
+    let mut place = Place::new();
+    plant(&mut place);
+    let found = place.examine().await;
+    says(name, &found, expected);
+    assert_eq!(place.left(), Vec::<String>::new(), "{name}");
+}
+
+#[tokio::test]
+async fn credentials_and_who_one_is() {
+    let fail = |check| [(check, Status::Fail)];
+    planted("none", &fail("credentials"), |place| place.credentials = None).await;
+    let with_end = |seconds: u64| {
+        let end = SystemTime::now() + Duration::from_secs(seconds);
+        Credentials::new("AKIATESTKIT", "secret", None, Some(end), "test")
+    };
+    let ended = Credentials::new("AKIATESTKIT", "secret", None, Some(SystemTime::UNIX_EPOCH), "test");
+    planted("ended", &fail("credentials"), |place| place.credentials = Some(ended)).await;
+    planted("end soon", &[("credentials", Status::Warn)], |place| place.credentials = Some(with_end(300))).await;
+    planted("end later", &[], |place| place.credentials = Some(with_end(7200))).await;
+    for (code, text) in [
+        ("ExpiredToken", "The provided token has expired."),
+        ("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+        ("SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."),
+        ("InvalidToken", "The provided token is malformed or otherwise invalid."),
+    ] {
+        let is_s3 = |request: &stateward_testkit::SeenRequest| request.path != "/";
+        planted(code, &fail("credentials"), |place| {
+            place.proxy.heal();
+            place.proxy.inject(Rule::new(Fault::s3(403, code, text)).when(is_s3));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn region_clock_and_endpoint() {
+    let fail = |check| [(check, Status::Fail)];
+    planted("no Region", &fail("region"), |place| place.region = None).await;
+    planted("another Region", &fail("region"), |place| {
+        let fault = Fault::s3(
+            301,
+            "PermanentRedirect",
+            "The bucket you are attempting to access must be addressed using the specified endpoint.",
+        );
+        place.proxy.heal();
+        place
+            .proxy
+            .inject(Rule::new(fault.header("x-amz-bucket-region", "eu-west-1")).when(|request| request.path != "/"));
+    })
+    .await;
+    planted("ahead", &fail("clock"), |place| place.ahead = SignedDuration::from_mins(11)).await;
+    planted("behind", &fail("clock"), |place| place.ahead = SignedDuration::from_mins(-11)).await;
+    planted("a little", &[], |place| place.ahead = SignedDuration::from_secs(20)).await;
+    planted("skewed", &fail("clock"), |place| {
+        let fault = Fault::s3(
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        );
+        place.proxy.heal();
+        place.proxy.inject(Rule::new(fault).when(|request| request.path != "/"));
+    })
+    .await;
+    planted("down", &fail("endpoint"), |place| {
+        place.proxy.heal();
+        place.proxy.inject(Rule::new(Fault::LoseRequest));
+    })
+    .await;
+    planted("ill", &fail("endpoint"), |place| {
+        place.proxy.heal();
+        place.proxy.inject(Rule::new(Fault::status(500)));
+    })
+    .await;
+    planted("throttled", &[("endpoint", Status::Warn)], |place| {
+        place.proxy.inject(Rule::new(Fault::throttling(Duration::ZERO)).operation("GetItem"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_bucket() {
+    let warn = |check| [(check, Status::Warn)];
+    planted("missing", &[("bucket-exists", Status::Fail)], |place| place.target.place = fresh_name("nowhere")).await;
+    planted("another's", &warn("bucket-exists"), |place| {
+        place.proxy.inject(Rule::new(Fault::status(403)).operation("HeadBucket"));
+    })
+    .await;
+    planted("no versions", &warn("bucket-versioning"), |place| {
+        place.proxy.heal();
+        place.answer("policy", &tls_only(place.bucket()));
+        place.answer("publicAccessBlock", &blocks(true));
+        place.answer("versioning", "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>");
+    })
+    .await;
+    planted("versions suspended", &warn("bucket-versioning"), |place| {
+        place.proxy.heal();
+        place.answer("policy", &tls_only(place.bucket()));
+        place.answer("publicAccessBlock", &blocks(true));
+        place.answer("versioning", "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Suspended</Status></VersioningConfiguration>");
+    })
+    .await;
+    let mut place = Place::open();
+    let both = [("bucket-public-access", Status::Warn), ("bucket-tls-only", Status::Warn)];
+    says("open", &place.examine().await, &both);
+    place = Place::open();
+    place.answer("policy", &tls_only("other-bucket"));
+    place.answer("publicAccessBlock", &blocks(false));
+    says("half", &place.examine().await, &both);
+    place = Place::open();
+    place.answer("policy", &tls_only(place.bucket()));
+    let public =
+        "<PolicyStatus xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsPublic>true</IsPublic></PolicyStatus>";
+    place.answer("policyStatus", public);
+    says("public", &place.examine().await, &[("bucket-public-access", Status::Fail)]);
+    planted("a key that is gone", &[("bucket-encryption", Status::Fail)], |place| {
+        let key = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000";
+        place.target.objects.encryption = Encryption::Kms { key: key.to_owned() };
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_lock_table() {
+    planted("missing", &[("lock-table-exists", Status::Fail)], |place| {
+        place.target.lock_table = Some(fresh_name("nowhere"));
+    })
+    .await;
+    planted("another key", &[("lock-table-schema", Status::Fail)], |place| {
+        let name = fresh_name("wrong");
+        let table = json!({
+            "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        });
+        Moto::shared().dynamodb("CreateTable", &table.to_string());
+        let recovery =
+            json!({"TableName": name, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
+        Moto::shared().dynamodb("UpdateContinuousBackups", &recovery.to_string());
+        place.target.lock_table = Some(name);
+    })
+    .await;
+    planted("no recovery", &[("lock-table-recovery", Status::Warn)], |place| {
+        place.target.lock_table = Some(Moto::shared().create_lock_table());
+    })
+    .await;
+    planted("nothing locks", &[("mutual-exclusion", Status::Fail)], |place| {
+        place.target.lock_table = None;
+        place.target.use_lockfile = false;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stores_without_conditions() {
+    planted("S3", &[("conditional-write", Status::Fail)], |place| {
+        place.proxy.inject(Rule::new(Fault::status(200).header("ETag", "\"0\"")).operation("PutObject"));
+    })
+    .await;
+    planted("DynamoDB", &[("conditional-write", Status::Fail)], |place| {
+        let written = Fault::Answer { status: 200, headers: Vec::new(), body: "{}".to_owned() };
+        place.proxy.inject(Rule::new(written).operation("PutItem"));
+    })
+    .await;
+    // The conditions hold one after the other: the first five writes are told as they are.
+    planted("a race", &[("mutual-exclusion", Status::Fail)], |place| {
+        place.target.lock_table = None;
+        let lets_all = Fault::status(200).header("ETag", "\"0\"");
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        place.proxy.inject(
+            Rule::new(lets_all)
+                .operation("PutObject")
+                .path(".tflock")
+                .when(move |_| count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 3),
+        );
+    })
+    .await;
+}
+
+fn md5(text: &str) -> String {
+    hex::encode(Md5::digest(text))
+}
+
+fn lock(hours: i64) -> String {
+    let created = Timestamp::now() - SignedDuration::from_hours(hours);
+    json!({
+        "ID": "1a2b3c4d-0000-1111-2222-333344445555", "Operation": "OperationTypeApply", "Info": "", "Who": "ana@laptop",
+        "Version": "1.15.5", "Created": created.to_string(), "Path": "states/net/prod.tfstate",
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn the_state_and_its_locks() {
+    let fail = |check| [(check, Status::Fail)];
+    planted("as it should be", &[], |place| {
+        place.put_object("", STATE);
+        place.put_item("-md5", "Digest", &md5(STATE));
+    })
+    .await;
+    planted("an old digest", &fail("digest"), |place| {
+        place.put_object("", STATE);
+        place.put_object("", &STATE.replace("\"serial\":3", "\"serial\":4"));
+        place.put_item("-md5", "Digest", &md5(STATE));
+    })
+    .await;
+    planted("a digest of nothing known", &fail("digest"), |place| {
+        place.put_object("", STATE);
+        place.put_item("-md5", "Digest", "00000000000000000000000000000000");
+    })
+    .await;
+    planted("no state", &fail("digest"), |place| place.put_item("-md5", "Digest", &md5(STATE))).await;
+    planted("an old lock", &[("orphan-lock", Status::Warn)], |place| {
+        place.put_item("", "Info", &lock(30));
+        place.put_object(".tflock", &lock(30));
+    })
+    .await;
+    planted("a fresh lock", &[], |place| {
+        place.put_item("", "Info", &lock(0));
+        place.put_object(".tflock", &lock(0));
+    })
+    .await;
+    planted("an item without its file", &fail("orphan-lock"), |place| place.put_item("", "Info", &lock(5))).await;
+    planted("a file without its item", &fail("orphan-lock"), |place| place.put_object(".tflock", &lock(5))).await;
+}
+
+/// An old digest is told with the version that it is of.
+#[tokio::test]
+async fn which_side_of_a_mismatch_is_old() {
+    let place = Place::new();
+    place.put_object("", STATE);
+    place.put_object("", &STATE.replace("\"serial\":3", "\"serial\":4"));
+    place.put_item("-md5", "Digest", &md5(STATE));
+    let found = place.examine().await;
+    assert_eq!(status(&found, "digest"), Status::Fail);
+    let why = found.iter().find(|finding| finding.check == "digest").unwrap().why.clone().unwrap();
+    assert!(why.contains("serial 4") && why.contains("serial 3") && why.contains("The object is newer"), "{why}");
+}
+
+/// Bare refusals name no layer, and none is made up.
+#[tokio::test]
+async fn a_refusal_without_a_reason() {
+    let place = Place::new();
+    place.proxy.inject(Rule::new(Fault::s3(403, "AccessDenied", "Access Denied")).operation("CreateMultipartUpload"));
+    let found = place.examine().await;
+    says("bare", &found, &[("right:s3:PutObject", Status::Fail)]);
+    let finding = found.iter().find(|finding| finding.check == "right:s3:PutObject").unwrap();
+    assert_eq!(finding.denial.as_ref().map(|denial| denial.layer), Some(Layer::Unknown));
+}

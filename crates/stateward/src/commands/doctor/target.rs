@@ -1,0 +1,137 @@
+//! What the doctor is to look at.
+
+use std::path::Path;
+
+use stateward_aws::doctor::{Given, Target, TargetError};
+use stateward_iam::Layout;
+use stateward_store_dynamodb as dynamodb;
+use stateward_store_s3 as s3;
+use stateward_terraform::{
+    Arguments, Backend, Configuration, Tool, backend_config, cached, data_dir, selected_workspace,
+};
+
+use super::super::Context;
+use crate::cli::DoctorArgs;
+use crate::config::StoreUrl;
+use crate::failure::{Failure, Result};
+
+const NOT_FOUND: &str = "it is not known where the state is kept";
+
+/// Where the state is kept, by what was given, the store's settings or a directory.
+pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
+    let mut target = match (&args.bucket, &args.key) {
+        (Some(bucket), Some(key)) => of_arguments(args, bucket, key)?,
+        _ if args.dir.is_none() && context.config.is_from_flag("store") => of_store(&context.settings().store)?,
+        _ => of_directory(context, args)?,
+    };
+    if let Some(region) = &args.region {
+        target.access.region = Some(region.clone());
+    }
+    if let Some(profile) = &args.profile {
+        target.access.profile = Some(profile.clone());
+    }
+    Ok(target)
+}
+
+fn of_arguments(args: &DoctorArgs, bucket: &str, key: &str) -> Result<Target> {
+    let given = [("bucket", bucket), ("key", key)].map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+    let mut arguments = Arguments::from(given);
+    arguments.extend(args.lock_table.clone().map(|table| ("dynamodb_table".to_owned(), Some(table))));
+    if args.use_lockfile {
+        arguments.insert("use_lockfile".to_owned(), Some("true".to_owned()));
+    }
+    let mut given = Given::default();
+    given.add(&arguments);
+    add_backend_config(&mut given, args)?;
+    given.target(args.workspace.as_deref()).map_err(|error| no_target(&error))
+}
+
+fn of_store(store: &StoreUrl) -> Result<Target> {
+    let refused = |why: String| Failure::usage(NOT_FOUND, why, "put the store's URL right");
+    match store {
+        StoreUrl::S3(url) => {
+            let options = s3::Options::from_url(url).map_err(|error| refused(error.to_string()))?;
+            let mut target = Target::new(options.bucket, options.prefix);
+            target.layout = Layout::Stateward;
+            if let Some(sharing) = options.sharing {
+                target.workspace_key_prefix = sharing.workspace_key_prefix;
+                target.lock_table = sharing.lock_table;
+                target.use_lockfile = sharing.use_lockfile;
+            }
+            target.objects = options.objects;
+            target.endpoints.s3.clone_from(&options.access.endpoint);
+            target.endpoints.dynamodb = options.dynamodb_endpoint;
+            target.access = options.access;
+            Ok(target)
+        }
+        StoreUrl::DynamoDb(url) => {
+            let options = dynamodb::Options::from_url(url).map_err(|error| refused(error.to_string()))?;
+            let mut target = Target::new(options.state_table, "");
+            target.layout = Layout::StatewardDynamodb;
+            target.workspace_key_prefix = options.workspace_key_prefix;
+            target.lock_table = options.lock_table;
+            target.endpoints.dynamodb.clone_from(&options.access.endpoint);
+            target.access = options.access;
+            Ok(target)
+        }
+        _ => Err(Failure::usage(
+            "there is nothing on AWS to look at",
+            format!("the store is `{store}`"),
+            "give `--store s3://…`, `--store dynamodb://…`, `--bucket` and `--key`, or `--dir`",
+        )),
+    }
+}
+
+fn of_directory(context: &Context, args: &DoctorArgs) -> Result<Target> {
+    let directory = args.dir.as_deref().unwrap_or(Path::new("."));
+    let configuration = Configuration::read(directory, Tool::Terraform)
+        .map_err(|error| Failure::file("the configuration cannot be read", directory, &error, "check the directory"))?;
+    if let Some((file, why)) = configuration.unreadable.first() {
+        let file = directory.join(file);
+        let why = format!("`{}`: {why}", file.display());
+        return Err(Failure::usage(NOT_FOUND, why, "put the file right: `terraform validate` says more"));
+    }
+    let data_dir = data_dir(directory, context.environment.get("TF_DATA_DIR"));
+    let cached = cached(&data_dir);
+    let declared = configuration.declared.map(|declared| declared.backend);
+    let Some(counts) = declared.as_ref().or(cached.as_ref()) else {
+        return Err(Failure::usage(
+            NOT_FOUND,
+            format!("`{}` has no `backend` block", directory.display()),
+            "give `--dir DIR`, or `--bucket` and `--key`",
+        ));
+    };
+    if counts.kind() != Some("s3") {
+        return Err(Failure::usage(
+            "there is nothing on AWS to look at",
+            format!("`{}` keeps its state in {}", directory.display(), counts.title()),
+            "give the directory of a configuration with `backend \"s3\"`, or `--bucket` and `--key`",
+        ));
+    }
+    let mut given = Given::default();
+    let is_s3 = |backend: &&Backend| backend.kind() == Some("s3");
+    for backend in cached.iter().filter(is_s3).chain(&declared) {
+        given.add(backend.arguments());
+    }
+    add_backend_config(&mut given, args)?;
+    let selected =
+        || context.environment.get("TF_WORKSPACE").map(str::to_owned).or_else(|| selected_workspace(&data_dir));
+    let workspace = args.workspace.clone().or_else(selected);
+    given.target(workspace.as_deref()).map_err(|error| no_target(&error))
+}
+
+/// As `init` takes them: a later one counts more.
+fn add_backend_config(given: &mut Given, args: &DoctorArgs) -> Result<()> {
+    for argument in &args.backend_config {
+        let arguments = backend_config(argument, Path::new("")).map_err(|why| {
+            let next = "give a file of `NAME = VALUE` lines, as `terraform init` takes it, or `NAME=VALUE` itself";
+            Failure::usage("the backend's arguments cannot be read", why, next)
+        })?;
+        given.add(&arguments);
+    }
+    Ok(())
+}
+
+pub(super) fn no_target(error: &TargetError) -> Failure {
+    Failure::usage(NOT_FOUND, error.to_string(), error.advice())
+}

@@ -1,0 +1,50 @@
+//! What `stateward doctor` says where it does not know what to look at.
+
+use crate::world::World;
+
+/// Says no to what it cannot look at, and asks AWS nothing.
+#[track_caller]
+fn refused(world: &World, arguments: &[&str], words: &[&str]) {
+    let output = world.cli().run(&[&["doctor"], arguments].concat()).expect_code(2);
+    for word in words.iter().chain(&["why:", "next:"]) {
+        assert!(output.stderr.contains(word), "{word:?} is not in\n{}", output.report());
+    }
+    assert_eq!(output.stdout, "", "{}", output.report());
+}
+
+#[test]
+fn a_place_that_is_not_known() {
+    let world = World::local();
+    refused(&world, &[], &["has no `backend` block", "--bucket"]);
+    let nowhere = world.cli().run(&["doctor", "--dir", "nowhere"]).expect_code(1);
+    assert!(nowhere.stderr.contains("`nowhere`: no such file or directory"), "{}", nowhere.report());
+    world.dir.write("http/main.tf", "terraform {\n  backend \"http\" {}\n}\n");
+    refused(&world, &["--dir", "http"], &["keeps its state in backend \"http\""]);
+    world.dir.write("broken/main.tf", "terraform {\n  backend \"s3\" {\n");
+    refused(&world, &["--dir", "broken"], &["main.tf"]);
+    let both = world.cli().run(&["doctor", "--dir", "http", "--bucket", "b", "--key", "k"]).expect_code(2);
+    assert!(both.stderr.contains("cannot be used with"), "{}", both.report());
+}
+
+#[test]
+fn a_backend_that_does_not_say_all() {
+    let world = World::local();
+    world.dir.write("main.tf", "terraform {\n  backend \"s3\" {\n    bucket = \"b\"\n    key = var.key\n  }\n}\n");
+    refused(&world, &[], &["`key` is not written out", "--backend-config key="]);
+    world.dir.write("main.tf", "terraform {\n  backend \"s3\" {\n    bucket = \"b\"\n  }\n}\n");
+    refused(&world, &[], &["the backend has no `key`", "--backend-config key="]);
+    refused(&world, &["--backend-config", "none.tfbackend"], &["none.tfbackend"]);
+    world.dir.write("bad.tfbackend", "key = \n");
+    refused(&world, &["--backend-config", "bad.tfbackend"], &["bad.tfbackend", "line"]);
+    refused(
+        &world,
+        &["--backend-config", "key=k", "--backend-config", "use_lockfile=perhaps"],
+        &["`use_lockfile` is `perhaps`"],
+    );
+}
+
+#[test]
+fn a_store_that_is_not_on_aws() {
+    let world = World::local();
+    refused(&world, &["--store", "sqlite:x.db"], &["there is nothing on AWS to look at", "sqlite:x.db"]);
+}
