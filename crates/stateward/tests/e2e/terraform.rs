@@ -171,9 +171,10 @@ fn an_interrupt_saves_the_state_and_gives_the_lock_back() {
     let mut apply = work.spawn(&["apply", "-auto-approve"]);
     apply.wait_for("(local-exec): begun", LIMIT);
     apply.interrupt();
-    apply.wait(LIMIT).expect_code(1);
+    let stopped = apply.wait(LIMIT).expect_code(1);
     assert!(ask(&dir, &["lock", "list"])["items"].as_array().unwrap().is_empty());
-    assert!(work.run(&["state", "list"]).expect_success().stdout.contains("terraform_data.slow"));
+    let listed = work.run(&["state", "list"]).expect_success();
+    assert!(listed.stdout.contains("terraform_data.slow"), "{}\n{}", stopped.report(), listed.report());
 }
 
 #[test]

@@ -10,11 +10,11 @@ use super::super::target::{Mark, Target};
 use super::super::wire::Client;
 use super::super::{Bench, Result};
 
-const SIZE: usize = 100_000_000;
+pub(super) const SIZE: usize = 100_000_000;
 const MEMORY_MAX: f64 = 96e6;
 
 /// A server that is sent large states, and how it does.
-struct Subject {
+pub(super) struct Subject {
     target: Target,
     client: Client,
     has_locks: bool,
@@ -53,11 +53,12 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     }
     let (ours, peer) = subjects.split_first().ok_or("nothing was measured")?;
     report(bench, ours, peer.first(), document.bytes.len());
-    report_memory(bench, served.server.id())
+    let runs = 2 * bench.runs;
+    report_memory(bench, "peak memory of the server after all this", served.server.id(), runs, MEMORY_MAX)
 }
 
 impl Subject {
-    fn new(target: Target) -> Result<Self> {
+    pub(super) fn new(target: Target) -> Result<Self> {
         let client = Client::connect(&target)?;
         let samples = Samples::default;
         let mut subject = Self {
@@ -89,7 +90,7 @@ impl Subject {
     }
 
     /// The time of the POST alone.
-    fn post(&mut self, document: &Document, md5: &str) -> Result<f64> {
+    pub(super) fn post(&mut self, document: &Document, md5: &str) -> Result<f64> {
         let query = if self.has_locks { format!("?ID={}", Mark::LockId.text()) } else { String::new() };
         let headers = [("Content-Type", "application/json"), ("Content-MD5", md5)];
         let head = self.target.head("POST", &query, &headers, Some(document.bytes.len()));
@@ -108,7 +109,7 @@ impl Subject {
         Ok(millis(time))
     }
 
-    fn get(&mut self, document: &Document, received: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn get(&mut self, document: &Document, received: &mut Vec<u8>) -> Result<()> {
         let request = self.target.request("GET", "", b"");
         let (time, status) = timed(|| {
             self.client.send(&request.bytes)?;
@@ -136,11 +137,11 @@ fn report(bench: &mut Bench, ours: &Subject, peer: Option<&Subject>, size: usize
     line(format!("GET {mega} MB"), |subject| &subject.get, Some(0.6));
 }
 
-fn report_memory(bench: &mut Bench, pid: u32) -> Result<()> {
+pub(super) fn report_memory(bench: &mut Bench, name: &str, pid: u32, runs: usize, at_most: f64) -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let peak = peak_memory(&status).ok_or("no VmHWM in /proc/PID/status")?;
-    let line = Line::new("peak memory of the server after all this", Quantity::Bytes(float(peak)), 2 * bench.runs);
-    bench.report(&line.at_most(MEMORY_MAX));
+    let line = Line::new(name, Quantity::Bytes(float(peak)), runs);
+    bench.report(&line.at_most(at_most));
     Ok(())
 }
 

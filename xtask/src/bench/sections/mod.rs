@@ -2,6 +2,7 @@
 
 mod apply;
 mod beside;
+mod buckets;
 mod cycles;
 mod fsyncs;
 mod history;
@@ -32,6 +33,11 @@ pub(super) const SECTIONS: &[Section] = &[
         run: cycles::run,
     },
     Section { name: "large", about: "POST and GET of 100 MB, and the server's peak memory", run: large::run },
+    Section {
+        name: "buckets",
+        about: "the server's peak memory with 100 MB whose bytes go to S3 (needs the test tools)",
+        run: buckets::run,
+    },
     Section {
         name: "stall",
         about: "how long a LOCK takes while another client writes 100 MB again and again",

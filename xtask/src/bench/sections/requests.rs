@@ -69,7 +69,7 @@ fn one(bench: &mut Bench, service: &str, proxy: &FaultProxy, env: &AwsEnv, way: 
     Ok(())
 }
 
-fn serve(bench: &Bench, env: &AwsEnv, store: &str) -> ServerProcess {
+pub(super) fn serve(bench: &Bench, env: &AwsEnv, store: &str) -> ServerProcess {
     Cli::new(&bench.binary, &bench.dir).envs(env.pairs()).serve(&["--store", store])
 }
 
