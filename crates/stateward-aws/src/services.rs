@@ -18,8 +18,6 @@ pub struct Services {
     pub iam: aws_sdk_iam::Client,
     /// The record of calls.
     pub trail: aws_sdk_cloudtrail::Client,
-    /// Service and resource control policies.
-    pub organizations: aws_sdk_organizations::Client,
 }
 
 /// How buckets are named in the address of a request.
@@ -43,7 +41,6 @@ impl Services {
             kms: aws_sdk_kms::Client::new(configuration),
             iam: aws_sdk_iam::Client::new(configuration),
             trail: aws_sdk_cloudtrail::Client::new(configuration),
-            organizations: aws_sdk_organizations::Client::new(configuration),
         }
     }
 }

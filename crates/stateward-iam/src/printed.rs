@@ -31,11 +31,15 @@ impl Policy {
         Self::from_node(text, &node, kind)
     }
 
-    /// The command line prints documents as JSON or as a string of it; the service sends them percent-encoded.
+    /// Reads a document as the service sends it: IAM percent-encodes it.
+    pub fn parse_sent(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {
+        if text.starts_with('%') { Self::parse(&decode(text), kind) } else { Self::parse(text, kind) }
+    }
+
+    /// The command line prints documents as JSON or as a string of it.
     pub(crate) fn from_printed(text: &str, document: &Node<'_>, kind: PolicyKind) -> Result<Self, PolicyError> {
         match &document.value {
-            Value::String(encoded) if encoded.starts_with('%') => Self::parse(&decode(encoded), kind),
-            Value::String(inner) => Self::parse(inner, kind),
+            Value::String(sent) => Self::parse_sent(sent, kind),
             _ => Self::from_node(text, document, kind),
         }
     }

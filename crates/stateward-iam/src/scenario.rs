@@ -121,6 +121,13 @@ pub struct AnswerStatement {
     pub effect: Effect,
 }
 
+impl AnswerStatement {
+    /// What people call it: its `Sid`, or its number from 1.
+    pub fn name(&self) -> String {
+        self.sid.clone().unwrap_or_else(|| format!("statement {}", self.statement + 1))
+    }
+}
+
 impl Answer {
     /// Names what a decision about these policies refers to.
     pub fn new(policies: &PolicySet, decision: Decision, mut notes: Vec<String>) -> Self {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::finding::blame;
 use super::watch::Watch;
 use super::{Finding, Patient, Target};
-use crate::{Failed, Services};
+use crate::{Failed, Layout, Services};
 
 /// AWS refuses signatures that are further off: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>.
 const SKEW_MAX: i64 = 5 * 60;
@@ -32,8 +32,7 @@ pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch
         dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
         kms: aws_sdk_kms::Client::new(&at(&endpoints.kms)),
         iam: aws_sdk_iam::Client::new(&at(&endpoints.iam)),
-        trail: aws_sdk_cloudtrail::Client::new(configuration),
-        organizations: aws_sdk_organizations::Client::new(configuration),
+        ..Services::new(configuration, Layout::default())
     }
 }
 
@@ -138,6 +137,11 @@ impl Patient {
             }
         }
     }
+}
+
+/// The account in an ARN.
+pub(super) fn account_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
 }
 
 /// The link of the chain that gave credentials.

@@ -25,7 +25,21 @@ impl Patient {
         }
     }
 
-    /// As Terraform does it first: a listing, which says what a `HeadBucket` cannot.
+    /// The bucket's policy, asked for once.
+    pub(super) async fn bucket_policy(&self, bucket: &Bucket) -> Result<Option<&str>, &Failed> {
+        let ask = async || {
+            let answer = bucket.client.get_bucket_policy().bucket(&bucket.name).send().await;
+            match answer.map_err(|error| Failed::new("S3: GetBucketPolicy", &error)) {
+                Ok(answer) => Ok(answer.policy),
+                Err(failed) if failed.is("NoSuchBucketPolicy") => Ok(None),
+                Err(failed) => Err(failed),
+            }
+        };
+        self.bucket_policy.get_or_init(ask).await.as_ref().map(Option::as_deref)
+    }
+
+    /// As Terraform does it first: a listing, which says what a `HeadBucket` cannot. Where it may be listed, the [owner](Self::owner) is
+    /// to be asked for.
     pub(super) async fn bucket_exists(&self) -> Found {
         const CHECK: &str = "bucket-exists";
         let Some(bucket) = &self.bucket else {
@@ -44,19 +58,18 @@ impl Patient {
                 return Found { found: vec![Finding::ok(CHECK, title)], reached: Reached::Yes };
             }
         }
-        Found { found: vec![self.owner(bucket).await], reached: Reached::Yes }
+        Found { found: Vec::new(), reached: Reached::Yes }
     }
 
     /// Whether it is in the caller's own account, and its Region.
-    async fn owner(&self, bucket: &Bucket) -> Finding {
+    pub(super) async fn owner(&self, bucket: &Bucket, account: Option<&str>) -> Finding {
         const CHECK: &str = "bucket-exists";
         let there = |region: Option<&str>| {
             let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
             Finding::ok(CHECK, format!("{} is there{region}", bucket.name))
         };
-        let Ok(caller) = self.services.sts.get_caller_identity().send().await else { return there(None) };
-        let Some(account) = caller.account else { return there(None) };
-        let head = bucket.client.head_bucket().bucket(&bucket.name).expected_bucket_owner(&account);
+        let Some(account) = account else { return there(None) };
+        let head = bucket.client.head_bucket().bucket(&bucket.name).expected_bucket_owner(account);
         match head.send().await {
             Ok(answer) => there(answer.bucket_region()),
             Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403) => Finding::warn(
@@ -142,16 +155,14 @@ impl Patient {
                 "add a statement to the bucket's policy that denies `s3:*` where `aws:SecureTransport` is `false`";
             vec![Finding::warn(CHECK, "requests without TLS are taken", why, fix)]
         };
-        match bucket.client.get_bucket_policy().bucket(&bucket.name).send().await {
-            Ok(answer) => match self.refuses_plain(&answer.policy.unwrap_or_default(), &bucket.name) {
+        match self.bucket_policy(bucket).await {
+            Ok(Some(document)) => match self.refuses_plain(document, &bucket.name) {
                 Ok(true) => vec![Finding::ok(CHECK, "requests without TLS are refused")],
                 Ok(false) => open("the bucket's policy does not deny them"),
                 Err(why) => vec![Finding::untested(CHECK, why)],
             },
-            Err(error) => {
-                let failed = Failed::new("S3: GetBucketPolicy", &error);
-                if failed.is("NoSuchBucketPolicy") { open("the bucket has no policy") } else { blame(CHECK, &failed) }
-            }
+            Ok(None) => open("the bucket has no policy"),
+            Err(failed) => blame(CHECK, failed),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether two clients can both hold a lock here.
 
 use futures::future;
-use stateward_store_aws::Bucket;
+use stateward_store_aws::{Bucket, Fault};
 
 use super::finding::{blame, is_refused};
 use super::probes::Outcome;
@@ -129,7 +129,7 @@ impl Patient {
 
 /// Whether a conditional write was kept out.
 fn lost(failed: &Failed) -> bool {
-    matches!(failed.status, Some(409 | 412)) || failed.is("ConditionalCheckFailedException")
+    matches!(failed.fault, Fault::Precondition | Fault::Contended)
 }
 
 fn not_held(place: &str, tried: Tried) -> Vec<Finding> {

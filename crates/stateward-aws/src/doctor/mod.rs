@@ -26,12 +26,13 @@ use futures::future::{self, BoxFuture, FutureExt};
 use jiff::Timestamp;
 use stateward_iam::Purpose;
 use stateward_store_aws::{Bucket, Counter, Location};
+use tokio::sync::OnceCell;
 
 pub use finding::{Finding, Offline, Status};
 pub use target::{DEFAULT_WORKSPACE, Endpoints, Target};
 pub use terraform::{Given, TargetError};
 
-use crate::Services;
+use crate::{Failed, Services};
 use finding::settle;
 use probes::Probes;
 use watch::Watch;
@@ -62,6 +63,7 @@ pub struct Patient {
     configuration: SdkConfig,
     services: Services,
     bucket: Option<Bucket>,
+    bucket_policy: OnceCell<Result<Option<String>, Failed>>,
     watch: Watch,
     probes: Probes,
 }
@@ -89,7 +91,8 @@ impl Patient {
             None => None,
         };
         let probes = Probes::new(options.seed);
-        Ok(Self { target, options, configuration, services, bucket, watch, probes })
+        let bucket_policy = OnceCell::new();
+        Ok(Self { target, options, configuration, services, bucket, bucket_policy, watch, probes })
     }
 
     /// Runs all checks. What is dropped half-way is to be [cleaned](Self::clean) all the same.
@@ -103,10 +106,17 @@ impl Patient {
         let asked = future::join3(self.identity(), self.bucket_exists(), self.table_exists());
         let (identity, bucket, table) = Box::pin(asked).await;
         let (caller, reached) = (identity.caller, (bucket.reached, table.reached));
+        let owner = match &self.bucket {
+            Some(place) if bucket.found.is_empty() => {
+                let account = caller.as_deref().and_then(basics::account_of);
+                self.owner(place, account).map(Some).boxed()
+            }
+            _ => future::ready(None).boxed(),
+        };
         found.extend(identity.found.into_iter().chain(bucket.found).chain(table.found));
-        let settings = self.settings(reached);
-        let (told, key) = future::join(future::join_all(settings), self.bucket_encryption(reached.0)).await;
-        found.extend(told.into_iter().flatten().chain(key.found));
+        let settings = future::join_all(self.settings(reached));
+        let (told, key, owner) = future::join3(settings, self.bucket_encryption(reached.0), owner).await;
+        found.extend(told.into_iter().flatten().chain(key.found).chain(owner));
         found.push(self.clock());
         if !found.iter().any(|finding| finding.check == "endpoint") {
             found.push(self.endpoint());

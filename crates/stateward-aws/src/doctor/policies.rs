@@ -154,33 +154,14 @@ impl Patient {
     async fn of_resources(&self) -> Vec<Named> {
         let mut found = Vec::new();
         if let Some(bucket) = &self.bucket
-            && let Ok(answer) = bucket.client.get_bucket_policy().bucket(&bucket.name).send().await
-            && let Some(document) = answer.policy
+            && let Ok(Some(document)) = self.bucket_policy(bucket).await
         {
-            found.extend(named(format!("the policy of {}", bucket.name), &document, PolicyKind::Resource).ok());
+            found.extend(named(format!("the policy of {}", bucket.name), document, PolicyKind::Resource).ok());
         }
         found
     }
 }
 
-/// IAM answers with documents encoded as in a URL.
 fn named(name: String, document: &str, kind: PolicyKind) -> Read<Named> {
-    let decoded = if document.trim_start().starts_with('{') { document.to_owned() } else { decode(document)? };
-    Ok(Named { name, policy: Policy::parse(&decoded, kind).map_err(unread)? })
-}
-
-fn decode(text: &str) -> Read<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let digits = [rest.next().ok_or(Unread)?, rest.next().ok_or(Unread)?];
-            let mut decoded = [0];
-            hex::decode_to_slice(digits, &mut decoded).map_err(unread)?;
-            decoded[0]
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).map_err(unread)
+    Ok(Named { name, policy: Policy::parse_sent(document, kind).map_err(unread)? })
 }

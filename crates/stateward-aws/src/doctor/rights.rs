@@ -8,6 +8,7 @@ use stateward_denial::{Effect, Layer};
 use stateward_iam::{CheckItem, Outcome, check};
 use stateward_store_aws::Bucket;
 
+use super::basics::account_of;
 use super::finding::is_refused;
 use super::policies::Known;
 use super::probes::key_of;
@@ -65,7 +66,7 @@ impl Patient {
         caller: Option<&str>,
         kms_key: Option<&str>,
     ) -> Vec<Finding> {
-        let account = caller.and_then(|arn| arn.split(':').nth(4)).unwrap_or("111122223333");
+        let account = caller.and_then(account_of).unwrap_or("111122223333");
         let region = self.configuration.region().map_or("*", |region| region.as_ref());
         let keeping = self.target.keeping(region, account, kms_key);
         let known = self.policies(caller).await;
@@ -271,16 +272,7 @@ impl Known {
             Status::Fail => Some(false),
             _ => None,
         };
-        let by: Vec<String> = statements
-            .iter()
-            .map(|made| {
-                format!(
-                    "{} of {}",
-                    made.sid.clone().unwrap_or_else(|| format!("statement {}", made.statement + 1)),
-                    made.policy
-                )
-            })
-            .collect();
+        let by: Vec<String> = statements.iter().map(|made| format!("{} of {}", made.name(), made.policy)).collect();
         let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
         let says = match decision {
             Outcome::Allowed => "allow it",

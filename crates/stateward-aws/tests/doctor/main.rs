@@ -29,6 +29,9 @@ async fn where_all_is_well_nothing_is_told() {
     ];
     assert_eq!(rights, needed);
     assert_eq!(place.left(), Vec::<String>::new(), "what was written is removed");
+    let of_policy =
+        |request: &stateward_testkit::SeenRequest| request.query.split(['&', '=']).any(|part| part == "policy");
+    assert_eq!(place.proxy.requests().iter().filter(|request| of_policy(request)).count(), 1, "it is asked for once");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use stateward_denial::{Denial, Failure as Failed, Layer, LockInfo, PrincipalType
 use stateward_iam::Outcome;
 use stateward_knowledge::advice::{Explanation, Prediction, Step, Who};
 
-use crate::output::human::{counted, one_line, word};
+use crate::output::human::{counted, hanging, one_line, word};
 use crate::output::{BOLD, DIM, GREEN, RED, YELLOW, table};
 
 /// Nothing was recognised.
@@ -15,8 +15,6 @@ pub(super) const NOTHING: &str = "\
 nothing in this text is an error of AWS or Terraform that is known here
   give the whole output, not only its last line; `TF_LOG=debug` shows what AWS answered
 ";
-
-const COLUMNS: usize = 80;
 
 /// All problems, each under its number.
 pub(super) fn all(problems: &[Explanation], left_out: u64) -> String {
@@ -110,10 +108,7 @@ fn predicted(text: &mut String, prediction: &Prediction) {
     let by: Vec<String> = prediction
         .statements
         .iter()
-        .map(|statement| {
-            let name = statement.sid.clone().unwrap_or_else(|| format!("statement {}", statement.statement + 1));
-            format!("`{name}` of {}", statement.policy)
-        })
+        .map(|statement| format!("`{}` of {}", statement.name(), statement.policy))
         .collect();
     let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
     let (style, says) = match prediction.decision {
@@ -173,13 +168,7 @@ fn of_lock(lock: &LockInfo) -> Vec<(&'static str, Option<String>)> {
     ]
 }
 
-/// A text behind its head, in lines that fit: each further one begins where the text did. Words are not broken.
+/// A text behind its head, in lines that fit: each further one begins where the text did.
 fn wrapped(head: &str, text: &str) -> String {
-    let indent = " ".repeat(head.chars().count());
-    let options = textwrap::Options::new(COLUMNS)
-        .initial_indent(head)
-        .subsequent_indent(&indent)
-        .break_words(false)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    format!("{}\n", textwrap::fill(&one_line(text), options))
+    hanging(head, head.chars().count(), text)
 }
