@@ -1,0 +1,205 @@
+//! Who there is, what belongs to whom, and which policies have a say.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::config::{Answers, Network, Upstream};
+
+/// A policy with its name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) name: String,
+    /// A managed policy has one.
+    pub(crate) arn: Option<String>,
+    pub(crate) document: Value,
+}
+
+impl Stored {
+    /// As a scenario names it.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "name": self.name, "policy": self.document })
+    }
+}
+
+/// All that the lab knows beside what is stored upstream.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) network: Network,
+    pub(crate) answers: Answers,
+    pub(crate) accounts: BTreeMap<String, Account>,
+    pub(crate) users: Vec<User>,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) sessions: Vec<Session>,
+    /// By name.
+    pub(crate) buckets: BTreeMap<String, Bucket>,
+    /// By ARN.
+    pub(crate) tables: BTreeMap<String, Table>,
+    /// By ARN.
+    pub(crate) keys: BTreeMap<String, Key>,
+    pub(crate) vpc_endpoint: Option<VpcEndpoint>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account {
+    pub(crate) organization: Option<String>,
+    pub(crate) management: bool,
+    pub(crate) scps: Option<Vec<Vec<Stored>>>,
+    pub(crate) rcps: Option<Vec<Vec<Stored>>>,
+}
+
+/// What a client signs with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The access key ID.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: String,
+    /// The session token, where they are temporary.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// A user, or an account's root.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub(crate) arn: String,
+    pub(crate) credentials: Credentials,
+    pub(crate) policies: Vec<Stored>,
+    pub(crate) boundary: Option<Stored>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Role {
+    pub(crate) arn: String,
+    pub(crate) trust: Option<Stored>,
+    pub(crate) policies: Vec<Stored>,
+    pub(crate) boundary: Option<Stored>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// A session of a role.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// The role's ARN.
+    pub(crate) role: String,
+    pub(crate) name: String,
+    pub(crate) credentials: Credentials,
+    pub(crate) policies: Option<Vec<Stored>>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) issued: Timestamp,
+    pub(crate) expires: Timestamp,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bucket {
+    pub(crate) account: Option<String>,
+    pub(crate) policy: Option<Stored>,
+    pub(crate) kms_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Table {
+    pub(crate) policy: Option<Stored>,
+    pub(crate) kms_key: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) aliases: Vec<String>,
+    /// Its policies with the time from which each holds, in order; never empty.
+    pub(crate) policies: Vec<(Timestamp, Stored)>,
+}
+
+impl Key {
+    /// The policy that held at a time.
+    pub(crate) fn policy_at(&self, time: Timestamp) -> Option<&Stored> {
+        let held = self.policies.iter().rev().find(|(from, _)| *from <= time);
+        held.or(self.policies.first()).map(|(_, policy)| policy)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct VpcEndpoint {
+    pub(crate) id: String,
+    pub(crate) vpc: Option<String>,
+    pub(crate) policy: Option<Stored>,
+    pub(crate) services: Vec<String>,
+}
+
+/// The account in an ARN.
+pub(crate) fn account_of(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4).filter(|account| !account.is_empty())
+}
+
+/// What follows the fifth colon of an ARN.
+pub(crate) fn resource_of(arn: &str) -> &str {
+    arn.splitn(6, ':').nth(5).unwrap_or_default()
+}
+
+/// The last part of a name with a path.
+pub(crate) fn name_of(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+impl World {
+    /// Everyone who can sign, with what they sign with: users, roots and the sessions that are there from the start.
+    pub fn credentials(&self) -> impl Iterator<Item = (String, &Credentials)> {
+        let users = self.users.iter().map(|user| (user.arn.clone(), &user.credentials));
+        users.chain(self.sessions.iter().map(|session| (session.arn(), &session.credentials)))
+    }
+
+    pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.arn == arn)
+    }
+
+    /// The key of an ARN, an ID, or an alias; its ARN comes with it.
+    pub(crate) fn key(&self, named: &str) -> Option<(&str, &Key)> {
+        let alias = named.rsplit_once(":alias/").map(|(_, name)| format!("alias/{name}"));
+        let alias = alias.as_deref().unwrap_or(named);
+        let is_named =
+            |arn: &str, key: &Key| arn == named || name_of(arn) == named || key.aliases.iter().any(|own| own == alias);
+        self.keys.iter().find(|(arn, key)| is_named(arn, key)).map(|(arn, key)| (arn.as_str(), key))
+    }
+
+    /// Whether AWS explains a refusal to somebody of one account about a resource of another.
+    pub(crate) fn explains(&self, principal: Option<&str>, owner: Option<&str>) -> bool {
+        let organization = |account| self.accounts.get(account).and_then(|account| account.organization.as_deref());
+        match (principal, owner) {
+            (Some(principal), Some(owner)) if principal != owner => {
+                organization(principal).is_some() && organization(principal) == organization(owner)
+            }
+            _ => true,
+        }
+    }
+
+    /// Goes on with another world's principals and policies. What changed of a key's policy holds from now on.
+    pub(crate) fn follow(&mut self, before: &Self, now: Timestamp) {
+        for (arn, key) in &mut self.keys {
+            let Some(old) = before.keys.get(arn) else { continue };
+            let mut policies = old.policies.clone();
+            let newest = key.policies.pop().map(|(_, policy)| policy);
+            if let Some(policy) = newest.filter(|policy| policies.last().is_none_or(|(_, last)| last != policy)) {
+                policies.push((now, policy));
+            }
+            key.policies = policies;
+        }
+    }
+}
+
+impl Session {
+    /// `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`.
+    pub(crate) fn arn(&self) -> String {
+        let account = account_of(&self.role).unwrap_or_default();
+        let partition = self.role.split(':').nth(1).unwrap_or("aws");
+        format!("arn:{partition}:sts::{account}:assumed-role/{}/{}", name_of(&self.role), self.name)
+    }
+}
