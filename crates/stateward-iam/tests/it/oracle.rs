@@ -14,44 +14,18 @@
 //! - An IPv6 address it does not hold for outside of a network of IPv4 addresses.
 //! - A condition operator that does not exist is false, in a `Deny` too.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 use stateward_iam::evaluate_json;
+use stateward_testkit::iam_oracle;
 
 use crate::random::{Random, scenario};
 
 const SCENARIOS: u64 = 10_000;
 
-fn tools() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "where the tools of the tests are is told by the environment")]
-    let tools = std::env::var_os("STATEWARD_TEST_TOOLS");
-    tools.map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/test-tools")), PathBuf::from)
-}
-
-/// One answer a scenario.
-fn oracle(scenarios: &[Value]) -> Vec<Value> {
-    let program = tools().join("bin/iam-oracle");
-    assert!(program.exists(), "{} is not there: run scripts/setup-test-tools iam-oracle", program.display());
-    let mut child =
-        Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the oracle starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    let lines = scenarios.iter().map(|scenario| format!("{scenario}\n")).collect::<Vec<_>>().concat();
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().expect("the oracle ran");
-    writer.join().expect("no panic").expect("the oracle read everything");
-    assert!(output.status.success(), "the oracle failed: {}", output.status);
-    let answers = String::from_utf8(output.stdout).expect("UTF-8");
-    answers.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
 #[test]
 fn random_scenarios_come_out_as_elsewhere() {
     let scenarios: Vec<Value> = (0..SCENARIOS).map(|seed| scenario(&mut Random::new(seed))).collect();
-    let answers = oracle(&scenarios);
-    assert_eq!(answers.len(), scenarios.len());
+    let answers = iam_oracle(&scenarios);
     let mut counts = std::collections::BTreeMap::<String, usize>::new();
     let mut differences = Vec::new();
     for (scenario, theirs) in scenarios.iter().zip(&answers) {
