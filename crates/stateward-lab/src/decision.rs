@@ -52,13 +52,16 @@ impl fmt::Display for Decision {
             Some(_) => "denied ",
             None => "refused",
         };
-        let who = if self.principal.is_empty() { "somebody" } else { &self.principal };
-        write!(f, "{said} {who} {}", self.service)?;
-        if !self.operation.is_empty() {
-            write!(f, ":{}", self.operation)?;
-        }
-        if !self.action.is_empty() {
-            write!(f, " {} on {}", self.action, self.resource)?;
+        let who = match self.principal.as_str() {
+            "" => "somebody",
+            "*" => "anonymous",
+            arn => arn,
+        };
+        write!(f, "{said} {who}")?;
+        match self.action.split_once(':') {
+            Some((_, name)) if name == self.operation => write!(f, " {} on {}", self.action, self.resource)?,
+            Some(_) => write!(f, " {} on {} (for {})", self.action, self.resource, self.operation)?,
+            None => write!(f, " {}", self.service)?,
         }
         if let Some(layer) = self.layer {
             write!(f, ", by {layer}")?;

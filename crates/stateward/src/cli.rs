@@ -3,6 +3,7 @@
 mod doctor;
 mod explain;
 mod knowledge;
+mod lab;
 mod policy;
 mod trail;
 mod transfer;
@@ -20,6 +21,7 @@ use crate::config::{self, Flags};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use knowledge::{Format, KbCommand};
+pub(crate) use lab::LabArgs;
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
 pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
@@ -115,6 +117,11 @@ pub(crate) enum Command {
     /// Look up what is known of errors of Terraform state on AWS; needs no store.
     #[command(subcommand)]
     Kb(KbCommand),
+    /// Try policies without an account: AWS's access control on this machine, in front of a server such as moto.
+    ///
+    /// It checks signatures, knows users, roles and sessions, asks every layer of policies, refuses in AWS's own words, and passes
+    /// on what is allowed. `GET /lab/decisions` tells what was decided, and by which statements.
+    Lab(LabArgs),
     /// Make tokens.
     #[command(subcommand)]
     Token(TokenCommand),

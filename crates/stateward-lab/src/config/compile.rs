@@ -123,7 +123,7 @@ fn credentials(
             Err(wrong(format!("{part}.access_key"), format!("`{access_key}` cannot stand in a signed request")))
         }
         (None, None) => Ok(Credentials {
-            access_key: format!("{prefix}LAB{number:013}"),
+            access_key: format!("{prefix}{}{number:013}", Credentials::MADE_UP),
             secret_key: format!("lab-secret-{number}"),
             token: None,
         }),

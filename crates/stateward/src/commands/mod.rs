@@ -8,6 +8,7 @@ mod explain;
 mod failover;
 mod generate;
 mod kb;
+mod lab;
 mod lock;
 mod policy;
 mod run;
@@ -122,6 +123,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
         Command::Trail(args) => Box::pin(trail::run(context, args)).await,
         Command::Kb(command) => kb::run(context, command),
+        Command::Lab(args) => Box::pin(lab::run(context, args)).await,
         Command::Token(command) => token::run(context, command),
         Command::Policy(command) => policy::run(context, command),
         Command::Config(crate::cli::ConfigCommand::Show) => config::show(context),

@@ -35,8 +35,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     let shutdown = Shutdown::listen()?;
     let (auth, stamp) = auth(settings)?;
     let backend = store::open_backend(settings, Missing::Make).await?;
-    let listener = bind(settings.listen).await?;
-    let address = listener.local_addr().map_err(|error| not_bound(settings.listen, &error))?;
+    let listener = bind("serve", settings.listen).await?;
+    let address = listener.local_addr().map_err(|error| not_bound("serve", settings.listen, &error))?;
     let app = App::new(backend.clone(), auth, Options { grace: settings.drain, ..Options::default() });
 
     let reload = settings.tokens.clone().map(|path| tokio::spawn(keep_tokens_current(app.clone(), path, stamp)));
@@ -72,7 +72,7 @@ fn refuse_open_door(settings: &Settings) -> Result<()> {
     ))
 }
 
-fn is_loopback(address: SocketAddr) -> bool {
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
@@ -85,17 +85,17 @@ fn auth(settings: &Settings) -> Result<(Auth, Option<Stamp>)> {
     Ok((Auth::Tokens(token::read_tokens(path)?), stamp))
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    Ok(TcpListener::bind(address).await.map_err(|error| not_bound(address, &error))?)
+pub(super) async fn bind(command: &str, address: SocketAddr) -> Result<TcpListener> {
+    Ok(TcpListener::bind(address).await.map_err(|error| not_bound(command, address, &error))?)
 }
 
-fn not_bound(address: SocketAddr, error: &io::Error) -> Error {
+pub(super) fn not_bound(command: &str, address: SocketAddr, error: &io::Error) -> Error {
     let next = match error.kind() {
         io::ErrorKind::AddrInUse => "stop the program that listens there, or choose another port with `--listen`",
         io::ErrorKind::PermissionDenied => "choose a port from 1024 on with `--listen`",
         _ => "choose an address of this machine with `--listen`",
     };
-    Error::new(Kind::Unavailable, format!("`serve` cannot listen on {address}"), plain(error), next)
+    Error::new(Kind::Unavailable, format!("`{command}` cannot listen on {address}"), plain(error), next)
 }
 
 /// What a newcomer needs next: a block to paste, and what there is to know about tokens.
@@ -184,18 +184,18 @@ async fn prune_now_and_then(backend: Backend, every: Duration) {
 }
 
 /// SIGTERM or SIGINT.
-struct Shutdown {
+pub(super) struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Shutdown {
     /// From here on the signals no longer end the process.
-    fn listen() -> Result<Self> {
+    pub(super) fn listen() -> Result<Self> {
         Ok(Self { terminate: listen_for(SignalKind::terminate())?, interrupt: listen_for(SignalKind::interrupt())? })
     }
 
-    async fn asked(mut self) {
+    pub(super) async fn asked(mut self) {
         tokio::select! {
             _signal = self.terminate.recv() => {}
             _signal = self.interrupt.recv() => {}

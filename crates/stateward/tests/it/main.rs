@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod import;
 mod kb;
+mod lab;
 mod locks;
 mod output;
 mod policy;

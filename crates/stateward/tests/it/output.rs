@@ -35,6 +35,8 @@ fn help_and_version_go_to_standard_output() {
       trail           List the calls that AWS refused, from `CloudTrail`: who, what, by which policy,
                       from where, how often
       kb              Look up what is known of errors of Terraform state on AWS; needs no store
+      lab             Try policies without an account: AWS's access control on this machine, in front of
+                      a server such as moto
       token           Make tokens
       policy          Make, check and explain AWS policies for state, without asking AWS
       config          Look at the configuration
