@@ -21,7 +21,7 @@ use crate::judge::Judge;
 use crate::sign::Claim;
 use crate::upstream::{Reply, Upstreams};
 use crate::world::{Credentials, Session, Stored, World};
-use crate::{learn, refusal};
+use crate::{learn, refusal, seed};
 
 /// Older decisions than these are forgotten.
 const REMEMBERED: usize = 10_000;
@@ -49,6 +49,8 @@ pub struct Lab {
     live: Mutex<Live>,
     surroundings: Surroundings,
     upstreams: Upstreams,
+    /// One at a time puts the principals into IAM upstream; the others wait for it.
+    seeding: tokio::sync::Mutex<()>,
 }
 
 /// What changes.
@@ -61,6 +63,8 @@ struct Live {
     /// By table, as requests name it and by the account.
     partition_keys: HashMap<(Option<String>, String), String>,
     decisions: VecDeque<Decision>,
+    /// Whether the principals of this world stand in IAM upstream.
+    seeded: bool,
     count: u64,
 }
 
@@ -95,9 +99,10 @@ impl Lab {
             sealed: HashMap::new(),
             partition_keys: HashMap::new(),
             decisions: VecDeque::new(),
+            seeded: false,
             count: 0,
         };
-        Self { live: Mutex::new(live), surroundings, upstreams }
+        Self { live: Mutex::new(live), surroundings, upstreams, seeding: tokio::sync::Mutex::default() }
     }
 
     /// Goes on in another world. Sessions stay, and what changed of a key's policy is noticed late by the services that
@@ -107,6 +112,7 @@ impl Lab {
         let mut live = self.live();
         world.follow(&live.world, now);
         live.world = Arc::new(world);
+        live.seeded = false;
     }
 
     /// The decisions so far, the newest last; of very many the oldest are gone.
@@ -292,6 +298,9 @@ impl Lab {
             Then::AssumeRole(assume) => self.assume(asked, assume, request_id).map(Done::Own),
             Then::BucketPolicy { bucket, method } => self.bucket_policy(asked, bucket, method).map(Done::Own),
             Then::Forward => {
+                if asked.service == Service::Iam {
+                    self.seed(asked).await;
+                }
                 let reply = self.forward(asked, call).await?;
                 if reply.is_success() {
                     self.learn(asked, call, &reply);
@@ -317,6 +326,17 @@ impl Lab {
         let reply =
             self.upstreams.forward(service, asked.request, asked.claim, call.account.as_deref(), asked.now).await;
         reply.map_err(|error| Refused::new(503, "ServiceUnavailable", error.to_string()))
+    }
+
+    /// What reads IAM is to find the principals. Before anybody asks they need not be there.
+    async fn seed(&self, asked: &Asked<'_>) {
+        let _turn = self.seeding.lock().await;
+        if std::mem::replace(&mut self.live().seeded, true) {
+            return;
+        }
+        for (account, parameters) in seed::requests(asked.world) {
+            self.upstreams.iam(&account, &parameters, asked.now).await;
+        }
     }
 
     fn note_object(&self, bucket: &str, key: &str, effect: &Effect) {

@@ -20,6 +20,7 @@ mod lab;
 mod learn;
 mod refusal;
 mod running;
+mod seed;
 mod serve;
 mod sign;
 mod upstream;

@@ -83,8 +83,7 @@ impl Upstreams {
         now: Timestamp,
     ) -> Result<Reply, UpstreamError> {
         let config = self.config.as_ref().ok_or(UpstreamError::Missing)?;
-        let own =
-            Credentials { access_key: config.access_key.clone(), secret_key: config.secret_key.clone(), token: None };
+        let own = own(config);
         let base = match (&config.dynamodb, service) {
             (Some(url), Service::Dynamodb) => url,
             _ => &config.url,
@@ -109,6 +108,19 @@ impl Upstreams {
         Ok(Reply { head, body: body.to_bytes() })
     }
 
+    /// Asks IAM for something. That it was refused, or done before, changes nothing for us.
+    pub(crate) async fn iam(&self, account: &str, parameters: &[(&str, String)], now: Timestamp) {
+        let Some(config) = &self.config else { return };
+        let base = config.url.trim_end_matches('/');
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let request = ours(base, &headers, body);
+        let (request, authorization) = signed_by_us(Service::Iam, request, &own(config), "us-east-1", now);
+        if let Ok(request) = outgoing(&request, base, authorization, Some(account)) {
+            let _whatever_came_of_it = self.send(request, base).await;
+        }
+    }
+
     /// The name of a table's partition key; `None` where there is no such table.
     pub(crate) async fn partition_key(
         &self,
@@ -119,28 +131,35 @@ impl Upstreams {
     ) -> Option<String> {
         let config = self.config.as_ref()?;
         let base = config.dynamodb.as_ref().unwrap_or(&config.url).trim_end_matches('/');
-        let own =
-            Credentials { access_key: config.access_key.clone(), secret_key: config.secret_key.clone(), token: None };
-        let host = base.rsplit("//").next().unwrap_or_default();
-        let headers = [
-            ("host", host),
-            ("content-type", "application/x-amz-json-1.0"),
-            ("x-amz-target", "DynamoDB_20120810.DescribeTable"),
-        ];
-        let request = Incoming {
-            method: "POST".to_owned(),
-            path: "/".to_owned(),
-            query: String::new(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            body: serde_json::json!({ "TableName": table }).to_string().into(),
-            from: String::new(),
-        };
+        let own = own(config);
+        let headers =
+            [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "DynamoDB_20120810.DescribeTable")];
+        let request = ours(base, &headers, serde_json::json!({ "TableName": table }).to_string());
         let (request, authorization) = signed_by_us(Service::Dynamodb, request, &own, region, now);
         let reply = self.send(outgoing(&request, base, authorization, account).ok()?, base).await.ok()?;
         let table: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
         let schema = table.pointer("/Table/KeySchema")?.as_array()?;
         let hash = schema.iter().find(|key| key.get("KeyType").and_then(|kind| kind.as_str()) == Some("HASH"))?;
         hash.get("AttributeName")?.as_str().map(str::to_owned)
+    }
+}
+
+/// What requests to an upstream are signed with.
+fn own(config: &Upstream) -> Credentials {
+    Credentials { access_key: config.access_key.clone(), secret_key: config.secret_key.clone(), token: None }
+}
+
+/// A request of the lab's own.
+fn ours(base: &str, headers: &[(&str, &str)], body: String) -> Incoming {
+    let host = ("host", base.rsplit("//").next().unwrap_or_default());
+    let headers = std::iter::once(&host).chain(headers);
+    Incoming {
+        method: "POST".to_owned(),
+        path: "/".to_owned(),
+        query: String::new(),
+        headers: headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body: body.into(),
+        from: String::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use stateward_aws::{Failed, Services};
 use stateward_testkit::Moto;
 
-use crate::lab::{Lab, USER, block_on, everything};
+use crate::lab::{Lab, ROLE, USER, block_on, everything};
 
 fn lab(policy: &Value) -> Lab {
     Lab::new(&json!({
@@ -130,6 +130,30 @@ fn items_are_told_apart_by_their_keys() {
             r#"dynamodb:PutItem ["others/b"]"#,
         ]
     );
+}
+
+#[test]
+fn what_reads_iam_finds_the_principals() {
+    let guard = "arn:aws:iam::123456789012:policy/guard";
+    let lab = Lab::new(&json!({
+        "upstream": { "url": Moto::shared().url() },
+        "users": [{ "arn": USER, "policies": [{ "name": "own", "policy": everything() }] }],
+        "roles": [{
+            "arn": ROLE,
+            "trust": { "Statement": { "Effect": "Allow", "Principal": { "AWS": USER }, "Action": "sts:AssumeRole" } },
+            "policies": [{ "arn": guard, "policy": everything() }],
+        }],
+    }));
+    let iam = lab.services(USER).iam;
+    block_on(async {
+        let user = iam.get_user_policy().user_name("ci").policy_name("own").send().await.expect("there");
+        assert!(user.policy_document().contains("Allow"), "{user:?}");
+        let role = iam.get_role().role_name("deploy").send().await.expect("there");
+        assert_eq!(role.role().expect("one").arn(), ROLE);
+        let attached = iam.list_attached_role_policies().role_name("deploy").send().await.expect("there");
+        let attached = attached.attached_policies().iter().map(|policy| policy.policy_arn().unwrap_or_default());
+        assert_eq!(attached.collect::<Vec<_>>(), [guard]);
+    });
 }
 
 #[test]
