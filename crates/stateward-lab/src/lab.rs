@@ -65,7 +65,10 @@ struct Live {
     decisions: VecDeque<Decision>,
     /// Whether the principals of this world stand in IAM upstream.
     seeded: bool,
+    /// How many decisions there were.
     count: u64,
+    /// How many fresh words were given out.
+    fresh: u64,
 }
 
 /// A request that is being answered.
@@ -101,6 +104,7 @@ impl Lab {
             decisions: VecDeque::new(),
             seeded: false,
             count: 0,
+            fresh: 0,
         };
         Self { live: Mutex::new(live), surroundings, upstreams, seeding: tokio::sync::Mutex::default() }
     }
@@ -137,12 +141,11 @@ impl Lab {
     fn fresh(&self, purpose: &str) -> String {
         let count = {
             let mut live = self.live();
-            live.count += 1;
-            live.count
+            live.fresh += 1;
+            live.fresh
         };
-        let hash =
-            Sha256::new().chain_update(self.surroundings.seed).chain_update(purpose).chain_update(count.to_be_bytes());
-        hex::encode_upper(hash.finalize())
+        let hash = Sha256::new().chain_update(self.surroundings.seed).chain_update(purpose);
+        hex::encode_upper(hash.chain_update(count.to_be_bytes()).finalize())
     }
 
     /// Answers a request.

@@ -54,6 +54,7 @@ fn bytes_come_back_as_they_went() {
     assert!(back == body);
     let decisions = lab.running.lab().decisions();
     assert_eq!(decisions[0].resource, format!("arn:aws:s3:::{bucket}/a b/é+&=~"));
+    assert!(decisions.iter().map(|decision| decision.number).eq(1..=3), "counted from 1");
     let list = decisions.last().expect("some");
     assert_eq!(list.scenario["request"]["context"]["s3:prefix"], "a b/");
 }
