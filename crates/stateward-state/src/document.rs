@@ -89,10 +89,15 @@ struct TopFields {
 impl<'a> Document<'a> {
     /// Reads a body, as strictly as the [`Scanner`](crate::Scanner).
     pub fn parse(body: &'a [u8]) -> Result<Self, ScanError> {
-        let (top, parts) = read(body, Parts::default())?;
-        let document = parts.document(body, top);
+        let document = Self::parse_parts(body)?;
         document.check_addresses()?;
         Ok(document)
+    }
+
+    /// As [`Document::parse`], but an address may stand twice: for [`Indexed::new`], which finds that on its way.
+    pub(crate) fn parse_parts(body: &'a [u8]) -> Result<Self, ScanError> {
+        let (top, parts) = read(body, Parts::default())?;
+        Ok(parts.document(body, top))
     }
 
     fn check_addresses(&self) -> Result<(), ScanError> {

@@ -351,7 +351,9 @@ impl Resource {
             self.seen.add(field as u16, known, span.start)?;
         }
         if keep {
-            self.pending = Pending { name: escape::unescape(text).into_owned(), key: span, at: 0 };
+            self.pending.name.clear();
+            self.pending.name.push_str(&escape::unescape(text));
+            self.pending.key = span;
         }
         Ok(())
     }

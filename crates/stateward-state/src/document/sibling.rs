@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::{Document, Parts, local, read};
+use super::{Document, Instance, Parts, local, read};
 use crate::address::{self, ResourceName};
 use crate::error::ScanError;
 use crate::walk::{InstanceName, Observer};
@@ -19,12 +19,24 @@ pub(crate) struct Indexed<'a> {
 }
 
 impl<'a> Indexed<'a> {
-    pub(crate) fn new(document: &'a Document<'a>) -> Self {
-        let addresses =
-            document.resources.iter().enumerate().flat_map(|(index, block)| {
-                block.instances.iter().map(move |instance| (instance.address.as_str(), index))
-            });
-        Self { document, blocks: addresses.collect() }
+    /// No address may stand twice in the document.
+    pub(crate) fn new(document: &'a Document<'a>) -> Result<Self, ScanError> {
+        let mut blocks = HashMap::with_capacity(document.resources.len());
+        for (index, block) in document.resources.iter().enumerate() {
+            for Instance { address, .. } in &block.instances {
+                if blocks.insert(address.as_str(), index).is_some() {
+                    return Err(ScanError::DuplicateInstance { address: address.clone() });
+                }
+            }
+        }
+        let mut outputs = HashSet::new();
+        for address in document.outputs.iter().map(|output| address::output(&output.name)) {
+            if blocks.contains_key(address.as_str()) || outputs.contains(&address) {
+                return Err(ScanError::DuplicateInstance { address });
+            }
+            outputs.insert(address);
+        }
+        Ok(Self { document, blocks })
     }
 }
 
@@ -137,7 +149,7 @@ mod tests {
     /// The names of the blocks that were read, and which of the first state's are the same.
     fn beside(first: &[u8], other: &[u8]) -> (Vec<String>, Vec<bool>) {
         let document = Document::parse(first).expect("valid");
-        let sibling = Sibling::parse(other, &Indexed::new(&document)).expect("valid");
+        let sibling = Sibling::parse(other, &Indexed::new(&document).expect("valid")).expect("valid");
         let read = sibling.differing.resources.iter().map(|block| block.name.name.clone()).collect();
         (read, sibling.same)
     }
@@ -161,7 +173,7 @@ mod tests {
     fn an_address_may_not_stand_twice_whether_it_was_read_or_passed_over() {
         let first = body(&[resource("a", 1), resource("b", 1)]);
         let document = Document::parse(&first).expect("valid");
-        let first = Indexed::new(&document);
+        let first = Indexed::new(&document).expect("valid");
         for twice in [
             body(&[resource("a", 1), resource("b", 1), resource("a", 1)]),
             body(&[resource("a", 1), resource("b", 1), resource("b", 2)]),
@@ -170,14 +182,21 @@ mod tests {
             let error = Sibling::parse(&twice, &first).err();
             assert!(matches!(error, Some(ScanError::DuplicateInstance { .. })), "{error:?}");
             assert_eq!(error, Document::parse(&twice).err());
+            let unchecked = Document::parse_parts(&twice).expect("valid but for that");
+            assert_eq!(error, Indexed::new(&unchecked).err());
         }
+        let output = body(&[resource("a", 1).replace("\"t\"", "\"output\"")]);
+        let output = String::from_utf8(output).expect("UTF-8").replace("{},", "{\"a\":{\"value\":1}},");
+        let unchecked = Document::parse_parts(output.as_bytes()).expect("valid but for that");
+        let twice = ScanError::DuplicateInstance { address: "output.a".to_owned() };
+        assert_eq!(Indexed::new(&unchecked).err(), Some(twice));
     }
 
     #[test]
     fn what_is_cut_within_a_part_that_is_known_is_refused() {
         let whole = body(&(0..1000).map(|number| resource(&format!("r{number}"), 1)).collect::<Vec<_>>());
         let document = Document::parse(&whole).expect("valid");
-        let first = Indexed::new(&document);
+        let first = Indexed::new(&document).expect("valid");
         for length in (0..whole.len()).step_by(1997) {
             let cut = whole.get(..length).expect("within");
             assert_eq!(Sibling::parse(cut, &first).err(), Document::parse(cut).err(), "{length}");

@@ -107,8 +107,8 @@ impl Merge<'_> {
     /// Merges. Pure: the same three states always give the same bytes.
     pub fn run(&self) -> Result<Merged, MergeError> {
         let unreadable = |which: &'static str| move |error| MergeError::Unreadable { which, error };
-        let head = Document::parse(self.head).map_err(unreadable("the current state"))?;
-        let indexed = Indexed::new(&head);
+        let head = Document::parse_parts(self.head).map_err(unreadable("the current state"))?;
+        let indexed = Indexed::new(&head).map_err(unreadable("the current state"))?;
         let beside = |which, body| Sibling::parse(body, &indexed).map_err(unreadable(which));
         let post = beside("the state that was sent", self.post)?;
         let base = self.base.map(|base| beside("the state the run started from", base)).transpose()?;
