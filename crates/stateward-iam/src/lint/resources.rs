@@ -56,7 +56,11 @@ fn shape(at: usize, pattern: &ResourcePattern, version: Version, findings: &mut 
             format!("AWS's pages leave open what `{source}` covers, for a `*` would have to cross a colon: write all six parts"),
         ),
         Shape::Everything | Shape::Short(_) => {}
-        Shape::Arn { segments, .. } => whole_arn(at, source, segments, findings),
+        Shape::Exact | Shape::Arn { .. } => {
+            if let Some(segments) = pattern.segments() {
+                whole_arn(at, source, &segments, findings);
+            }
+        }
     }
 }
 
@@ -114,10 +118,8 @@ fn works_on(
         action.resources.iter().filter_map(|kind| data::arn_format(action.service, kind)).collect();
     let is_met = |format: &&'static str| {
         *met.entry(*format).or_insert_with(|| {
-            element.patterns.iter().any(|(_, pattern)| match &pattern.shape {
-                Shape::Arn { segments, .. } => is_of_format(segments, format),
-                _ => false,
-            })
+            let mut arns = element.patterns.iter().filter_map(|(_, pattern)| pattern.segments());
+            arns.any(|segments| is_of_format(&segments, format))
         })
     };
     if formats.is_empty() || formats.iter().any(is_met) {

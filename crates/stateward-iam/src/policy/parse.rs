@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::{memchr, memchr2};
+
 use super::condition::Condition;
 use super::principal::{Entry, PrincipalElement};
 use super::{ActionElement, ActionPattern, Effect, Policy, PolicyError, PolicyErrorKind, PolicyKind, ResourceElement};
@@ -43,20 +45,27 @@ pub(super) fn policy(text: &str, node: &Node<'_>, kind: PolicyKind) -> Result<Po
 
 /// Characters less white space outside of strings.
 fn size(text: &str) -> usize {
-    let mut in_string = false;
-    let mut escaped = false;
-    let mut size = 0;
-    for byte in text.bytes() {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-        } else {
-            in_string = byte == b'"';
-        }
-        let continues = byte & 0xc0 == 0x80;
-        size += usize::from(!continues && (in_string || !byte.is_ascii_whitespace()));
+    let mut spaces = 0;
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let (between, string) = rest.split_at(memchr(b'"', rest).unwrap_or(rest.len()));
+        spaces += between.iter().filter(|byte| byte.is_ascii_whitespace()).count();
+        rest = string.get(string_length(string)..).unwrap_or_default();
     }
-    size
+    text.chars().count() - spaces
+}
+
+/// The length of the string, with its quotes, that a text starts with; 0 for an empty text.
+fn string_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        match text.get(at) {
+            Some(b'"') => return at + 1,
+            _ => at += 2,
+        }
+    }
+    text.len()
 }
 
 fn member<'m, 'a>(members: &'m [Member<'a>], name: &str) -> Option<&'m Member<'a>> {
@@ -293,4 +302,38 @@ fn is_action(text: &str) -> bool {
         !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
     };
     (service == "*" && name == "*") || is_word(service, b"-") && is_word(name, b"*?-_")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::size;
+
+    /// Right at a glance: one byte after the other.
+    fn twin(text: &str) -> usize {
+        let (mut in_string, mut escaped, mut size) = (false, false, 0);
+        for character in text.chars() {
+            size += usize::from(in_string || !character.is_ascii_whitespace());
+            if !in_string {
+                in_string = character == '"';
+            } else if !escaped && character == '"' {
+                in_string = false;
+            }
+            escaped = in_string && !escaped && character == '\\';
+        }
+        size
+    }
+
+    proptest! {
+        #[test]
+        fn sizes_are_those_of_a_naive_twin(text in r#"( |\n|é|\{|:|"( |x|é|\\"|\\\\|\\n)*"){0,12}"#) {
+            prop_assert_eq!(size(&text), twin(&text), "{}", text);
+        }
+    }
+
+    #[test]
+    fn white_space_counts_within_strings_only() {
+        assert_eq!(size("{ \"a b\" :\n[\"\\\" \\\\\", \"é \"] }"), "{\"a b\":[\"\\\" \\\\\",\"é \"]}".chars().count());
+    }
 }

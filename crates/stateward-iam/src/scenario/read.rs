@@ -1,5 +1,7 @@
 //! From JSON to a scenario.
 
+use std::fmt::Display;
+
 use super::{Scenario, ScenarioError};
 use crate::eval::{Named, PolicySet};
 use crate::json::{Member, Node, Value};
@@ -37,11 +39,12 @@ pub(super) fn scenario(text: &str, node: &Node<'_>) -> Result<Scenario> {
     Ok(Scenario { request, policies, notes: reader.notes })
 }
 
-fn shape(path: &str, problem: impl Into<String>) -> ScenarioError {
-    ScenarioError::Shape { path: path.to_owned(), problem: problem.into() }
+/// Paths are put into words only for an error.
+fn shape(path: impl Display, problem: impl Into<String>) -> ScenarioError {
+    ScenarioError::Shape { path: path.to_string(), problem: problem.into() }
 }
 
-fn wrong(node: &Node<'_>, path: &str, expected: &str) -> ScenarioError {
+fn wrong(node: &Node<'_>, path: impl Display, expected: &str) -> ScenarioError {
     shape(path, format!("must be {expected}, and is {}", node.value.kind()))
 }
 
@@ -51,21 +54,21 @@ fn member<'m, 'a>(members: &'m [Member<'a>], name: &str) -> Option<&'m Node<'a>>
     found.filter(|node| node.value != Value::Null)
 }
 
-fn object<'m, 'a>(node: &'m Node<'a>, path: &str) -> Result<&'m [Member<'a>]> {
+fn object<'m, 'a>(node: &'m Node<'a>, path: impl Display) -> Result<&'m [Member<'a>]> {
     match &node.value {
         Value::Object(members) => Ok(members),
         _ => Err(wrong(node, path, "an object")),
     }
 }
 
-fn array<'m, 'a>(node: &'m Node<'a>, path: &str) -> Result<&'m [Node<'a>]> {
+fn array<'m, 'a>(node: &'m Node<'a>, path: impl Display) -> Result<&'m [Node<'a>]> {
     match &node.value {
         Value::Array(nodes) => Ok(nodes),
         _ => Err(wrong(node, path, "an array")),
     }
 }
 
-fn string<'m>(node: &'m Node<'_>, path: &str) -> Result<&'m str> {
+fn string<'m>(node: &'m Node<'_>, path: impl Display) -> Result<&'m str> {
     match &node.value {
         Value::String(text) => Ok(text),
         _ => Err(wrong(node, path, "a string")),
@@ -79,8 +82,8 @@ fn unknown_parts(members: &[Member<'_>], parts: &[&str], of: &str) -> Vec<String
 
 fn request(members: &[Member<'_>]) -> Result<Request> {
     let required = |name: &str| {
-        let path = format!("request.{name}");
-        string(member(members, name).ok_or_else(|| shape(&path, "is missing"))?, &path)
+        let node = member(members, name).ok_or_else(|| shape(format_args!("request.{name}"), "is missing"))?;
+        string(node, format_args!("request.{name}"))
     };
     let account = match member(members, "resource_account") {
         Some(node) => Some(string(node, "request.resource_account")?),
@@ -94,13 +97,13 @@ fn context(known: Option<&Node<'_>>, unknown: Option<&Node<'_>>) -> Result<Conte
     let mut context = Context::default();
     let twice = |path: &str, key: &str| shape(path, format!("has the key `{key}` twice: keys do not tell case"));
     for member in known.map_or(Ok(&[][..]), |node| object(node, "request.context"))? {
-        let path = format!("request.context.{}", member.key);
+        let path = format_args!("request.context.{}", member.key);
         let added = match &member.node.value {
             Value::Array(nodes) => {
-                let values = nodes.iter().map(|node| scalar(node, &path)).collect::<Result<_>>()?;
+                let values = nodes.iter().map(|node| scalar(node, path)).collect::<Result<_>>()?;
                 context.values(&member.key, values)
             }
-            _ => context.value(&member.key, scalar(&member.node, &path)?),
+            _ => context.value(&member.key, scalar(&member.node, path)?),
         };
         if !added {
             return Err(twice("request.context", &member.key));
@@ -115,7 +118,7 @@ fn context(known: Option<&Node<'_>>, unknown: Option<&Node<'_>>) -> Result<Conte
     Ok(context)
 }
 
-fn scalar(node: &Node<'_>, path: &str) -> Result<String> {
+fn scalar(node: &Node<'_>, path: impl Display) -> Result<String> {
     match &node.value {
         Value::String(text) => Ok(text.to_string()),
         Value::Number(text) => Ok((*text).to_owned()),
@@ -135,27 +138,27 @@ impl Reader<'_> {
         self.list(node, path, kind).map(Some)
     }
 
-    fn list(&mut self, node: &Node<'_>, path: &str, kind: PolicyKind) -> Result<Vec<Named>> {
-        let nodes = array(node, path)?.iter().enumerate();
-        nodes.map(|(number, node)| self.named(node, &format!("{path}[{number}]"), kind)).collect()
+    fn list(&mut self, node: &Node<'_>, path: impl Display, kind: PolicyKind) -> Result<Vec<Named>> {
+        let nodes = array(node, &path)?.iter().enumerate();
+        nodes.map(|(number, node)| self.named(node, format_args!("{path}[{number}]"), kind)).collect()
     }
 
     fn levels(&mut self, list: Option<(&Node<'_>, &str)>, kind: PolicyKind) -> Result<Option<Vec<Vec<Named>>>> {
         let Some((node, path)) = list else { return Ok(None) };
         let levels = array(node, path)?.iter().enumerate();
         levels
-            .map(|(number, node)| self.list(node, &format!("{path}[{number}]"), kind))
+            .map(|(number, node)| self.list(node, format_args!("{path}[{number}]"), kind))
             .collect::<Result<_>>()
             .map(Some)
     }
 
-    fn named(&mut self, node: &Node<'_>, path: &str, kind: PolicyKind) -> Result<Named> {
-        let members = object(node, path)?;
+    fn named(&mut self, node: &Node<'_>, path: impl Display, kind: PolicyKind) -> Result<Named> {
+        let members = object(node, &path)?;
         let name = match member(members, "name") {
-            Some(name) => string(name, &format!("{path}.name"))?.to_owned(),
-            None => path.to_owned(),
+            Some(name) => string(name, format_args!("{path}.name"))?.to_owned(),
+            None => path.to_string(),
         };
-        let document = member(members, "policy").ok_or_else(|| shape(path, "has no `policy`"))?;
+        let document = member(members, "policy").ok_or_else(|| shape(&path, "has no `policy`"))?;
         match Policy::from_node(self.text, document, kind) {
             Ok(policy) => {
                 let large = size::too_large(&policy).map(|problem| format!("the policy `{name}` {problem}"));
@@ -167,7 +170,7 @@ impl Reader<'_> {
                 }
                 Ok(Named { name, policy })
             }
-            Err(error) => Err(ScenarioError::Policy { path: path.to_owned(), name, error: Box::new(error) }),
+            Err(error) => Err(ScenarioError::Policy { path: path.to_string(), name, error: Box::new(error) }),
         }
     }
 }

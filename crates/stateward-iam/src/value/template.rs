@@ -165,7 +165,7 @@ struct Compiler {
 impl Compiler {
     fn run(&mut self, source: &str, syntax: Syntax) {
         let mut rest = source;
-        while let Some(at) = rest.find(['*', '?', '$']) {
+        while let Some(at) = memchr::memchr3(b'*', b'?', b'$', rest.as_bytes()) {
             let (plain, special) = rest.split_at(at);
             self.text.push_str(plain);
             if syntax.variables
