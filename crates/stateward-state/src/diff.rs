@@ -48,26 +48,23 @@ pub struct AttributeChange {
 /// Compares two extracts. Addresses that mean the same on both sides are left out, but their secrets are heeded.
 pub fn diff(before: &BTreeMap<String, Extracted>, after: &BTreeMap<String, Extracted>) -> Vec<Change> {
     let addresses: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let pairs: Vec<Pair<'_>> = addresses
-        .into_iter()
-        .map(|address| Pair {
-            address,
-            before: before.get(address).map(Object::parse),
-            after: after.get(address).map(Object::parse),
-        })
-        .collect();
     let mut secrets = Secrets::default();
-    let marks: Vec<Marks> = pairs
-        .iter()
-        .map(|pair| {
-            let marks = Marks::resolve(&pair.sides());
-            for object in pair.sides() {
-                marks.collect(object, &mut secrets);
-            }
-            marks
-        })
-        .collect();
-    pairs.iter().zip(&marks).filter_map(|(pair, marks)| pair.change(marks, &secrets)).collect()
+    let mut differing = Vec::new();
+    for address in addresses {
+        let (before, after) = (before.get(address), after.get(address));
+        // Of what is the same on both sides, which is all that is sensitive in a large state, one side tells the secrets.
+        let is_same = before == after;
+        let parse = |side: Option<&Extracted>| side.map(Object::parse);
+        let pair = Pair { address, before: parse(before), after: parse(after.filter(|_| !is_same)) };
+        let marks = Marks::resolve(&pair.sides());
+        for object in pair.sides() {
+            marks.collect(object, &mut secrets);
+        }
+        if !is_same {
+            differing.push((pair, marks));
+        }
+    }
+    differing.iter().filter_map(|(pair, marks)| pair.change(marks, &secrets)).collect()
 }
 
 /// One address on both sides.
