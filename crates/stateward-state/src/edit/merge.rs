@@ -1,7 +1,7 @@
 //! Bringing what one run wrote into a state that others have changed meanwhile: a three-way merge of instances and outputs.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use super::list::{Item, List};
@@ -279,6 +279,13 @@ fn unchanged(seen: Option<&Part<'_>>, there: Option<&Part<'_>>) -> bool {
     }
 }
 
+/// Takes from a name's sources those that a block of the head is given: what stands in it, and what is new. Two blocks may
+/// have one name; what stands in the other is left to it.
+fn for_block<'a>(block: &Resource, sources: &mut Vec<Source<'a>>) -> Vec<Source<'a>> {
+    let there: HashSet<&str> = block.instances.iter().map(|instance| instance.address.as_str()).collect();
+    sources.extract_if(.., |source| source.is_new || there.contains(source.instance.address.as_str())).collect()
+}
+
 /// Builds the head with what is taken from the post.
 struct Graft<'a> {
     base: Option<&'a Sibling<'a>>,
@@ -292,6 +299,8 @@ struct Graft<'a> {
 struct Source<'a> {
     block: &'a Resource,
     instance: &'a Instance,
+    /// Whether the head has no instance of this address.
+    is_new: bool,
 }
 
 impl<'a> Graft<'a> {
@@ -353,7 +362,7 @@ impl<'a> Graft<'a> {
                 items.push((&block.name, Item::Keep(index)));
                 continue;
             }
-            let sources = sources.remove(&block.name).unwrap_or_default();
+            let sources = sources.get_mut(&block.name).map(|sources| for_block(block, sources)).unwrap_or_default();
             let removes = |instance: &Instance| self.take.get(&instance.address) == Some(&Action::Remove);
             if sources.is_empty() && !block.instances.iter().any(removes) {
                 items.push((&block.name, Item::Keep(index)));
@@ -365,7 +374,7 @@ impl<'a> Graft<'a> {
             }
         }
         let mut new: Vec<(&ResourceName, Item)> = Vec::new();
-        for (name, sources) in sources {
+        for (name, sources) in sources.into_iter().filter(|(_, sources)| !sources.is_empty()) {
             changed = true;
             let texts: Vec<Item> =
                 sources.iter().map(|source| Item::New(self.post().raw(&source.instance.span).to_vec())).collect();
@@ -383,8 +392,9 @@ impl<'a> Graft<'a> {
         let mut sources: BTreeMap<&ResourceName, Vec<Source<'_>>> = BTreeMap::new();
         for block in &self.post().resources {
             for instance in &block.instances {
-                if self.take.contains_key(&instance.address) {
-                    sources.entry(&block.name).or_default().push(Source { block, instance });
+                if let Some(action) = self.take.get(&instance.address) {
+                    let is_new = *action == Action::Add;
+                    sources.entry(&block.name).or_default().push(Source { block, instance, is_new });
                 }
             }
         }

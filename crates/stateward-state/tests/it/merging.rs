@@ -187,6 +187,24 @@ fn spelling_and_lost_fields_are_no_change() {
 }
 
 #[test]
+fn of_two_blocks_with_one_name_each_keeps_its_instances() {
+    let states = |serial, zero, one| {
+        let instances = [0, 1].map(|key| format!(r#""index_key":{key},"attributes":{{"n":{}}}"#, [zero, one][key]));
+        handmade(serial, &[("a", &instances[0]), ("a", &instances[1])], "")
+    };
+    let base = states(1, 1, 1);
+    let (head, post) = (states(2, 5, 1), states(2, 1, 7));
+    for mine in [&|_: &str| false, &(|address: &str| address == "t.a[1]") as &dyn Fn(&str) -> bool] {
+        let merged = merge(&base, &head, &post, mine).expect("merges");
+        assert_eq!(text(&merged), String::from_utf8(states(10, 5, 7)).expect("UTF-8"));
+    }
+    let (other, grown) = (handmade(1, &[("b", r#""attributes":{}"#)], ""), states(2, 1, 1));
+    let merged = merge(&other, &other, &grown, &|_| true).expect("merges");
+    assert_eq!(merged.taken.len(), 3, "{merged:?}");
+    Document::parse(&merged.body).expect("no address stands twice");
+}
+
+#[test]
 fn a_refresh_gives_way_to_what_somebody_else_wrote() {
     let base = handmade(1, &[("a", r#""attributes":{"n":1}"#), ("b", r#""attributes":{"n":1}"#)], "");
     let head = handmade(2, &[("a", r#""attributes":{"n":1}"#), ("b", r#""attributes":{"n":5}"#)], "");
