@@ -251,7 +251,12 @@ impl FromStr for Config {
         if text.trim_start().starts_with('{') {
             return serde_json::from_str(text).map_err(|error| ConfigError::Shape(error.to_string()));
         }
-        toml::from_str(text).map_err(|error| ConfigError::Shape(error.to_string().trim_end().to_owned()))
+        // TOML's own words draw a picture of several lines, which an error message has no room for.
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            ConfigError::Shape(format!("line {line}: {}", error.message()))
+        })
     }
 }
 

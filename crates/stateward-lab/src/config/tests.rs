@@ -57,8 +57,9 @@ fn the_same_in_json() {
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     for (text, expected) in [
-        ("users = 1", "invalid type: integer `1`"),
-        ("nonsense = 1", "unknown field `nonsense`"),
+        ("users = 1", "line 1: invalid type: integer `1`"),
+        ("\n# x\nnonsense = 1", "line 3: unknown field `nonsense`"),
+        ("users = [", "line 1: "),
         ("[[users]]\narn = \"ci\"", "`users[0].arn`: `ci` is no ARN of a user or a root"),
         (
             "[[users]]\narn = \"arn:aws:iam::123456789012:user/ci\"\npolicies = [\"none.json\"]",
