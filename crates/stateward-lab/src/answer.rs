@@ -32,7 +32,9 @@ impl Refused {
     /// For a lack of rights.
     pub(crate) fn denied(service: Service, message: String) -> Self {
         match service {
-            Service::Dynamodb | Service::Kms => Self::new(400, "AccessDeniedException", message),
+            Service::Dynamodb | Service::Kms | Service::Organizations => {
+                Self::new(400, "AccessDeniedException", message)
+            }
             Service::S3 | Service::Sts | Service::Iam => Self::new(403, "AccessDenied", message),
         }
     }
@@ -48,14 +50,9 @@ impl Refused {
             Service::Sts => self.query("https://sts.amazonaws.com/doc/2011-06-15/", request_id),
             Service::Iam => self.query("https://iam.amazonaws.com/doc/2010-05-08/", request_id),
             Service::Dynamodb => self.json("com.amazon.coral.service#"),
-            Service::Kms => self.json(""),
+            Service::Kms | Service::Organizations => self.json(""),
         };
-        let kind = match service {
-            Service::S3 => "application/xml",
-            Service::Sts | Service::Iam => "text/xml",
-            Service::Dynamodb => "application/x-amz-json-1.0",
-            Service::Kms => "application/x-amz-json-1.1",
-        };
+        let kind = kind(service);
         let id = if service == Service::S3 { "x-amz-request-id" } else { "x-amzn-requestid" };
         let mut headers = vec![("content-type", kind.to_owned()), (id, request_id.to_owned())];
         // The answer to a HEAD has no body: its reader learns the status alone.
@@ -93,6 +90,21 @@ impl Refused {
         let member = if self.code == "AccessDeniedException" { "Message" } else { "message" };
         serde_json::json!({ "__type": format!("{namespace}{}", self.code), member: self.message }).to_string()
     }
+}
+
+/// What a service's answers are.
+fn kind(service: Service) -> &'static str {
+    match service {
+        Service::S3 => "application/xml",
+        Service::Sts | Service::Iam => "text/xml",
+        Service::Dynamodb => "application/x-amz-json-1.0",
+        Service::Kms | Service::Organizations => "application/x-amz-json-1.1",
+    }
+}
+
+/// What a service answers that speaks JSON.
+pub(crate) fn json(service: Service, body: &serde_json::Value) -> Answer {
+    Answer { status: 200, headers: vec![("content-type", kind(service).to_owned())], body: body.to_string() }
 }
 
 /// Text in XML.

@@ -4,6 +4,7 @@
 mod dynamodb;
 mod iam;
 mod kms;
+mod organizations;
 mod query;
 mod s3;
 mod sts;
@@ -25,12 +26,14 @@ pub(crate) enum Service {
     Sts,
     Kms,
     Iam,
+    Organizations,
 }
 
 impl Service {
     /// By its name in a signature, and its prefix in policies.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::S3, Self::Dynamodb, Self::Sts, Self::Kms, Self::Iam].into_iter().find(|service| service.name() == name)
+        let all = [Self::S3, Self::Dynamodb, Self::Sts, Self::Kms, Self::Iam, Self::Organizations];
+        all.into_iter().find(|service| service.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Kms => "kms",
             Self::Iam => "iam",
+            Self::Organizations => "organizations",
         }
     }
 
@@ -48,6 +52,7 @@ impl Service {
         match request.header("x-amz-target").and_then(|target| target.split('.').next()) {
             Some(target) if target.starts_with("DynamoDB") => Self::Dynamodb,
             Some("TrentService") => Self::Kms,
+            Some(target) if target.starts_with("AWSOrganizations") => Self::Organizations,
             _ if request.header("content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded")) => Self::Sts,
             _ => Self::S3,
         }
@@ -133,6 +138,19 @@ pub(crate) enum Then {
     },
     CallerIdentity,
     AssumeRole(Assume),
+    /// It is answered from the world.
+    Tell(Told),
+}
+
+/// What is told of the world itself: policies that stand in no server that does what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    TablePolicy { arn: String },
+    KeyPolicy { arn: String },
+    Organization,
+    Parents { child: String },
+    Attached { target: String, kind: String },
+    OrganizationPolicy { id: String },
 }
 
 /// What a request does with the key of an object.
@@ -177,6 +195,7 @@ pub(crate) fn call(service: Service, request: &Incoming, known: &Known<'_>) -> R
         Service::Sts => sts::call(request),
         Service::Kms => kms::call(request, known),
         Service::Iam => iam::call(request, known),
+        Service::Organizations => organizations::call(request, known),
     }
 }
 

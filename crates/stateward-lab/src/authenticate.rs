@@ -51,7 +51,9 @@ fn unsigned(service: Service) -> Result<Caller, Refused> {
     let message = "Request is missing Authentication Token";
     match service {
         Service::S3 => Ok(Caller::anonymous()),
-        Service::Dynamodb | Service::Kms => Err(Refused::new(400, "MissingAuthenticationTokenException", message)),
+        Service::Dynamodb | Service::Kms | Service::Organizations => {
+            Err(Refused::new(400, "MissingAuthenticationTokenException", message))
+        }
         Service::Sts | Service::Iam => Err(Refused::new(403, "MissingAuthenticationToken", message)),
     }
 }
@@ -64,7 +66,7 @@ pub(crate) fn malformed(service: Service) -> Refused {
             "AuthorizationHeaderMalformed",
             "The authorization header that you provided is not valid.",
         ),
-        Service::Dynamodb | Service::Kms => Refused::new(
+        Service::Dynamodb | Service::Kms | Service::Organizations => Refused::new(
             400,
             "IncompleteSignatureException",
             "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter.",
@@ -88,7 +90,9 @@ fn unknown_key(service: Service, access_key: &str) -> Refused {
                 "The AWS Access Key Id you provided does not exist in our records.",
             )
         },
-        Service::Dynamodb | Service::Kms => Refused::new(400, "UnrecognizedClientException", message),
+        Service::Dynamodb | Service::Kms | Service::Organizations => {
+            Refused::new(400, "UnrecognizedClientException", message)
+        }
         Service::Sts | Service::Iam => Refused::new(403, "InvalidClientTokenId", message),
     }
 }
@@ -101,7 +105,9 @@ fn wrong_signature(service: Service) -> Refused {
         Service::S3 => {
             Refused::new(403, "SignatureDoesNotMatch", format!("{WRONG_SIGNATURE} Check your key and signing method."))
         }
-        Service::Dynamodb | Service::Kms => Refused::new(400, "InvalidSignatureException", long),
+        Service::Dynamodb | Service::Kms | Service::Organizations => {
+            Refused::new(400, "InvalidSignatureException", long)
+        }
         Service::Sts | Service::Iam => Refused::new(403, "SignatureDoesNotMatch", long),
     }
 }
@@ -110,7 +116,9 @@ fn expired(service: Service) -> Refused {
     let message = "The security token included in the request is expired";
     match service {
         Service::S3 => Refused::new(400, "ExpiredToken", "The provided token has expired."),
-        Service::Dynamodb | Service::Kms => Refused::new(400, "ExpiredTokenException", message),
+        Service::Dynamodb | Service::Kms | Service::Organizations => {
+            Refused::new(400, "ExpiredTokenException", message)
+        }
         Service::Sts | Service::Iam => Refused::new(403, "ExpiredToken", message),
     }
 }

@@ -19,6 +19,7 @@ use crate::decision::Decision;
 use crate::incoming::Incoming;
 use crate::judge::Judge;
 use crate::sign::Claim;
+use crate::tell::tell;
 use crate::upstream::{Reply, Upstreams};
 use crate::world::{Credentials, Session, Stored, World};
 use crate::{learn, refusal, seed};
@@ -299,6 +300,10 @@ impl Lab {
                 Ok(Done::Own(answer::caller_identity(arn, id, account, request_id)))
             }
             Then::AssumeRole(assume) => self.assume(asked, assume, request_id).map(Done::Own),
+            Then::Tell(told) => {
+                let account = asked.caller.account.as_deref().unwrap_or_default();
+                tell(&self.live().world, told, account).map(Done::Own)
+            }
             Then::BucketPolicy { bucket, method } => self.bucket_policy(asked, bucket, method).map(Done::Own),
             Then::Forward => {
                 if asked.service == Service::Iam {

@@ -23,6 +23,7 @@ mod running;
 mod seed;
 mod serve;
 mod sign;
+mod tell;
 mod upstream;
 mod world;
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Call, Check, Known, NotUnderstood, Service, Then};
+use super::{Call, Check, Known, NotUnderstood, Service, Then, Told};
 use crate::incoming::Incoming;
 use crate::world::{account_of, resource_of};
 
@@ -40,7 +40,9 @@ pub(super) fn call(request: &Incoming, known: &Known<'_>) -> Result<Call, NotUnd
         }
     }
     let account = checks.first().and_then(|check| account_of(&check.resource)).or(known.account).map(str::to_owned);
-    Ok(Call { service: Service::Dynamodb, operation: operation.to_owned(), checks, then: Then::Forward, account })
+    let told = checks.first().filter(|_| operation == "GetResourcePolicy");
+    let then = told.map_or(Then::Forward, |check| Then::Tell(Told::TablePolicy { arn: check.resource.clone() }));
+    Ok(Call { service: Service::Dynamodb, operation: operation.to_owned(), checks, then, account })
 }
 
 fn body(request: &Incoming) -> Body {

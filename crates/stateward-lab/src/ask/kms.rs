@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Call, Check, Known, NotUnderstood, Service, Then};
+use super::{Call, Check, Known, NotUnderstood, Service, Then, Told};
 use crate::incoming::Incoming;
 
 /// Operations that no key can be named for.
@@ -57,7 +57,10 @@ pub(super) fn call(request: &Incoming, known: &Known<'_>) -> Result<Call, NotUnd
     let checks: Vec<Check> = checks.into_iter().map(|check| with_context(check, &body)).collect();
     let account = checks.first().and_then(|check| crate::world::account_of(&check.resource)).or(known.account);
     let account = account.map(str::to_owned);
-    Ok(Call { service: Service::Kms, operation: operation.to_owned(), checks, then: Then::Forward, account })
+    let told =
+        checks.first().filter(|check| operation == "GetKeyPolicy" && known.world.keys.contains_key(&check.resource));
+    let then = told.map_or(Then::Forward, |check| Then::Tell(Told::KeyPolicy { arn: check.resource.clone() }));
+    Ok(Call { service: Service::Kms, operation: operation.to_owned(), checks, then, account })
 }
 
 fn with_context(check: Check, body: &Value) -> Check {
