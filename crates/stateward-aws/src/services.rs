@@ -16,6 +16,10 @@ pub struct Services {
     pub kms: aws_sdk_kms::Client,
     /// Roles, users and their policies.
     pub iam: aws_sdk_iam::Client,
+    /// The organization and its policies.
+    pub organizations: aws_sdk_organizations::Client,
+    /// What AWS noted of refused requests.
+    pub toolbox: aws_sdk_iamtoolbox::Client,
     /// The record of calls.
     pub trail: aws_sdk_cloudtrail::Client,
 }
@@ -40,6 +44,8 @@ impl Services {
             dynamodb: aws_sdk_dynamodb::Client::new(configuration),
             kms: aws_sdk_kms::Client::new(configuration),
             iam: aws_sdk_iam::Client::new(configuration),
+            organizations: aws_sdk_organizations::Client::new(configuration),
+            toolbox: aws_sdk_iamtoolbox::Client::new(configuration),
             trail: aws_sdk_cloudtrail::Client::new(configuration),
         }
     }

@@ -1,19 +1,28 @@
 //! Credentials, Region, clock, endpoint, and who one is.
 
+use std::error::Error;
+
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_credential_types::Credentials;
 use aws_credential_types::credential_feature::AwsCredentialFeature as From;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 
 use super::finding::blame;
 use super::watch::Watch;
-use super::{Finding, Patient, Target};
+use super::{Finding, Patient, Status, Target};
 use crate::{Failed, Layout, Services};
 
 /// AWS refuses signatures that are further off: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>.
 const SKEW_MAX: i64 = 5 * 60;
 /// A run may take so long.
 const SOON: i64 = 15 * 60;
+const CREDENTIALS: &str = "credentials";
 
 /// The clients of the services that are asked.
 pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch) -> Services {
@@ -26,12 +35,19 @@ pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch
         .force_path_style(target.objects.path_style)
         .interceptor(watch.clone());
     let dynamodb = aws_sdk_dynamodb::config::Builder::from(&at(&endpoints.dynamodb)).interceptor(watch.clone());
+    // Policies are read beside the tries, which are not to wait long where nothing answers.
+    let twice = |configuration: SdkConfig| {
+        let retries = configuration.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+        configuration.to_builder().retry_config(retries.with_max_attempts(2)).build()
+    };
     Services {
         sts: aws_sdk_sts::Client::new(&at(&endpoints.sts)),
         s3: aws_sdk_s3::Client::from_conf(s3.build()),
         dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
         kms: aws_sdk_kms::Client::new(&at(&endpoints.kms)),
-        iam: aws_sdk_iam::Client::new(&at(&endpoints.iam)),
+        iam: aws_sdk_iam::Client::new(&twice(at(&endpoints.iam))),
+        organizations: aws_sdk_organizations::Client::new(&twice(configuration.clone())),
+        toolbox: aws_sdk_iamtoolbox::Client::new(&twice(configuration.clone())),
         ..Services::new(configuration, Layout::default())
     }
 }
@@ -45,23 +61,31 @@ pub(super) struct Identity {
 impl Patient {
     /// What is known before anything is asked of the place.
     pub(super) async fn before_any_request(&self) -> Vec<Finding> {
-        vec![self.credentials().await, self.region()]
+        let mut found = self.credentials().await;
+        found.push(self.region());
+        found
     }
 
-    async fn credentials(&self) -> Finding {
-        const CHECK: &str = "credentials";
-        let fix = "set `AWS_PROFILE` or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or run `aws sso login`";
+    async fn credentials(&self) -> Vec<Finding> {
+        let none = |why: String| {
+            let fix = "set `AWS_PROFILE` or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or run `aws sso login`";
+            vec![Finding::fail(CREDENTIALS, "there are no credentials", why, fix).entry("credentials/none")]
+        };
         let Some(provider) = self.configuration.credentials_provider() else {
-            return Finding::fail(CHECK, "there are no credentials", "nothing gives any", fix)
-                .entry("credentials/none");
+            return none("nothing gives any".to_owned());
         };
-        let credentials = match provider.provide_credentials().await {
-            Ok(credentials) => credentials,
-            Err(error) => {
-                let why = aws_sdk_s3::error::DisplayErrorContext(&error).to_string();
-                return Finding::fail(CHECK, "there are no credentials", why, fix).entry("credentials/none");
-            }
-        };
+        match provider.provide_credentials().await {
+            Ok(credentials) => vec![self.end_of(&credentials)],
+            Err(error) => match not_assumed(&error) {
+                Some(failed) => no_role(&failed),
+                None => none(aws_sdk_s3::error::DisplayErrorContext(&error).to_string()),
+            },
+        }
+    }
+
+    /// When they end, which is soon or not.
+    fn end_of(&self, credentials: &Credentials) -> Finding {
+        const CHECK: &str = CREDENTIALS;
         let from = credentials.get_property::<Vec<From>>().and_then(|from| from.last()).map_or("configured", source);
         let end = credentials.expiry().and_then(|end| Timestamp::try_from(end).ok());
         let Some(end) = end else { return Finding::ok(CHECK, format!("{from}; they do not end")) };
@@ -135,6 +159,39 @@ impl Patient {
                 let found = blame("identity", &Failed::new("STS: GetCallerIdentity", &error));
                 Identity { found, caller: None }
             }
+        }
+    }
+}
+
+/// What became of the request to STS, where a role was to be assumed and there were credentials to ask with.
+fn not_assumed(error: &(dyn Error + 'static)) -> Option<Failed> {
+    let mut asked = None;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
+            asked = Some(Failed::new("STS: AssumeRole", error));
+        } else if error.is::<CredentialsError>() {
+            // Within a request it is why nobody could sign it.
+            asked = None;
+        }
+        next = error.source();
+    }
+    asked
+}
+
+/// The role cannot be assumed: by whom and why not, or what else stands in the way.
+fn no_role(failed: &Failed) -> Vec<Finding> {
+    match failed.problem() {
+        Some(problem) if problem.denial.is_some() => {
+            vec![Finding::of_problem(CREDENTIALS, Status::Fail, &problem)]
+        }
+        _ => {
+            let mut found = blame(CREDENTIALS, failed);
+            if found.iter().all(|finding| finding.status != Status::Fail) {
+                let fix = "check `assume_role` in the backend block";
+                found = vec![Finding::fail(CREDENTIALS, "the role cannot be assumed", failed.words(), fix)];
+            }
+            found
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What a check found.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 use stateward_denial::{Denial, Kind, Problem, Reason};
 use stateward_iam::{AnswerStatement, Layer, Outcome};
@@ -57,6 +55,10 @@ pub struct Offline {
     pub layer: Option<Layer>,
     /// The statements that made the decision.
     pub statements: Vec<AnswerStatement>,
+    /// The context keys on which it depends.
+    pub depends_on: Vec<String>,
+    /// The policies that could not be read, each with the reason.
+    pub unread: Vec<String>,
 }
 
 impl Finding {
@@ -83,6 +85,15 @@ impl Finding {
     /// It does not work.
     pub(crate) fn fail(check: &str, title: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { why: Some(why.into()), fix: Some(fix.into()), ..Self::new(check, Status::Fail, title) }
+    }
+
+    /// Says more of why it is so.
+    pub(crate) fn add(&mut self, more: &str) {
+        let why = self.why.get_or_insert_default();
+        *why = match why.trim_end_matches('.') {
+            "" => more.to_owned(),
+            known => format!("{known}; {more}"),
+        };
     }
 
     /// With an entry of the knowledge base.
@@ -148,14 +159,9 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
         }
         return vec![found, Finding::untested(check, format!("`{culprit}` stands in the way"))];
     }
-    if is_refused(failed) {
-        let what = problem.as_ref().and_then(|problem| problem.denial.as_ref()?.action.clone());
-        let what = what.map_or_else(|| "the request is".to_owned(), |action| format!("`{action}` is"));
+    if let Some(refusal) = refusal(failed) {
         let denial = problem.and_then(|problem| problem.denial);
-        return vec![Finding {
-            denial,
-            ..Finding::untested(check, format!("{what} refused, so it could not be seen"))
-        }];
+        return vec![Finding { denial, ..Finding::untested(check, format!("{refusal}, so it could not be seen")) }];
     }
     if failed.status == Some(501) || failed.is("NotImplemented") {
         return vec![Finding::untested(check, "the service does not know this request")];
@@ -170,6 +176,14 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
         ];
     }
     vec![Finding::untested(check, failed.words())]
+}
+
+/// That it was for lack of a right, in words.
+pub(crate) fn refusal(failed: &Failed) -> Option<String> {
+    is_refused(failed).then(|| match failed.problem().and_then(|problem| problem.denial?.action) {
+        Some(action) => format!("`{action}` is refused"),
+        None => "the request is refused".to_owned(),
+    })
 }
 
 /// Whether it was for lack of a right.
@@ -193,8 +207,7 @@ pub(crate) fn settle(found: Vec<Finding>) -> Vec<Finding> {
                     if finding.status > known.status { (finding, known.clone()) } else { (known.clone(), finding) };
                 *known = worse;
                 if other.status == known.status && other.title != known.title {
-                    let why = known.why.get_or_insert_default();
-                    let _ = write!(why, "{}{}", if why.is_empty() { "" } else { "; also: " }, other.title);
+                    known.add(&format!("also: {}", other.title));
                 }
             }
         }

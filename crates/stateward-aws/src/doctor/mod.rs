@@ -6,6 +6,7 @@
 
 mod basics;
 mod bucket;
+mod details;
 mod exclusion;
 mod finding;
 mod policies;
@@ -122,7 +123,9 @@ impl Patient {
             found.push(self.endpoint());
         }
         found.extend(Box::pin(self.rights(reached, caller.as_deref(), key.arn.as_deref())).await);
-        settle(found)
+        let mut found = settle(found);
+        self.with_details(&mut found).await;
+        found
     }
 
     /// The checks that need nothing of each other.

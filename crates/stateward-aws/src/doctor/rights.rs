@@ -1,11 +1,12 @@
 //! The rights that keeping state needs, each tried.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{self, BoxFuture, FutureExt};
 use stateward_denial::{Effect, Layer};
-use stateward_iam::{CheckItem, Outcome, check};
+use stateward_iam::{CheckItem, Keeping, Layout, Outcome, Purpose, check};
 use stateward_store_aws::Bucket;
 
 use super::basics::account_of;
@@ -69,7 +70,7 @@ impl Patient {
         let account = caller.and_then(account_of).unwrap_or("111122223333");
         let region = self.configuration.region().map_or("*", |region| region.as_ref());
         let keeping = self.target.keeping(region, account, kms_key);
-        let known = self.policies(caller).await;
+        let known = self.policies(caller, kms_key).await;
         let someone = format!("arn:aws:iam::{account}:role/unnamed");
         let ask = |who: &str| check(&keeping, self.options.purpose, who, &known.set, &known.resources);
         let items = match caller.map_or_else(|| ask(&someone), |arn| ask(arn).or_else(|_| ask(&someone))) {
@@ -82,8 +83,37 @@ impl Patient {
             by_action.entry(item.action).or_default().push((item, live));
         }
         through_the_bucket(&mut by_action);
-        let beside = within_others(&by_action);
+        let mut beside = within_others(&by_action);
+        for finding in &mut beside {
+            self.of_key(finding, &keeping, caller, &known).await;
+        }
         by_action.into_iter().map(|(action, tried)| told(action, &tried, &known)).chain(beside).collect()
+    }
+
+    /// What the policies say of a key that a service was to use for the caller, and that is not the bucket's.
+    async fn of_key(&self, finding: &mut Finding, keeping: &Keeping, caller: Option<&str>, known: &Known) {
+        let Some(denial) = &finding.denial else { return };
+        let (Some(caller), Some(action), Some(key)) = (caller, denial.action.clone(), denial.resource.clone()) else {
+            return;
+        };
+        if !action.starts_with("kms:") || !key.contains(":key/") {
+            return;
+        }
+        // As if state were kept in the table: who uses the key, and for what, is the same.
+        let keeping = match (denial.service.as_deref(), self.target.table()) {
+            (Some("dynamodb"), Some(table)) => {
+                let (layout, place) = (Layout::StatewardDynamodb, table.to_owned());
+                Keeping { layout, place, lock_table: None, use_lockfile: false, ..keeping.clone() }
+            }
+            _ => keeping.clone(),
+        };
+        let mut unread = known.unread.clone();
+        let policy = self.read_key_policy(&key, &mut unread).await;
+        let keeping = Keeping { kms_key: Some(key), ..keeping };
+        let items = check(&keeping, Purpose::Admin, caller, &known.set, policy.as_slice()).unwrap_or_default();
+        if let Some(item) = items.iter().find(|item| item.action.eq_ignore_ascii_case(&action)) {
+            known.beside(item, unread, finding);
+        }
     }
 
     fn try_right<'a>(&'a self, item: &'a CheckItem, reached: (Reached, Reached)) -> BoxFuture<'a, Live> {
@@ -255,43 +285,60 @@ fn told(action: &str, tried: &[(&CheckItem, Live)], known: &Known) -> Finding {
         };
         (*item, Finding::untested(&check, why))
     };
-    known.beside(item, &mut finding);
+    known.beside(item, known.unread.clone(), &mut finding);
     finding
 }
 
 impl Known {
     /// What the policies say that could be read, where they say something, and where that is not what was seen.
-    fn beside(&self, item: &CheckItem, finding: &mut Finding) {
+    fn beside(&self, item: &CheckItem, unread: Vec<String>, finding: &mut Finding) {
+        let is_refused = finding.status == Status::Fail;
+        let not_read = unread.join(", ");
         if !self.complete {
+            if is_refused {
+                finding.add(&format!("which policy it is could not be looked up; not read: {not_read}"));
+            }
             return;
         }
-        let CheckItem { decision, layer, statements, .. } = item;
-        finding.offline = Some(Offline { decision: *decision, layer: *layer, statements: statements.clone() });
-        let seen = match finding.status {
-            Status::Ok => Some(true),
-            Status::Fail => Some(false),
-            _ => None,
+        let differs = match finding.status {
+            Status::Ok => matches!(item.decision, Outcome::ImplicitDeny | Outcome::ExplicitDeny),
+            Status::Fail => item.decision == Outcome::Allowed,
+            _ => false,
         };
-        let by: Vec<String> = statements.iter().map(|made| format!("{} of {}", made.name(), made.policy)).collect();
-        let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
-        let says = match decision {
-            Outcome::Allowed => "allow it",
-            Outcome::ImplicitDeny => "do not allow it",
-            Outcome::ExplicitDeny => "deny it",
-            Outcome::Depends => "leave it open",
-        };
-        let differs = matches!(
-            (seen, decision),
-            (Some(true), Outcome::ImplicitDeny | Outcome::ExplicitDeny) | (Some(false), Outcome::Allowed)
-        );
-        if finding.status != Status::Ok || differs {
-            let told = format!("the policies that could be read {says}{by}");
-            let told = if differs {
-                format!("{told}, unlike what was seen: another policy has a say, or one was just changed")
-            } else {
-                told
-            };
-            finding.why = Some(finding.why.take().map_or_else(|| told.clone(), |why| format!("{why}; {told}")));
+        let CheckItem { decision, layer, statements, depends_on, add, .. } = item.clone();
+        finding.offline = Some(Offline { decision, layer, statements, depends_on, unread });
+        if finding.status == Status::Ok && !differs {
+            return;
+        }
+        let mut told = format!("the policies that could be read {}", says(item));
+        if differs {
+            told.push_str(", unlike what was seen: another policy has a say, or one was just changed");
+        }
+        if !not_read.is_empty() {
+            let _ = write!(told, "; not read: {not_read}");
+        }
+        finding.add(&told);
+        if is_refused && !add.is_empty() {
+            let fix = finding.fix.get_or_insert_default();
+            let _ = write!(fix, " What the statement asks for: {}.", add.join("; "));
+        }
+    }
+}
+
+/// What policies say of a right, and by which statements.
+fn says(item: &CheckItem) -> String {
+    let by: Vec<String> = item.statements.iter().map(|made| format!("{} of {}", made.name(), made.policy)).collect();
+    let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+    match item.decision {
+        Outcome::Allowed => format!("allow it{by}"),
+        Outcome::ImplicitDeny => match item.layer {
+            Some(layer) => format!("do not allow it (layer: {layer})"),
+            None => "do not allow it".to_owned(),
+        },
+        Outcome::ExplicitDeny => format!("deny it{by}"),
+        Outcome::Depends => {
+            let keys: Vec<String> = item.depends_on.iter().map(|key| format!("`{key}`")).collect();
+            format!("leave it open{by}: it depends on {}", keys.join(", "))
         }
     }
 }

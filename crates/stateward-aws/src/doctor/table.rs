@@ -1,6 +1,6 @@
 //! The lock table as it is.
 
-use aws_sdk_dynamodb::types::{KeyType, PointInTimeRecoveryStatus, ScalarAttributeType, TableDescription};
+use aws_sdk_dynamodb::types::{KeyType, PointInTimeRecoveryStatus, ScalarAttributeType, TableDescription, TableStatus};
 use stateward_iam::Layout;
 
 use super::finding::{blame, is_refused};
@@ -29,7 +29,8 @@ impl Patient {
                 None
             }
         };
-        let there = Finding::ok(CHECK, format!("{table} is there"));
+        let there = description.as_ref().and_then(|description| not_usable(table, description));
+        let there = there.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
         let ours = self.target.layout != Layout::S3 && self.target.lock_table.is_none();
         let schema = match description {
             Some(_) if ours => Finding::untested(SCHEMA, "the store itself checks it when it is opened"),
@@ -83,6 +84,35 @@ impl Patient {
             Err(error) => blame(CHECK, &Failed::new("DynamoDB: DescribeContinuousBackups", &error)),
         }
     }
+}
+
+/// A table that is there, and answers nobody.
+fn not_usable(table: &str, description: &TableDescription) -> Option<Finding> {
+    const CHECK: &str = "lock-table-exists";
+    let status = description.table_status()?;
+    let fix = format!("aws dynamodb wait table-exists --table-name {table}");
+    Some(match status {
+        TableStatus::InaccessibleEncryptionCredentials => {
+            let key = description.sse_description().and_then(|how| how.kms_master_key_arn());
+            let key = key.unwrap_or("the key that `aws dynamodb describe-table` names");
+            let why = format!(
+                "DynamoDB cannot use {key}: it is disabled, deleted, or its policy or grants no longer let DynamoDB use it"
+            );
+            let fix = format!(
+                "aws kms describe-key --key-id {key}; then `aws kms enable-key` or `aws kms cancel-key-deletion`, or put its policy right"
+            );
+            Finding::fail(CHECK, format!("{table} is locked away with its key"), why, fix).entry("kms/lock-table-key")
+        }
+        TableStatus::Creating => {
+            Finding::fail(CHECK, format!("{table} is still being made"), "it takes some seconds", fix)
+        }
+        TableStatus::Deleting => {
+            let why = "somebody deletes it; locks and digests go with it";
+            let fix = "find out who and why, then make it again or set `use_lockfile`";
+            Finding::fail(CHECK, format!("{table} is being deleted"), why, fix)
+        }
+        _ => return None,
+    })
 }
 
 fn schema(table: &str, description: &TableDescription) -> Finding {

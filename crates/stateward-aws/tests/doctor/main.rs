@@ -3,8 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "credentials, signatures and locks are of now")]
 
 mod denials;
+mod details;
+mod lab_place;
 mod place;
 mod planted;
+mod reading;
+mod rows;
 
 use stateward_aws::doctor::Status;
 
@@ -42,7 +46,14 @@ async fn read_only_writes_nothing() {
     assert!(found.iter().all(|finding| matches!(finding.status, Status::Ok | Status::Untested)), "{found:#?}");
     let requests = place.proxy.requests();
     assert!(requests.len() > 10, "{}", requests.len());
-    let reads = ["GetCallerIdentity", "GetItem", "DescribeTable", "DescribeContinuousBackups"];
+    let reads = [
+        "GetCallerIdentity",
+        "GetItem",
+        "DescribeTable",
+        "DescribeContinuousBackups",
+        "GetResourcePolicy",
+        "DescribeOrganization",
+    ];
     for request in &requests {
         let is_read = matches!(request.method.as_str(), "GET" | "HEAD")
             || reads.contains(&request.operation())
@@ -58,7 +69,7 @@ async fn read_only_writes_nothing() {
 #[tokio::test]
 async fn what_was_written_is_removed_when_nobody_waits_for_the_end() {
     let place = Place::new();
-    let patient = place.patient();
+    let patient = place.patient().await;
     let written = async {
         while place.left().is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -77,7 +88,7 @@ async fn what_cannot_be_removed_is_told() {
     let place = Place::new();
     let denial = denials::s3("s3:DeleteObject", "with an explicit deny in a service control policy");
     place.proxy.inject(stateward_testkit::Rule::new(denial).when(|request| request.method == "DELETE"));
-    let patient = place.patient();
+    let patient = place.patient().await;
     let found = patient.examine().await;
     assert_eq!(place::status(&found, "right:s3:DeleteObject"), Status::Fail);
     let left = patient.clean().await;

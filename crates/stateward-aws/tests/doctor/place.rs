@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials};
 use aws_sdk_s3::config::SharedCredentialsProvider;
+use aws_smithy_async::time::SystemTimeSource;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use stateward_aws::doctor::{Finding, Options, Patient, Status, Target};
@@ -94,17 +98,31 @@ impl Place {
         })
     }
 
-    pub(crate) fn patient(&self) -> Patient {
-        let mut configuration = SdkConfig::builder()
+    pub(crate) async fn patient(&self) -> Patient {
+        let configuration = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .endpoint_url(self.proxy.url())
             .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(1)))
             .region(self.region.map(Region::new))
-            .build()
-            .to_builder();
-        if let Some(credentials) = &self.credentials {
-            configuration.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials.clone())));
-        }
+            .time_source(SystemTimeSource::new())
+            .build();
+        let is_assuming = self.target.access.role.is_some();
+        let nobody = || is_assuming.then(|| SharedCredentialsProvider::new(Nobody));
+        let own = self.credentials.clone().map(SharedCredentialsProvider::new).or_else(nobody);
+        let own = match (own, &self.target.access.role) {
+            (Some(own), Some(role)) => {
+                let assuming =
+                    AssumeRoleProvider::builder(&role.arn).session_name("stateward").configure(&configuration);
+                let assuming = match &role.policy {
+                    Some(policy) => assuming.policy(policy),
+                    None => assuming,
+                };
+                Some(SharedCredentialsProvider::new(Box::pin(assuming.build_from_provider(own)).await))
+            }
+            (own, _) => own,
+        };
+        let mut configuration = configuration.to_builder();
+        configuration.set_credentials_provider(own);
         let ahead = self.ahead;
         let options = Options {
             purpose: self.purpose,
@@ -116,7 +134,7 @@ impl Place {
     }
 
     pub(crate) async fn examine(&self) -> Vec<Finding> {
-        let patient = self.patient();
+        let patient = self.patient().await;
         let found = Box::pin(patient.examine()).await;
         patient.clean().await;
         found
@@ -137,6 +155,19 @@ impl Place {
 
     pub(crate) fn put_object(&self, suffix: &str, body: &str) {
         Moto::shared().put_object(self.bucket(), &format!("{KEY}{suffix}"), body);
+    }
+}
+
+/// Has no credentials.
+#[derive(Debug)]
+struct Nobody;
+
+impl ProvideCredentials for Nobody {
+    fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        provider::future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("there are none")))
     }
 }
 

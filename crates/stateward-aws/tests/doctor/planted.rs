@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 use serde_json::json;
 use stateward_aws::doctor::{Finding, Status};
 use stateward_denial::Layer;
-use stateward_store_aws::Encryption;
+use stateward_store_aws::{Encryption, Role};
 use stateward_testkit::{Fault, Moto, Rule, fresh_name};
 
 use crate::denials;
@@ -32,6 +32,36 @@ fn says(name: &str, found: &[Finding], expected: &[(&str, Status)]) {
     for finding in found.iter().filter(|finding| finding.status == Status::Untested) {
         assert!(finding.why.as_ref().is_some_and(|why| !why.is_empty()), "{name}: {finding:#?}");
     }
+}
+
+/// What keeps a role from being assumed is told as what it is.
+#[tokio::test]
+async fn a_role_that_cannot_be_assumed() {
+    let fail = |check| [(check, Status::Fail)];
+    let assume = |place: &mut Place| {
+        let arn = "arn:aws:iam::123456789012:role/deploy".to_owned();
+        place.target.access.role = Some(Role { arn, session_name: None, external_id: None, policy: None });
+    };
+    planted("it can", &[], assume).await;
+    let mut place = Place::new();
+    assume(&mut place);
+    place.credentials = None;
+    let found = place.examine().await;
+    says("nobody asks", &found, &fail("credentials"));
+    let entry = |found: &[Finding]| found.iter().find_map(|finding| finding.entry.clone());
+    assert_eq!(entry(&found).as_deref(), Some("credentials/none"));
+    let mut place = Place::new();
+    assume(&mut place);
+    let is_sts = |request: &stateward_testkit::SeenRequest| request.method == "POST" && request.path == "/";
+    place.proxy.inject(Rule::new(Fault::LoseRequest).when(is_sts));
+    says("STS is down", &place.examine().await, &fail("endpoint"));
+    place.heal();
+    let body = "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error></ErrorResponse>";
+    let ended = Fault::Answer { status: 403, headers: Vec::new(), body: body.to_owned() };
+    place.proxy.inject(Rule::new(ended).when(is_sts));
+    let found = place.examine().await;
+    says("who asks has ended credentials", &found, &fail("credentials"));
+    assert_eq!(entry(&found).as_deref(), Some("credentials/expired"));
 }
 
 /// Each layer refuses each right in turn.

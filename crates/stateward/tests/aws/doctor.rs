@@ -78,3 +78,33 @@ fn a_store_is_looked_at_by_its_url() {
     let output = cli(&dir, &moto.env()).run(&["--store", missing, "doctor"]).expect_code(1);
     assert!(output.stdout.contains("fail      bucket-exists"), "{}", output.report());
 }
+
+#[test]
+fn a_role_that_is_refused() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let proxy = FaultProxy::to(moto.url());
+    let role = "arn:aws:iam::111122223333:role/deploy";
+    let message = format!(
+        "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: sts:AssumeRole on resource: {role} with an explicit deny in the role trust policy"
+    );
+    let body = format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>AccessDenied</Code>\
+         <Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+    );
+    let headers = vec![("Content-Type".to_owned(), "text/xml".to_owned())];
+    let refused = Fault::Answer { status: 403, headers, body };
+    proxy.inject(Rule::new(refused).when(|request| request.method == "POST" && request.path == "/"));
+    let block = format!(
+        "terraform {{\n  backend \"s3\" {{\n    bucket = \"{}\"\n    key = \"k\"\n    use_path_style = true\n    assume_role = {{ role_arn = \"{role}\" }}\n  }}\n}}\n",
+        moto.create_bucket()
+    );
+    dir.write("main.tf", block);
+    let arguments = ["doctor", "--dir", &dir.path().display().to_string(), "--json"];
+    let output = cli(&dir, &AwsEnv::new().others(proxy.url())).run(&arguments).expect_code(4);
+    let answer: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let items = answer["items"].as_array().unwrap();
+    let (first, others) = items.split_first().unwrap();
+    assert_eq!((&first["check"], &first["status"]), (&"credentials".into(), &"fail".into()), "{}", output.report());
+    assert_eq!((&first["denial"]["layer"], &first["denial"]["resource"]), (&"trust".into(), &role.into()));
+    assert!(others.iter().all(|item| item["status"] != "fail"), "{}", output.report());
+}

@@ -1,19 +1,10 @@
-//! The policies that can be read, for the evaluator.
+//! The policies of whoever calls, by what IAM tells.
 
 use aws_sdk_iam::types::AttachedPolicy;
-use stateward_iam::{Named, Policy, PolicyKind, PolicySet};
+use stateward_iam::{Named, PolicyKind, PolicySet};
 
-use super::Patient;
-
-/// Policies that could be read.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) set: PolicySet,
-    /// Of the bucket and the tables.
-    pub(super) resources: Vec<Named>,
-    /// Whether the caller's own are among them: without them nothing can be said.
-    pub(super) complete: bool,
-}
+use super::super::Patient;
+use super::{Read, Unread, named, unread};
 
 /// Whose policies.
 #[derive(Debug, Clone, Copy)]
@@ -23,39 +14,32 @@ enum Owner<'a> {
     Group(&'a str),
 }
 
-/// Something could not be read, or is no policy.
-struct Unread;
-
-type Read<T> = Result<T, Unread>;
-
-fn unread<E>(_: E) -> Unread {
-    Unread
-}
-
 impl Patient {
-    /// Reads what may be read; never fails.
-    pub(super) async fn policies(&self, caller: Option<&str>) -> Known {
-        let mut known = Known::default();
-        let Some(resource) = caller.and_then(|arn| arn.splitn(6, ':').nth(5)) else { return known };
+    /// Those of a user or role, and its boundary.
+    pub(super) async fn of_caller(&self, caller: &str) -> Read<PolicySet> {
+        let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();
         let parts: Vec<&str> = resource.split('/').collect();
-        let own = match parts.as_slice() {
+        match parts.as_slice() {
             ["user", .., name] => self.of_user(name).await,
+            ["root"] => Ok(PolicySet::default()),
             ["assumed-role", name, ..] | ["role", .., name] => self.of_role(name).await,
-            _ => return known,
-        };
-        let Ok(set) = own else { return known };
-        known.set = set;
-        known.complete = true;
-        known.resources = self.of_resources().await;
-        known
+            _ => Err(Unread(format!("`{resource}` is neither a user nor a role"))),
+        }
     }
 
     async fn of_user(&self, name: &str) -> Read<PolicySet> {
         let iam = &self.services.iam;
-        let user = iam.get_user().user_name(name).send().await.map_err(unread)?.user.ok_or(Unread)?;
+        let user = iam
+            .get_user()
+            .user_name(name)
+            .send()
+            .await
+            .map_err(unread("IAM: GetUser"))?
+            .user
+            .ok_or_else(|| Unread::lacking("user"))?;
         let mut identity = self.of_owner(Owner::User(name)).await?;
         let groups = iam.list_groups_for_user().user_name(name).into_paginator().items().send();
-        for group in groups.try_collect().await.map_err(unread)? {
+        for group in groups.try_collect().await.map_err(unread("IAM: ListGroupsForUser"))? {
             identity.extend(self.of_owner(Owner::Group(&group.group_name)).await?);
         }
         let boundary = user.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
@@ -63,7 +47,16 @@ impl Patient {
     }
 
     async fn of_role(&self, name: &str) -> Read<PolicySet> {
-        let role = self.services.iam.get_role().role_name(name).send().await.map_err(unread)?.role.ok_or(Unread)?;
+        let role = self
+            .services
+            .iam
+            .get_role()
+            .role_name(name)
+            .send()
+            .await
+            .map_err(unread("IAM: GetRole"))?
+            .role
+            .ok_or_else(|| Unread::lacking("role"))?;
         let identity = self.of_owner(Owner::Role(name)).await?;
         let boundary = role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
         self.with_boundary(identity, boundary).await
@@ -88,15 +81,15 @@ impl Patient {
             let document = match owner {
                 Owner::User(user) => {
                     let request = iam.get_user_policy().user_name(user).policy_name(&name);
-                    request.send().await.map_err(unread)?.policy_document
+                    request.send().await.map_err(unread("IAM: GetUserPolicy"))?.policy_document
                 }
                 Owner::Role(role) => {
                     let request = iam.get_role_policy().role_name(role).policy_name(&name);
-                    request.send().await.map_err(unread)?.policy_document
+                    request.send().await.map_err(unread("IAM: GetRolePolicy"))?.policy_document
                 }
                 Owner::Group(group) => {
                     let request = iam.get_group_policy().group_name(group).policy_name(&name);
-                    request.send().await.map_err(unread)?.policy_document
+                    request.send().await.map_err(unread("IAM: GetGroupPolicy"))?.policy_document
                 }
             };
             policies.push(named(name, &document, PolicyKind::Identity)?);
@@ -109,15 +102,15 @@ impl Patient {
         match owner {
             Owner::User(name) => {
                 let pages = iam.list_attached_user_policies().user_name(name).into_paginator();
-                pages.items().send().try_collect().await.map_err(unread)
+                pages.items().send().try_collect().await.map_err(unread("IAM: ListAttachedUserPolicies"))
             }
             Owner::Role(name) => {
                 let pages = iam.list_attached_role_policies().role_name(name).into_paginator();
-                pages.items().send().try_collect().await.map_err(unread)
+                pages.items().send().try_collect().await.map_err(unread("IAM: ListAttachedRolePolicies"))
             }
             Owner::Group(name) => {
                 let pages = iam.list_attached_group_policies().group_name(name).into_paginator();
-                pages.items().send().try_collect().await.map_err(unread)
+                pages.items().send().try_collect().await.map_err(unread("IAM: ListAttachedGroupPolicies"))
             }
         }
     }
@@ -128,15 +121,15 @@ impl Patient {
         match owner {
             Owner::User(name) => {
                 let pages = iam.list_user_policies().user_name(name).into_paginator();
-                pages.items().send().try_collect().await.map_err(unread)
+                pages.items().send().try_collect().await.map_err(unread("IAM: ListUserPolicies"))
             }
             Owner::Role(name) => {
                 let pages = iam.list_role_policies().role_name(name).into_paginator();
-                pages.items().send().try_collect().await.map_err(unread)
+                pages.items().send().try_collect().await.map_err(unread("IAM: ListRolePolicies"))
             }
             Owner::Group(name) => {
                 let pages = iam.list_group_policies().group_name(name).into_paginator();
-                pages.items().send().try_collect().await.map_err(unread)
+                pages.items().send().try_collect().await.map_err(unread("IAM: ListGroupPolicies"))
             }
         }
     }
@@ -144,24 +137,17 @@ impl Patient {
     /// The version of a managed policy that is in force.
     async fn managed(&self, arn: &str, kind: PolicyKind) -> Read<Named> {
         let iam = &self.services.iam;
-        let policy = iam.get_policy().policy_arn(arn).send().await.map_err(unread)?.policy;
-        let version = policy.and_then(|policy| policy.default_version_id).ok_or(Unread)?;
-        let answer = iam.get_policy_version().policy_arn(arn).version_id(version).send().await.map_err(unread)?;
-        let document = answer.policy_version.and_then(|version| version.document).ok_or(Unread)?;
+        let policy = iam.get_policy().policy_arn(arn).send().await.map_err(unread("IAM: GetPolicy"))?.policy;
+        let version = policy.and_then(|policy| policy.default_version_id).ok_or_else(|| Unread::lacking("version"))?;
+        let answer = iam
+            .get_policy_version()
+            .policy_arn(arn)
+            .version_id(version)
+            .send()
+            .await
+            .map_err(unread("IAM: GetPolicyVersion"))?;
+        let document =
+            answer.policy_version.and_then(|version| version.document).ok_or_else(|| Unread::lacking("document"))?;
         named(arn.to_owned(), &document, kind)
     }
-
-    async fn of_resources(&self) -> Vec<Named> {
-        let mut found = Vec::new();
-        if let Some(bucket) = &self.bucket
-            && let Ok(Some(document)) = self.bucket_policy(bucket).await
-        {
-            found.extend(named(format!("the policy of {}", bucket.name), document, PolicyKind::Resource).ok());
-        }
-        found
-    }
-}
-
-fn named(name: String, document: &str, kind: PolicyKind) -> Read<Named> {
-    Ok(Named { name, policy: Policy::parse_sent(document, kind).map_err(unread)? })
 }

@@ -61,7 +61,7 @@ fn exit(found: &[Finding]) -> Exit {
     let mut failed = found.iter().filter(|finding| finding.status == Status::Fail).peekable();
     if failed.peek().is_none() {
         Exit::Done
-    } else if failed.any(|finding| finding.check.starts_with("right:")) {
+    } else if failed.any(|finding| finding.check.starts_with("right:") || finding.denial.is_some()) {
         Exit::Denied
     } else {
         Exit::Failed

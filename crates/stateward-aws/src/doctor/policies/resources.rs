@@ -1,0 +1,60 @@
+//! The policies of what is asked for: the bucket, the tables and the key.
+
+use futures::future::{self, BoxFuture, FutureExt};
+use stateward_iam::{Named, PolicyKind};
+
+use super::super::Patient;
+use super::super::basics::account_of;
+use super::{KEY, Read, Unread, named, unread};
+use crate::Failed;
+
+/// What it is the policy of; `None` where there is none.
+type Policy = (String, Read<Option<Named>>);
+
+impl Patient {
+    pub(super) async fn of_resources(&self, caller: &str, kms_key: Option<&str>) -> Vec<Policy> {
+        let mut reading: Vec<BoxFuture<'_, Policy>> = Vec::new();
+        if let Some(bucket) = &self.bucket {
+            let name = format!("the policy of {}", bucket.name);
+            let read = async move {
+                let policy = match self.bucket_policy(bucket).await {
+                    Ok(document) => document.map(|text| named(name.clone(), text, PolicyKind::Resource)).transpose(),
+                    Err(failed) => Err(Unread::of(failed)),
+                };
+                (name, policy)
+            };
+            reading.push(read.boxed());
+        }
+        if let Some(table) = self.target.table() {
+            let arn = self.table_arn(table, caller);
+            let name = format!("the policy of {table}");
+            reading.push(async move { (name.clone(), self.table_policy(name, &arn).await) }.boxed());
+        }
+        if let Some(key) = kms_key.map(str::to_owned) {
+            reading.push(async move { (KEY.to_owned(), self.key_policy(&key).await) }.boxed());
+        }
+        future::join_all(reading).await
+    }
+
+    fn table_arn(&self, table: &str, caller: &str) -> String {
+        let partition = caller.split(':').nth(1).unwrap_or("aws");
+        let region = self.configuration.region().map_or("", |region| region.as_ref());
+        format!("arn:{partition}:dynamodb:{region}:{}:table/{table}", account_of(caller).unwrap_or_default())
+    }
+
+    async fn table_policy(&self, name: String, arn: &str) -> Read<Option<Named>> {
+        match self.services.dynamodb.get_resource_policy().resource_arn(arn).send().await {
+            Ok(answer) => answer.policy.map(|text| named(name, &text, PolicyKind::Resource)).transpose(),
+            Err(error) => {
+                let failed = Failed::new("DynamoDB: GetResourcePolicy", &error);
+                if failed.is("PolicyNotFoundException") { Ok(None) } else { Err(Unread::of(&failed)) }
+            }
+        }
+    }
+
+    pub(super) async fn key_policy(&self, key: &str) -> Read<Option<Named>> {
+        let request = self.services.kms.get_key_policy().key_id(key).policy_name("default");
+        let text = request.send().await.map_err(unread("KMS: GetKeyPolicy"))?.policy;
+        text.map(|text| named(KEY.to_owned(), &text, PolicyKind::Resource)).transpose()
+    }
+}

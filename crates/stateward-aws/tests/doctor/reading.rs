@@ -1,0 +1,173 @@
+//! What the doctor reads of policies, and what it says where it may not.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::config::SharedCredentialsProvider;
+use serde_json::{Value, json};
+use stateward_aws::doctor::{Finding, Status};
+use stateward_iam::{Layer, Outcome};
+use stateward_store_aws::{Encryption, Role};
+use stateward_testkit::Moto;
+
+use crate::lab_place::{ACCOUNT, LabPlace, all_but, everything, policy};
+
+/// The right that is refused, and no other one; and what is said of it.
+async fn refused(at: &mut LabPlace, number: usize, right: &str, change: impl FnOnce(&mut Value)) -> Finding {
+    at.place.credentials = Some(at.keys(number, &at.user(number)));
+    at.set(number, change);
+    let found = at.place.examine().await;
+    let mut fails = found.into_iter().filter(|finding| finding.status == Status::Fail);
+    let finding = fails.next().unwrap();
+    assert_eq!(finding.check, right, "{finding:#?}");
+    assert!(fails.next().is_none());
+    finding
+}
+
+fn in_organization(world: &mut Value, scps: &Value) {
+    world["accounts"][ACCOUNT] = json!({ "organization": "o-lab", "scps": scps });
+}
+
+#[tokio::test]
+async fn the_organization() {
+    let mut at = LabPlace::new();
+    let put = "right:dynamodb:PutItem";
+    let guarded = || json!([[everything()], [everything()], [everything(), policy("Deny", "dynamodb:PutItem")]]);
+
+    let read = refused(&mut at, 1, put, |world| in_organization(world, &guarded())).await;
+    let offline = read.offline.unwrap();
+    assert_eq!((offline.decision, offline.layer), (Outcome::ExplicitDeny, Some(Layer::Scp)));
+    assert_eq!(offline.unread, Vec::<String>::new());
+
+    let not_read = refused(&mut at, 2, put, |world| {
+        in_organization(world, &guarded());
+        world["users"][0]["policies"] = json!([all_but("organizations:*")]);
+    })
+    .await;
+    let offline = not_read.offline.unwrap();
+    assert_eq!(offline.decision, Outcome::Allowed);
+    let unread = "the policies of the organization (`organizations:DescribeOrganization` is refused)";
+    assert_eq!(offline.unread, [unread]);
+    let why = not_read.why.unwrap();
+    assert!(why.contains("unlike what was seen") && why.ends_with(&format!("not read: {unread}")), "{why}");
+
+    // A level without an allow refuses, however much the others allow.
+    let lacking = json!([[everything()], [all_but("dynamodb:PutItem")]]);
+    let implicit = refused(&mut at, 3, put, |world| in_organization(world, &lacking)).await.offline.unwrap();
+    assert_eq!((implicit.decision, implicit.layer), (Outcome::ImplicitDeny, Some(Layer::Scp)));
+}
+
+/// Its management account is spared by the organization, and so is whoever is in none.
+#[tokio::test]
+async fn where_no_organization_has_a_say() {
+    let mut at = LabPlace::new();
+    for (number, account) in [
+        (1, json!({})),
+        (2, json!({ "organization": "o-lab", "management": true, "scps": [[policy("Deny", "dynamodb:*")]] })),
+        (3, json!({ "organization": "o-lab" })),
+    ] {
+        let finding = refused(&mut at, number, "right:dynamodb:PutItem", |world| {
+            world["accounts"][ACCOUNT] = account;
+            world["users"][0]["policies"] = json!([all_but("dynamodb:PutItem")]);
+        })
+        .await;
+        let offline = finding.offline.unwrap();
+        assert_eq!((offline.decision, offline.layer), (Outcome::ImplicitDeny, Some(Layer::Identity)), "{number}");
+        assert_eq!(offline.unread, Vec::<String>::new(), "{number}");
+    }
+}
+
+/// Who may read no policy is told so, and nothing fails for it.
+#[tokio::test]
+async fn who_may_read_nothing() {
+    let mut at = LabPlace::new();
+    at.place.credentials = Some(at.keys(1, &at.user(1)));
+    let silent = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Deny", "Action": ["iam:*", "organizations:*", "dynamodb:GetResourcePolicy", "s3:GetBucketPolicy"], "Resource": "*" },
+        { "Effect": "Allow", "Action": "*", "Resource": "*" },
+    ] });
+    at.set(1, |world| world["users"][0]["policies"] = json!([silent]));
+    let found = at.place.examine().await;
+    let told: Vec<_> = found.iter().filter(|finding| finding.status >= Status::Warn).collect();
+    assert!(told.is_empty(), "{told:#?}");
+    assert!(found.iter().all(|finding| finding.offline.is_none()));
+}
+
+/// Whether a condition is met is not known, and that it was refused tells.
+#[tokio::test]
+async fn what_a_deny_asks_for() {
+    let mut at = LabPlace::new();
+    let mut guard = policy("Deny", "dynamodb:PutItem");
+    guard["Statement"][0]["Condition"] = json!({ "BoolIfExists": { "aws:MultiFactorAuthPresent": "false" } });
+    let finding = refused(&mut at, 1, "right:dynamodb:PutItem", |world| {
+        world["users"][0]["policies"] = json!([everything(), guard]);
+    })
+    .await;
+    let offline = finding.offline.unwrap();
+    assert_eq!(offline.decision, Outcome::Depends);
+    assert_eq!(offline.depends_on, ["aws:MultiFactorAuthPresent"]);
+    let (why, fix) = (finding.why.unwrap(), finding.fix.unwrap());
+    assert!(
+        why.contains("leave it open (Own of users-0-.policies-1-): it depends on `aws:MultiFactorAuthPresent`"),
+        "{why}"
+    );
+    assert!(fix.ends_with("asks for: a session that was opened with MFA; keys of a user have none."), "{fix}");
+}
+
+/// What the backend block opens a session with is known.
+#[tokio::test]
+async fn the_session_policy_of_the_backend_block() {
+    let mut at = LabPlace::new();
+    at.place.target.access.role = Some(Role {
+        arn: at.role(1),
+        session_name: None,
+        external_id: None,
+        policy: Some(all_but("dynamodb:PutItem").to_string()),
+    });
+    let finding = refused(&mut at, 1, "right:dynamodb:PutItem", |_| {}).await;
+    assert_eq!(finding.denial.unwrap().layer, stateward_denial::Layer::Session);
+    let offline = finding.offline.unwrap();
+    assert_eq!((offline.decision, offline.layer), (Outcome::ImplicitDeny, Some(Layer::Session)));
+    assert_eq!(offline.unread, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_policy_of_the_key() {
+    let mut at = LabPlace::new();
+    let key = made_key().await;
+    at.place.target.objects.encryption = Encryption::Kms { key: key.clone() };
+    at.place.target.lock_table = None;
+    at.place.target.use_lockfile = true;
+    let of_key = |actions: &[&str]| {
+        let root = format!("arn:aws:iam::{ACCOUNT}:root");
+        json!({ "Statement": { "Effect": "Allow", "Principal": { "AWS": root }, "Action": actions, "Resource": "*" } })
+    };
+    let right = "right:kms:GenerateDataKey";
+    let read = refused(&mut at, 1, right, |world| {
+        world["keys"] = json!([{ "arn": key, "policy": of_key(&["kms:DescribeKey", "kms:GetKeyPolicy"]) }]);
+    })
+    .await;
+    let offline = read.offline.unwrap();
+    assert_eq!((offline.decision, offline.layer), (Outcome::ImplicitDeny, Some(Layer::Resource)));
+
+    let not_read = refused(&mut at, 2, right, |world| {
+        world["keys"] = json!([{ "arn": key, "policy": of_key(&["kms:DescribeKey"]) }]);
+    })
+    .await;
+    let offline = not_read.offline.unwrap();
+    assert_eq!(offline.unread, ["the key's policy (`kms:GetKeyPolicy` is refused)"]);
+    // What is not known is taken to be as AWS makes it.
+    assert_eq!(offline.decision, Outcome::Allowed);
+    assert!(not_read.why.unwrap().contains("unlike what was seen"));
+}
+
+/// A key that moto has.
+async fn made_key() -> String {
+    let configuration = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .endpoint_url(Moto::shared().url())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+        .build();
+    let made = aws_sdk_kms::Client::new(&configuration).create_key().send().await.unwrap();
+    made.key_metadata.and_then(|key| key.arn).unwrap()
+}
