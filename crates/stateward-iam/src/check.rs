@@ -4,7 +4,7 @@ mod advice;
 
 use serde::Serialize;
 
-use crate::eval::{Layer, Named, Outcome, PolicySet};
+use crate::eval::{Decision, Layer, Named, Outcome, PolicySet};
 use crate::needs::{Keeping, KeepingError, Need, Purpose};
 use crate::policy::condition::{Condition, Test};
 use crate::policy::principal::{Principal, is_account};
@@ -84,7 +84,12 @@ pub fn check(
     Ok(items)
 }
 
-fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies: &[Named]) -> CheckItem {
+/// Decides with the policy of the request's resource that is among these; gives the policies with it, and what was assumed.
+pub(crate) fn decide(
+    request: &Request,
+    policies: &PolicySet,
+    resource_policies: &[Named],
+) -> (PolicySet, Decision, Vec<String>) {
     let mut notes = Vec::new();
     let mut resource = resource_policies.iter().find(|named| is_about(&named.policy, request)).cloned();
     if resource.is_none() && request.service() == "kms" {
@@ -93,6 +98,11 @@ fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies:
     }
     let set = PolicySet { resource, ..policies.clone() };
     let decision = set.evaluate(request);
+    (set, decision, notes)
+}
+
+fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies: &[Named]) -> CheckItem {
+    let (set, decision, notes) = decide(request, policies, resource_policies);
     let add = advice::of(&set, &decision);
     let answer = Answer::new(&set, decision, notes);
     CheckItem {
@@ -142,7 +152,7 @@ fn default_key_policy(request: &Request) -> Option<Named> {
 }
 
 /// In the Region that is told, or else in that of the key, or in one that the policies name for a table of ours.
-fn placed(keeping: &Keeping, policies: &PolicySet, resource_policies: &[Named]) -> Keeping {
+pub(crate) fn placed(keeping: &Keeping, policies: &PolicySet, resource_policies: &[Named]) -> Keeping {
     if keeping.region != "*" {
         return keeping.clone();
     }
@@ -158,8 +168,8 @@ fn placed(keeping: &Keeping, policies: &PolicySet, resource_policies: &[Named]) 
     Keeping { region: named.map_or("*", |arn| arn.region()).to_owned(), ..keeping.clone() }
 }
 
-/// What is known about the requests of the backends.
-fn context(keeping: &Keeping, principal: &str, need: &Need, unknown: &[String]) -> Context {
+/// What is known about every request of a principal.
+pub(crate) fn run_context(principal: &str) -> Context {
     let mut context = Context::default();
     context.value("aws:SecureTransport", "true");
     if let Some(Principal::User { arn }) = Principal::parse(principal)
@@ -167,6 +177,12 @@ fn context(keeping: &Keeping, principal: &str, need: &Need, unknown: &[String]) 
     {
         context.value("aws:username", name);
     }
+    context
+}
+
+/// What is known about the requests of the backends.
+fn context(keeping: &Keeping, principal: &str, need: &Need, unknown: &[String]) -> Context {
+    let mut context = run_context(principal);
     if let (Some(key), "s3:PutObject") = (&keeping.kms_key, need.action) {
         context.value("s3:x-amz-server-side-encryption", "aws:kms");
         context.value("s3:x-amz-server-side-encryption-aws-kms-key-id", key.as_str());
@@ -179,6 +195,13 @@ fn context(keeping: &Keeping, principal: &str, need: &Need, unknown: &[String]) 
 
 /// The global keys that the policies ask for and that runs may or may not have.
 fn unknown_keys(policies: &PolicySet, resource_policies: &[Named]) -> Vec<String> {
+    let mut keys = asked_keys(policies, resource_policies);
+    keys.retain(|key| key.starts_with("aws:"));
+    keys
+}
+
+/// The keys that the policies ask for, less those that a principal or a backend settles.
+pub(crate) fn asked_keys(policies: &PolicySet, resource_policies: &[Named]) -> Vec<String> {
     let mut keys = Vec::new();
     for named in policies.all().chain(resource_policies) {
         for statement in &named.policy.statements {
@@ -195,7 +218,7 @@ fn unknown_keys(policies: &PolicySet, resource_policies: &[Named]) -> Vec<String
         matches!(key, "aws:principalarn" | "aws:principalaccount" | "aws:principaltype" | "aws:tagkeys")
             || key.starts_with("aws:requesttag/")
     };
-    keys.retain(|key| key.starts_with("aws:") && !settled(key));
+    keys.retain(|key| !settled(key));
     keys.sort_unstable();
     keys.dedup();
     keys

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::needs::{Conditions, Target};
+use crate::needs::{Conditions, Target, objects_of_others};
 use crate::needs::{Keeping, KeepingError, Need, Purpose};
 
 /// A policy that can be attached as it is.
@@ -65,5 +65,14 @@ fn document(keeping: &Keeping, needs: &[Need]) -> Document {
             condition: target.conditions(keeping),
         })
     };
-    Document { version: "2012-10-17", statement: targets.iter().filter_map(statement).collect() }
+    // No condition tells the name of an object, so that this takes a statement of its own.
+    let others = Some(objects_of_others(keeping)).filter(|objects| !objects.is_empty());
+    let others = others.map(|resource| DocumentStatement {
+        sid: "OtherStates",
+        effect: "Deny",
+        action: vec!["s3:*"],
+        resource,
+        condition: Conditions::new(),
+    });
+    Document { version: "2012-10-17", statement: targets.iter().filter_map(statement).chain(others).collect() }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::request::{Context, Request, RequestError};
-pub(crate) use target::{Conditions, Target};
+pub(crate) use target::{Conditions, Target, objects_of_others};
 
 /// What somebody does with state. Each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -66,7 +66,7 @@ impl Layout {
         }
     }
 
-    fn in_table(self) -> bool {
+    pub(crate) fn in_table(self) -> bool {
         matches!(self, Self::Dynamodb | Self::StatewardDynamodb)
     }
 }
@@ -112,8 +112,12 @@ pub struct Keeping {
     pub place: String,
     /// `key` of the `s3` backend, `hash` of the `dynamodb` backend, the prefix of a stateward store.
     pub key: String,
-    /// Whether there are workspaces beside `default`, at the backend's default prefix.
+    /// Whether `key` is a prefix instead, and all that stands below it are states of the `s3` backend and their locks.
+    pub below: bool,
+    /// Whether there are workspaces beside `default`.
     pub workspaces: bool,
+    /// `workspace_key_prefix` of the `s3` backend; unless told, `env:`, and below a prefix that prefix.
+    pub workspace_prefix: Option<String>,
     /// The table of locks and digests.
     pub lock_table: Option<String>,
     /// Whether locks are objects beside the states.
@@ -148,6 +152,17 @@ pub enum KeepingError {
         "`{0}` is no ARN of a KMS key: it must be like `arn:aws:kms:eu-west-1:111122223333:key/…`, for policies take no aliases"
     )]
     KmsKey(String),
+    /// Below a prefix there are states of the `s3` backend alone.
+    #[error("only states of the `s3` backend are taken together by a prefix: give the key of one state")]
+    NotBelow,
+    /// Workspaces beside the prefix that everything is to stand below.
+    #[error("workspaces at `{prefix}` do not lie below `{key}`: set `workspace_key_prefix = \"{key}\"`")]
+    Outside {
+        /// Of the workspaces.
+        prefix: String,
+        /// Of the states.
+        key: String,
+    },
     /// Locks in a bucket, and there is none.
     #[error("state in a table has no lock file: leave `use_lockfile` out")]
     NoLockfile,
@@ -160,7 +175,9 @@ impl Keeping {
             layout,
             place: place.into(),
             key: key.into(),
+            below: false,
             workspaces: false,
+            workspace_prefix: None,
             lock_table: None,
             use_lockfile: false,
             kms_key: None,
@@ -190,9 +207,20 @@ impl Keeping {
         if needs_key && self.key.is_empty() {
             return Err(KeepingError::NoKey);
         }
-        let special = self.key.contains(['*', '?', '$']) || self.key.chars().any(char::is_control);
-        if special || self.key.starts_with('/') || self.key.ends_with('/') {
-            return Err(KeepingError::Name { what: "key of a state", value: self.key.clone() });
+        let path = |what, value: &String| {
+            let special = value.contains(['*', '?', '$']) || value.chars().any(char::is_control);
+            let good = !special && !value.starts_with('/') && !value.ends_with('/');
+            if good { Ok(()) } else { Err(KeepingError::Name { what, value: value.clone() }) }
+        };
+        path("key of a state", &self.key)?;
+        if self.below && self.layout != Layout::S3 {
+            return Err(KeepingError::NotBelow);
+        }
+        if let Some(prefix) = &self.workspace_prefix {
+            path("prefix of workspaces", prefix)?;
+            if self.below && *prefix != self.key && !prefix.starts_with(&format!("{}/", self.key)) {
+                return Err(KeepingError::Outside { prefix: prefix.clone(), key: self.key.clone() });
+            }
         }
         let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.region != "*" && !self.region.bytes().all(region) {
@@ -208,6 +236,16 @@ impl Keeping {
             Some(key) if !is_key(key) => Err(KeepingError::KmsKey(key.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// Where its workspaces are.
+    pub(crate) fn workspace_prefix(&self) -> &str {
+        self.workspace_prefix.as_deref().unwrap_or(if self.below { &self.key } else { "env:" })
+    }
+
+    /// Whether its states may have any names, those of lock files, digests and workspaces among them.
+    pub(crate) fn has_any_names(&self) -> bool {
+        self.below || matches!(self.layout, Layout::Stateward | Layout::StatewardDynamodb)
     }
 
     /// Whether state or locks are kept in this table.

@@ -70,14 +70,15 @@ const RELEASE: &[(&str, Target)] = &[
     ("dynamodb:DeleteItem", Target::LockItem),
 ];
 
-/// stateward lists the locks of others as its own. Conditions on keys of items let no scan through.
+/// stateward lists the locks of others as its own: in a bucket by the names of the states, in a table by a scan, which
+/// conditions on keys of items let not through.
 const LIST_LOCKS: Operation = operation("list locks", Purpose::Plan, &[("dynamodb:Scan", Target::LockTable)]);
 
 const S3: &[Operation] = &[
     operation("read the state", Purpose::ReadOnly, &[("s3:GetObject", Target::State), ("kms:Decrypt", Target::Key)]),
     // Without it S3 answers 403 where there is no state yet.
-    operation("see that there is no state yet", Purpose::ReadOnly, &[("s3:ListBucket", Target::Bucket)]),
-    of_workspaces("list workspaces", Purpose::ReadOnly, &[("s3:ListBucket", Target::Bucket)]),
+    operation("see that there is no state yet", Purpose::ReadOnly, &[("s3:ListBucket", Target::Names)]),
+    of_workspaces("list workspaces", Purpose::ReadOnly, &[("s3:ListBucket", Target::Workspaces)]),
     operation(
         "write the state",
         Purpose::Apply,
@@ -94,7 +95,7 @@ const S3: &[Operation] = &[
         "read an earlier version",
         Purpose::Admin,
         &[
-            ("s3:ListBucketVersions", Target::Bucket),
+            ("s3:ListBucketVersions", Target::Names),
             ("s3:GetObjectVersion", Target::State),
             ("kms:Decrypt", Target::Key),
         ],
@@ -130,7 +131,7 @@ const DYNAMODB: &[Operation] = &[
 ];
 
 const STATEWARD: &[Operation] = &[
-    operation("list states and records", Purpose::ReadOnly, &[("s3:ListBucket", Target::Bucket)]),
+    operation("list states and records", Purpose::ReadOnly, &[("s3:ListBucket", Target::Names)]),
     operation(
         "read states and records",
         Purpose::ReadOnly,
@@ -155,12 +156,11 @@ const STATEWARD: &[Operation] = &[
         Purpose::Apply,
         &[("s3:PutObject", Target::Store), ("s3:AbortMultipartUpload", Target::Store), ("kms:Decrypt", Target::Key)],
     ),
-    LIST_LOCKS,
     operation("delete a state", Purpose::Admin, &[("s3:DeleteObject", Target::Store)]),
     operation(
         "read versions of other writers",
         Purpose::Admin,
-        &[("s3:ListBucketVersions", Target::Bucket), ("s3:GetObjectVersion", Target::Store)],
+        &[("s3:ListBucketVersions", Target::Names), ("s3:GetObjectVersion", Target::Store)],
     ),
 ];
 

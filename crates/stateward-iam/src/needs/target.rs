@@ -7,7 +7,10 @@ use super::{Keeping, Layout};
 /// What a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Target {
-    Bucket,
+    /// The names in the bucket that states and records have, or would have.
+    Names,
+    /// The names in the bucket that tell the workspaces.
+    Workspaces,
     /// The objects of the states.
     State,
     /// All of a stateward store in a bucket.
@@ -40,7 +43,17 @@ pub(crate) enum Values {
     Several(Vec<String>),
 }
 
+impl Values {
+    pub(crate) fn into_list(self) -> Vec<String> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::Several(values) => values,
+        }
+    }
+}
+
 const LEADING: &str = "dynamodb:LeadingKeys";
+const PREFIX: &str = "s3:prefix";
 /// A workspace as requests may name it.
 const WORKSPACE: &str = "dev";
 
@@ -58,7 +71,8 @@ impl Target {
     /// What a policy calls it; targets of one name are granted together.
     pub(crate) fn sid(self) -> &'static str {
         match self {
-            Self::Bucket => "Bucket",
+            Self::Names => "Names",
+            Self::Workspaces => "Workspaces",
             Self::State => "States",
             Self::Store => "Store",
             Self::Records => "Records",
@@ -74,11 +88,12 @@ impl Target {
 
     /// Whether all of it belongs to the other, which it is not itself.
     pub(crate) fn lies_within(self, other: Self, keeping: &Keeping) -> bool {
-        let any_name = matches!(keeping.layout, Layout::Stateward | Layout::StatewardDynamodb);
+        let any_name = keeping.has_any_names();
         match (self, other) {
             (Self::Records, Self::Store) => true,
             // The states of a store have any name, also one that ends like a lock file's or a digest's.
             (Self::Lockfile, Self::Store) | (Self::DigestItem, Self::LockItem) => any_name,
+            (Self::Lockfile, Self::State) | (Self::Workspaces, Self::Names) => keeping.below,
             _ => false,
         }
     }
@@ -113,12 +128,28 @@ impl Target {
         let one = |operator: &str, key: &str, values: Vec<String>| {
             (operator.to_owned(), BTreeMap::from([(key.to_owned(), values)]))
         };
+        // A workspace has no `/` in its name, and `*` does not know that.
+        let other = |operator: &str, key: &str, values: Vec<String>| {
+            (keeping.workspaces && !keeping.has_any_names()).then(|| one(operator, key, values))
+        };
         match self {
-            Self::LockItem | Self::DigestItem | Self::StateItem => Conditions::from([
+            Self::LockItem | Self::DigestItem | Self::StateItem => [
                 one("ForAllValues:StringLike", LEADING, self.leading(keeping, "*")),
                 // Without it the condition would hold where a request names no item.
                 one("Null", LEADING, vec!["false".to_owned()]),
-            ]),
+            ]
+            .into_iter()
+            .chain(other("ForAllValues:StringNotLike", LEADING, self.nested_leading(keeping)))
+            .collect(),
+            Self::Names => match keeping.has_any_names() {
+                true if keeping.key.is_empty() => Conditions::new(),
+                true => Conditions::from([one("StringLike", PREFIX, vec![below(keeping, "*")])]),
+                false => {
+                    let own = one("StringLike", PREFIX, names(keeping, "*", ""));
+                    [own].into_iter().chain(other("StringNotLike", PREFIX, nested(keeping, ""))).collect()
+                }
+            },
+            Self::Workspaces => Conditions::from([one("StringEquals", PREFIX, vec![workspaces(keeping)])]),
             Self::Key | Self::LockfileKey => {
                 Conditions::from([one("StringLike", "kms:ViaService", vec![via(keeping, "*")])])
             }
@@ -138,6 +169,21 @@ impl Target {
                 let suffix = if other == Self::DigestItem { "-md5" } else { "" };
                 let ids = names(keeping, workspace, suffix);
                 ids.into_iter().map(|name| format!("{}/{name}", keeping.place)).collect()
+            }
+        }
+    }
+
+    /// The items of other states that [`leading`](Self::leading) would cover, too.
+    fn nested_leading(self, keeping: &Keeping) -> Vec<String> {
+        match self {
+            Self::StateItem => {
+                let heads = nested(keeping, "");
+                let rests = nested(keeping, "-*");
+                heads.into_iter().chain(rests).collect()
+            }
+            other => {
+                let suffix = if other == Self::DigestItem { "-md5" } else { "" };
+                nested(keeping, suffix).into_iter().map(|name| format!("{}/{name}", keeping.place)).collect()
             }
         }
     }
@@ -164,7 +210,19 @@ impl Target {
                 let context = vec![(VIA_LOWER, Values::One(via(keeping, region)))];
                 vec![Sample { resource: self.only(keeping, region, account), context }]
             }
-            Self::Bucket | Self::StateTable | Self::LockTable => vec![plain(self.only(keeping, region, account))],
+            // S3 takes the name of an object that is not there for a prefix.
+            Self::Names | Self::Workspaces => {
+                let prefixes = match self {
+                    Self::Workspaces => vec![workspaces(keeping)],
+                    _ => names(keeping, WORKSPACE, ""),
+                };
+                let of = |prefix| Sample {
+                    resource: self.only(keeping, region, account),
+                    context: vec![(PREFIX, Values::One(prefix))],
+                };
+                prefixes.into_iter().map(of).collect()
+            }
+            Self::StateTable | Self::LockTable => vec![plain(self.only(keeping, region, account))],
         }
     }
 }
@@ -189,18 +247,44 @@ fn below(keeping: &Keeping, name: &str) -> String {
     if keeping.key.is_empty() { name.to_owned() } else { format!("{}/{name}", keeping.key) }
 }
 
+/// Where the `s3` backend looks for workspaces.
+fn workspaces(keeping: &Keeping) -> String {
+    match keeping.workspace_prefix() {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    }
+}
+
 /// The names of the default workspace's state and of another one's, as the layout forms them.
 fn names(keeping: &Keeping, workspace: &str, suffix: &str) -> Vec<String> {
-    let key = &keeping.key;
-    let (default, other) = match keeping.layout {
-        Layout::S3 => (key.clone(), format!("env:/{workspace}/{key}")),
-        Layout::Dynamodb => (key.clone(), format!("workspace={workspace}/{key}")),
-        // A store holds states of any name.
-        Layout::Stateward | Layout::StatewardDynamodb => {
-            let name = if workspace == "*" { "*" } else { "network" };
-            return vec![format!("{}{suffix}", below(keeping, name))];
-        }
-    };
-    let all = [default, other].into_iter().take(if keeping.workspaces { 2 } else { 1 });
+    // A store holds states of any name, and so does a prefix.
+    if keeping.has_any_names() {
+        let name = if workspace == "*" { "*" } else { "network" };
+        return vec![format!("{}{suffix}", below(keeping, name))];
+    }
+    let other = in_workspace(keeping, workspace);
+    let all = [keeping.key.clone(), other].into_iter().take(if keeping.workspaces { 2 } else { 1 });
     all.map(|name| format!("{name}{suffix}")).collect()
+}
+
+/// The names that look like those of workspaces and are those of other states, whose own end with the state's.
+fn nested(keeping: &Keeping, suffix: &str) -> Vec<String> {
+    vec![in_workspace(keeping, "*/*") + suffix]
+}
+
+fn in_workspace(keeping: &Keeping, workspace: &str) -> String {
+    let key = &keeping.key;
+    match keeping.layout {
+        Layout::Dynamodb => format!("workspace={workspace}/{key}"),
+        _ => format!("{}{workspace}/{key}", workspaces(keeping)),
+    }
+}
+
+/// The objects that the policies' wildcards for workspaces cover and that belong to other states.
+pub(crate) fn objects_of_others(keeping: &Keeping) -> Vec<String> {
+    if keeping.layout != Layout::S3 || !keeping.workspaces || keeping.has_any_names() {
+        return Vec::new();
+    }
+    let suffixes = ["", ".tflock"].into_iter().take(if keeping.use_lockfile { 2 } else { 1 });
+    suffixes.flat_map(|suffix| nested(keeping, suffix)).map(|name| object(keeping, &name)).collect()
 }

@@ -23,6 +23,10 @@ fn keepings() -> Vec<Keeping> {
             keeping.lock_table = has(1).then(|| "locks".to_owned());
             keeping.use_lockfile = has(2);
             keeping.kms_key = has(3).then(|| KEY.to_owned());
+            if layout == Layout::S3 {
+                all.push(Keeping { key: "prod".to_owned(), below: true, ..keeping.clone() });
+                all.push(Keeping { workspace_prefix: Some("spaces".to_owned()), ..keeping.clone() });
+            }
             all.push(keeping);
         }
     }
@@ -66,8 +70,8 @@ fn no_action_can_be_left_out() {
     for keeping in keepings() {
         for purpose in Purpose::ALL {
             let policy = generated(&keeping, purpose);
-            let statements = policy["Statement"].as_array().expect("a list");
-            for (number, statement) in statements.iter().enumerate() {
+            let statements = policy["Statement"].as_array().expect("a list").iter().enumerate();
+            for (number, statement) in statements.filter(|(_, statement)| statement["Effect"] == "Allow") {
                 for action in 0..statement["Action"].as_array().expect("a list").len() {
                     let mut less = policy.clone();
                     let removed = less["Statement"][number]["Action"].as_array_mut().expect("a list").remove(action);
@@ -82,6 +86,8 @@ fn no_action_can_be_left_out() {
 
 #[test]
 fn no_resource_and_no_leading_key_can_be_left_out() {
+    const PATHS: [&str; 3] =
+        ["Resource", "Condition/ForAllValues:StringLike/dynamodb:LeadingKeys", "Condition/StringLike/s3:prefix"];
     let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
     keeping.workspaces = true;
     keeping.use_lockfile = true;
@@ -89,7 +95,10 @@ fn no_resource_and_no_leading_key_can_be_left_out() {
     let policy = generated(&keeping, Purpose::Apply);
     let mut tried = 0;
     for number in 0..policy["Statement"].as_array().expect("a list").len() {
-        for path in ["Resource", "Condition/ForAllValues:StringLike/dynamodb:LeadingKeys"] {
+        if policy["Statement"][number]["Effect"] == "Deny" {
+            continue;
+        }
+        for path in PATHS {
             let pointer = format!("/Statement/{number}/{path}");
             let values = policy.pointer(&pointer).and_then(Value::as_array).map_or(0, Vec::len);
             for value in (0..values).filter(|_| values > 1) {
@@ -100,7 +109,7 @@ fn no_resource_and_no_leading_key_can_be_left_out() {
             }
         }
     }
-    assert_eq!(tried, 8, "states, lock files, lock items and digest items have two names each");
+    assert_eq!(tried, 10, "names, states, lock files, lock items and digest items have two names each");
 }
 
 #[test]
@@ -123,13 +132,50 @@ fn another_state_is_not_allowed() {
     keeping.lock_table = Some("locks".to_owned());
     let policy = with(&generated(&keeping, Purpose::Admin));
     let other = Keeping { key: "prod/other.tfstate".to_owned(), ..keeping };
-    let open: Vec<&str> = check(&other, Purpose::Admin, SESSION, &policy, &[])
-        .expect("checked")
-        .iter()
-        .filter(|item| item.decision == Outcome::Allowed)
-        .map(|item| item.action)
-        .collect();
-    assert_eq!(open, ["s3:ListBucket", "s3:ListBucketVersions"], "names are seen, and nothing else");
+    assert_eq!(open(&other, &policy), [""; 0], "not even names are seen");
+}
+
+fn open(keeping: &Keeping, policies: &PolicySet) -> Vec<&'static str> {
+    let items = check(keeping, Purpose::Admin, SESSION, policies, &[]).expect("checked");
+    let allowed = items.iter().filter(|item| item.decision == Outcome::Allowed);
+    allowed.map(|item| item.action).collect()
+}
+
+/// `env:/*/network.tfstate` covers `env:/dev/prod/network.tfstate`, which is another state's.
+#[test]
+fn a_state_whose_key_ends_alike_is_not_allowed_in_workspaces_either() {
+    for layout in [Layout::S3, Layout::Dynamodb] {
+        let mut keeping = Keeping::new(layout, "states", "network.tfstate");
+        keeping.workspaces = true;
+        keeping.use_lockfile = layout == Layout::S3;
+        keeping.lock_table = Some("locks".to_owned());
+        let policy = with(&generated(&keeping, Purpose::Admin));
+        let other = Keeping { key: "prod/network.tfstate".to_owned(), ..keeping };
+        let shared = open(&other, &policy);
+        // All workspaces stand below one prefix, and whoever may see theirs sees the names of the others.
+        let expected: &[&str] = if layout == Layout::S3 { &["s3:ListBucket"] } else { &["dynamodb:Scan"] };
+        assert_eq!(shared, expected, "{layout:?}");
+    }
+}
+
+#[test]
+fn below_a_prefix_everything_is_allowed_and_beside_it_nothing() {
+    let mut dev = Keeping::new(Layout::S3, "states", "dev");
+    dev.below = true;
+    dev.workspaces = true;
+    dev.use_lockfile = true;
+    dev.lock_table = Some("locks".to_owned());
+    let policy = with(&generated(&dev, Purpose::Admin));
+    let state = |key: &str| Keeping {
+        key: key.to_owned(),
+        below: false,
+        workspace_prefix: Some(key.split('/').next().expect("a part").to_owned()),
+        ..dev.clone()
+    };
+    assert_eq!(refused(&state("dev/a/network.tfstate"), Purpose::Admin, &policy), []);
+    for key in ["prod/network.tfstate", "development/network.tfstate", "network.tfstate"] {
+        assert_eq!(open(&state(key), &policy), [""; 0], "{key}");
+    }
 }
 
 #[test]
@@ -139,7 +185,8 @@ fn the_policy_of_a_plan_is_this_one() {
     assert_eq!(
         generated(&keeping, Purpose::Plan),
         json!({"Version": "2012-10-17", "Statement": [
-            {"Sid": "Bucket", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::states"]},
+            {"Sid": "Names", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::states"],
+             "Condition": {"StringLike": {"s3:prefix": ["prod/network.tfstate"]}}},
             {"Sid": "States", "Effect": "Allow", "Action": ["s3:GetObject"],
              "Resource": ["arn:aws:s3:::states/prod/network.tfstate"]},
             {"Sid": "Lockfiles", "Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
@@ -152,6 +199,7 @@ fn the_policy_of_a_plan_is_this_one() {
 fn names_that_would_mean_something_else_are_refused() {
     let good = Keeping::new(Layout::S3, "states", "a");
     let table = Keeping::new(Layout::Dynamodb, "states", "a");
+    let outside = Keeping { below: true, workspace_prefix: Some("env:".to_owned()), ..good.clone() };
     for (keeping, expected) in [
         (Keeping { place: "st*".to_owned(), ..good.clone() }, "`st*` is no name of a bucket"),
         (Keeping { key: "a/*".to_owned(), ..good.clone() }, "`a/*` is no key of a state"),
@@ -160,7 +208,9 @@ fn names_that_would_mean_something_else_are_refused() {
         (Keeping { region: "EU".to_owned(), ..good.clone() }, "`EU` is no Region"),
         (Keeping { account: "12".to_owned(), ..good.clone() }, "`12` is no account"),
         (Keeping { kms_key: Some("alias/x".to_owned()), ..good }, "`alias/x` is no ARN of a KMS key"),
+        (Keeping { below: true, ..table.clone() }, "only states of the `s3` backend are taken together"),
         (Keeping { use_lockfile: true, ..table }, "state in a table has no lock file"),
+        (outside, "workspaces at `env:` do not lie below `a`"),
     ] {
         let error = generate(&keeping, Purpose::Plan).expect_err(expected).to_string();
         assert!(error.starts_with(expected), "{error}");

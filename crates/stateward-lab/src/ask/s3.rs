@@ -240,7 +240,8 @@ fn of_object(request: &Incoming, known: &Known<'_>, bucket: &str, key: &str) -> 
         "PutObject" if request.header("x-amz-copy-source").is_some() => "CopyObject",
         other => other,
     };
-    let listing = common(Check::new("s3:ListBucket", format!("arn:aws:s3:::{bucket}")), request);
+    // `s3:prefix` is then the name itself: https://github.com/ceph/ceph/pull/68577 found it so at AWS.
+    let listing = common(Check::new("s3:ListBucket", format!("arn:aws:s3:::{bucket}")), request).with("s3:prefix", key);
     let then = Then::Object { bucket: bucket.to_owned(), key: key.to_owned(), effect, listing };
     Ok(finish(operation, checks, then, None))
 }

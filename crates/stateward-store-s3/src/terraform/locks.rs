@@ -8,7 +8,7 @@ use futures::FutureExt;
 use stateward_store::outside::{LockPlace, Spot, Taken, lock_id_in as id_in, lock_info_at};
 use stateward_store::{Result, StoreError};
 use stateward_store_aws::{Condition, Fault, Object, together};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::spots::Kind;
 use super::table::{Put, Table};
@@ -81,11 +81,9 @@ impl LockPlace for TerraformPlace {
         let inner = &*self.inner;
         let mut holders = if inner.use_lockfile { inner.files().await? } else { Vec::new() };
         if let Some(table) = &inner.table {
-            let own = format!("{}/", inner.spots.bucket);
-            for (lock_id, info) in table.locks(&own).await? {
-                let Some(at) = inner.spots.of_lock_id(&lock_id) else { continue };
+            for (at, info) in inner.items(table).await? {
                 if holders.iter().all(|(known, _)| *known != at) {
-                    holders.push((at, info.into()));
+                    holders.push((at, info));
                 }
             }
         }
@@ -227,6 +225,29 @@ impl Inner {
     }
 
     /// All lock files.
+    /// All locks in the table; where a scan is refused, for it cannot be limited to some items, those of the states that there are.
+    async fn items(&self, table: &Table) -> Result<Vec<(Spot, Bytes)>> {
+        match table.locks(&format!("{}/", self.spots.bucket)).await.map_err(StoreError::from) {
+            Ok(items) => {
+                let spot = |(lock_id, info): (String, String)| Some((self.spots.of_lock_id(&lock_id)?, info.into()));
+                Ok(items.into_iter().filter_map(spot).collect())
+            }
+            Err(StoreError::Denied { denial }) => {
+                debug!(denial, "locks are looked for by the names of the states");
+                let read = |(at, _): (Spot, _)| {
+                    async move {
+                        let info = table.lock(&self.spots.lock_id(&at)).await?;
+                        Ok(info.map(|info| (at, info.into())))
+                    }
+                    .boxed()
+                };
+                let states = self.states().await?;
+                Ok(together::all(states.into_iter().map(read)).await?.into_iter().flatten().collect())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn files(&self) -> Result<Vec<(Spot, Bytes)>> {
         let mut spots = Vec::new();
         let is_lock = |kind| match kind {

@@ -64,6 +64,25 @@ async fn a_commit_comes_to_its_end_whatever_befalls_a_request() {
     }
 }
 
+/// No condition of a policy limits a scan to the items of some states.
+#[tokio::test]
+async fn where_a_scan_is_refused_the_locks_of_the_states_are_found_all_the_same() {
+    let (proxy, options, store) = through_a_proxy(shared_on_moto(false, true)).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    for name in ["free", "held"] {
+        place.write(&at(name, "default"), None, outgoing("v1 abc", &Bytes::from("{}"))).await.unwrap();
+    }
+    let theirs = r#"{"ID":"theirs","Who":"them"}"#;
+    for name in ["held", "not-there-yet"] {
+        stranger.put_item(&format!("{}/{}/{name}", options.bucket, options.prefix), "Info", theirs).await;
+    }
+    assert_eq!(place.holders().await.unwrap().len(), 2);
+    proxy.inject(Rule::new(Fault::dynamodb(400, "AccessDeniedException", "not authorized")).operation("Scan"));
+    assert_eq!(place.holders().await.unwrap(), [(at("held", "default"), Bytes::from(theirs))]);
+    assert_eq!(proxy.injected(), 1);
+}
+
 #[tokio::test]
 async fn a_conflict_is_with_somebody_else() {
     let (proxy, options, store) = through_a_proxy(on_moto()).await;

@@ -10,13 +10,14 @@ pub(crate) enum PolicyCommand {
     /// Print the smallest policy for what somebody does with state.
     ///
     /// It can be attached as it is. Every action in it is needed: without any one of them something fails.
-    Generate(GenerateArgs),
+    Generate(Box<GenerateArgs>),
     /// Say whether policies allow a request, and which statements decide.
     Evaluate(EvaluateArgs),
     /// Say whether policies allow all that keeping state needs; exit code 4 where something needed is refused.
     ///
     /// Policies are read alone, or as `aws` prints them (`get-role-policy`, `get-policy-version`, `get-bucket-policy`, …).
-    Check(CheckArgs),
+    /// With `--isolation` it says whether environments are kept apart: exit code 4 where one may touch what is another's.
+    Check(Box<CheckArgs>),
     /// Look for what cannot be meant in policies; exit code 1 where something is wrong.
     Lint(LintArgs),
 }
@@ -37,9 +38,15 @@ pub(crate) struct KeepingArgs {
     /// `key` of an `s3` backend, `hash` of a `dynamodb` backend, the prefix of a store of stateward.
     #[arg(long, default_value = "", hide_default_value = true)]
     key: String,
+    /// All states of an `s3` backend below this prefix, in place of the one of `--key`: an environment's.
+    #[arg(long, value_name = "PREFIX", conflicts_with = "key")]
+    prefix: Option<String>,
     /// There are workspaces beside `default`.
     #[arg(long)]
     workspaces: bool,
+    /// `workspace_key_prefix` of an `s3` backend; unless told, `env:`, or the prefix of `--prefix`.
+    #[arg(long, value_name = "PREFIX", requires = "workspaces")]
+    workspace_key_prefix: Option<String>,
     /// The table of locks and digests: `dynamodb_table` of an `s3` backend.
     #[arg(long, value_name = "TABLE")]
     lock_table: Option<String>,
@@ -98,14 +105,20 @@ impl KeepingArgs {
         };
         let place = self.bucket.as_ref().or(self.table.as_ref());
         Keeping {
+            below: self.prefix.is_some(),
             workspaces: self.workspaces,
+            workspace_prefix: self.workspace_key_prefix.clone(),
             lock_table: self.lock_table.clone(),
             use_lockfile: self.use_lockfile,
             kms_key: self.kms_key.clone(),
             partition: self.partition.clone(),
             region: self.region.clone(),
             account: self.account.clone(),
-            ..Keeping::new(layout, place.cloned().unwrap_or_default(), self.key.as_str())
+            ..Keeping::new(
+                layout,
+                place.cloned().unwrap_or_default(),
+                self.prefix.as_ref().unwrap_or(&self.key).as_str(),
+            )
         }
     }
 
@@ -142,11 +155,25 @@ pub(crate) struct CheckArgs {
     /// What somebody does with state; each includes the ones before it.
     #[arg(long = "for", value_enum, value_name = "PURPOSE", default_value = "apply")]
     pub(crate) purpose: PurposeArg,
+    /// Try each environment of this file on what every other one has, with all actions that AWS knows for it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "place",
+        conflicts_with_all = ["principal", "policy", "boundary", "session", "scp", "rcp", "resource_policy", "vpc_endpoint"]
+    )]
+    pub(crate) isolation: Option<PathBuf>,
     /// Who: the ARN of a user, a role or a session.
-    #[arg(long, value_name = "ARN")]
+    #[arg(
+        long,
+        value_name = "ARN",
+        required_unless_present = "isolation",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) principal: String,
     /// Policies of the principal and of its groups, or what `aws iam get-account-authorization-details` prints.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "isolation")]
     pub(crate) policy: Vec<PathBuf>,
     /// Its permissions boundary.
     #[arg(long, value_name = "FILE", num_args = 1..)]

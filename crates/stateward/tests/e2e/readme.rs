@@ -130,6 +130,7 @@ fn the_readme_s_first_session() {
 #[test]
 fn the_guide_to_least_privilege() {
     run("docs/how-to/least-privilege.md");
+    run("docs/how-to/keep-environments-apart.md");
 }
 
 #[test]

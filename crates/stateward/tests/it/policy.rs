@@ -39,14 +39,21 @@ fn a_generated_policy_can_be_attached_as_it_is() {
       "Version": "2012-10-17",
       "Statement": [
         {
-          "Sid": "Bucket",
+          "Sid": "Names",
           "Effect": "Allow",
           "Action": [
             "s3:ListBucket"
           ],
           "Resource": [
             "arn:aws:s3:::acme-states"
-          ]
+          ],
+          "Condition": {
+            "StringLike": {
+              "s3:prefix": [
+                "prod/network.tfstate"
+              ]
+            }
+          }
         },
         {
           "Sid": "States",
@@ -312,6 +319,80 @@ fn a_batch_answers_every_line_in_order() {
 
 fn checked(world: &World, flags: &str) -> Output {
     world.run(&format!("policy check {KEEPING} --use-lockfile --principal {ROLE} {flags}"))
+}
+
+#[test]
+fn environments_are_kept_apart_or_what_crosses_is_named() {
+    let world = World::local();
+    for environment in ["dev", "prod"] {
+        let flags = "--bucket acme-states --workspaces --lock-table locks --use-lockfile";
+        let policy = world.ok(&format!("policy generate --for admin --prefix {environment} {flags}"));
+        world.dir.write(format!("{environment}.json"), policy);
+    }
+    let all = "[all]\nbucket = \"acme-states\"\nlock_table = \"locks\"\nworkspaces = true\nuse_lockfile = true\n";
+    let environment = |name: &str, files: &str| {
+        let role = format!("arn:aws:iam::111122223333:role/state-{name}");
+        format!("[environments.{name}]\nprefix = \"{name}\"\nprincipal = \"{role}\"\npolicies = [{files}]\n")
+    };
+    let prod = environment("prod", "\"prod.json\"");
+    world.dir.write("environments.toml", format!("{all}{}{prod}", environment("dev", "\"dev.json\"")));
+    let apart = world.run("policy check --isolation environments.toml");
+    assert_snapshot!(world.transcript("isolation", &apart), @"
+    $ isolation
+    dev -> prod kept apart (274 requests tried)
+    prod -> dev kept apart (274 requests tried)
+    ");
+    let old = json!({"Sid": "Old", "Effect": "Allow", "Action": "s3:GetObject*", "Resource": "arn:aws:s3:::acme-states/*.tfstate"});
+    write(&world, "old.json", &statement(old));
+    world.dir.write("environments.toml", format!("{all}{}{prod}", environment("dev", "\"dev.json\", \"old.json\"")));
+    let leaky = world.run("policy check --isolation environments.toml");
+    assert_snapshot!(world.transcript("isolation", &leaky), @"
+    $ isolation
+    dev -> prod not kept apart: 16 get through (318 requests tried)
+    prod -> dev kept apart (274 requests tried)
+
+    dev -> prod allowed
+      by: Allow in `old.json`, statement 0 (Old)
+      to: s3:GetObject, s3:GetObjectAcl, s3:GetObjectAnnotation,
+          s3:GetObjectAttributes, s3:GetObjectLegalHold, s3:GetObjectRetention,
+          s3:GetObjectTagging, s3:GetObjectTorrent, s3:GetObjectVersion,
+          s3:GetObjectVersionAcl, s3:GetObjectVersionAnnotation,
+          s3:GetObjectVersionAnnotationForReplication,
+          s3:GetObjectVersionAttributes, s3:GetObjectVersionForReplication,
+          s3:GetObjectVersionTagging, s3:GetObjectVersionTorrent
+      on: arn:aws:s3:::acme-states/prod/.tfstate
+    [exit 4]
+    ");
+    let json = world.run("policy check --isolation environments.toml --json").expect_code(4);
+    let json: Value = serde_json::from_str(&json.stdout).expect("one document");
+    let items = json["items"].as_array().expect("items");
+    assert!(items.len() > 500, "each request that was tried is listed: {}", items.len());
+    let open = items.iter().find(|item| item["verdict"] == "open").expect("one");
+    assert_eq!(
+        (&open["from"], &open["to"], &open["statements"][0]["sid"]),
+        (&json!("dev"), &json!("prod"), &json!("Old"))
+    );
+}
+
+#[test]
+fn files_of_environments_that_are_wrong_are_told_where() {
+    let world = World::local();
+    let dev =
+        "[environments.dev]\nbucket = \"b\"\nprefix = \"dev\"\nprincipal = \"arn:aws:iam::111122223333:role/dev\"\n";
+    for (text, expected) in [
+        ("[environments", "unclosed table"),
+        ("x = 1", "there is no `x`: a file has `[all]` and `[environments.NAME]`"),
+        ("environments = 1", "`environments` is no table"),
+        ("[environments]\ndev = 1", "`environments.dev` is no table"),
+        (&format!("{dev}policies = []\nbukket = 1"), "`environments.dev`: unknown field `bukket`"),
+        (&format!("{dev}policies = []\ntable = \"t\""), "`environments.dev`: give either `bucket` or `table`"),
+        (&format!("{dev}policies = []\nkey = \"k\""), "`environments.dev`: give either `key` (one state) or `prefix`"),
+        (&format!("{dev}policies = []"), "name two environments or more"),
+    ] {
+        world.dir.write("environments.toml", text);
+        let error = world.run("policy check --isolation environments.toml").expect_code(2).stderr;
+        assert!(error.contains(expected) && error.contains("next: "), "{text}\n{error}");
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! `stateward policy check`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stateward_core::view::List;
 use stateward_iam::{
-    AccountError, AnswerStatement, CheckError, CheckItem, Named, Outcome, PolicyKind, PolicySet, Purpose,
-    account_policies, check, is_account_details,
+    AccountError, CheckError, CheckItem, Named, Outcome, PolicyKind, PolicySet, Purpose, account_policies, check,
+    is_account_details,
 };
 
 use super::{files, keeping, no_keeping, words};
@@ -58,13 +58,13 @@ fn is_refused(item: &CheckItem) -> bool {
     matches!(item.decision, Outcome::ImplicitDeny | Outcome::ExplicitDeny)
 }
 
-/// All that the flags name, and what was taken for granted.
-fn policies(args: &CheckArgs) -> Result<(PolicySet, Vec<String>)> {
+/// The policies in files, of which some may tell all of an account.
+pub(super) fn of_principal(paths: &[PathBuf], principal: &str) -> Result<PolicySet> {
     let mut set = PolicySet::default();
-    for path in &args.policy {
+    for path in paths {
         let text = files::read(path)?;
         if is_account_details(&text) {
-            let own = account_policies(&text, &args.principal);
+            let own = account_policies(&text, principal);
             let own = own.map_err(|error| no_policies(path, &error))?;
             set.identity.extend(own.identity);
             set.boundary = own.boundary.or(set.boundary);
@@ -72,6 +72,12 @@ fn policies(args: &CheckArgs) -> Result<(PolicySet, Vec<String>)> {
             set.identity.push(files::parse(path, &text, PolicyKind::Identity)?);
         }
     }
+    Ok(set)
+}
+
+/// All that the flags name, and what was taken for granted.
+fn policies(args: &CheckArgs) -> Result<(PolicySet, Vec<String>)> {
+    let mut set = of_principal(&args.policy, &args.principal)?;
     set.boundary = files::optional(&args.boundary, PolicyKind::Boundary)?.or(set.boundary);
     set.session = files::optional(&args.session, PolicyKind::Session)?;
     set.vpc_endpoint = files::optional(&args.vpc_endpoint, PolicyKind::VpcEndpoint)?;
@@ -131,7 +137,7 @@ fn is_alike(one: &CheckItem, other: &CheckItem) -> bool {
     how(one) == how(other) && one.depends_on == other.depends_on
 }
 
-fn distinct<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+pub(super) fn distinct<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     let mut distinct: Vec<String> = Vec::new();
     for text in texts {
         if !distinct.contains(text) {
@@ -163,10 +169,7 @@ fn summary(purpose: Purpose, needed: usize, refused: usize, open: usize) -> Stri
 fn one(group: &[&CheckItem]) -> String {
     let Some(item) = group.first() else { return String::new() };
     let decision = words::decision(item.decision, item.layer, &item.depends_on);
-    let by = |at: &AnswerStatement| {
-        format!("{} in `{}`, statement {}", words::effect(at.effect), at.policy, words::statement(at))
-    };
-    let by: Vec<String> = item.statements.iter().map(by).collect();
+    let by: Vec<String> = item.statements.iter().map(words::by).collect();
     let of = |item: &&CheckItem| format!("{}, to {}", item.resource, item.needed_for.join(", to "));
     format!("{BOLD}{}{BOLD:#} {decision}\n", item.action)
         + &words::list("  on", &group.iter().map(of).collect::<Vec<_>>())

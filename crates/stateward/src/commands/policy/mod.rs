@@ -4,6 +4,7 @@ mod check;
 mod evaluate;
 pub(in crate::commands) mod files;
 mod generate;
+mod isolation;
 mod lint;
 mod words;
 
@@ -18,7 +19,10 @@ pub(super) fn run(context: &Context, command: &PolicyCommand) -> Result<Exit> {
     match command {
         PolicyCommand::Generate(args) => generate::run(args),
         PolicyCommand::Evaluate(args) => evaluate::run(context, args),
-        PolicyCommand::Check(args) => check::run(context, args),
+        PolicyCommand::Check(args) => match &args.isolation {
+            Some(file) => isolation::run(context, file),
+            None => check::run(context, args),
+        },
         PolicyCommand::Lint(args) => lint::run(context, args),
     }
 }

@@ -49,6 +49,11 @@ pub(super) fn statement(statement: &AnswerStatement) -> String {
     }
 }
 
+/// A statement that decides, with its policy.
+pub(super) fn by(at: &AnswerStatement) -> String {
+    format!("{} in `{}`, statement {}", effect(at.effect), at.policy, statement(at))
+}
+
 /// Lines below each other, each after what it is.
 pub(super) fn list(what: &str, texts: &[String]) -> String {
     let line = |text: &String| human::hanging(&format!("{BOLD}{what}{BOLD:#}: "), what.len() + 2, text);

@@ -1,0 +1,252 @@
+//! What is tried: every action that AWS knows for what an environment keeps, on names that its states have.
+
+use std::collections::BTreeSet;
+
+use super::Environment;
+use super::meet::meet;
+use crate::data::{self, Action};
+use crate::needs::{Conditions, Purpose, Target};
+use crate::policy::principal::Principal;
+use crate::policy::{Effect, Statement};
+
+/// A request of one environment about what another one has.
+pub(super) struct Probe {
+    pub(super) action: String,
+    pub(super) resource: String,
+    /// Keys that the request has, in lower case.
+    pub(super) context: Vec<(&'static str, Given)>,
+    /// Whether both environments use the resource, and the action tells and changes nothing of the other's state.
+    pub(super) harmless: bool,
+}
+
+impl Probe {
+    fn new(action: &Action, resource: &str, context: Vec<(&'static str, Given)>, harmless: bool) -> Self {
+        let action = format!("{}:{}", action.service, action.name);
+        Self { action, resource: resource.to_owned(), context, harmless }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Given {
+    One(String),
+    Several(Vec<String>),
+    /// The request does not have the key.
+    Nothing,
+}
+
+const PREFIX: &str = "s3:prefix";
+const LEADING: &str = "dynamodb:leadingkeys";
+const VIA: &str = "kms:viaservice";
+
+/// They take `s3:prefix`.
+const LISTINGS: &[&str] = &["ListBucket", "ListBucketMultipartUploads", "ListBucketVersions"];
+/// Their requests name items, by which they can be limited.
+const OF_ITEMS: &[&str] = &[
+    "BatchGetItem",
+    "BatchWriteItem",
+    "ConditionCheckItem",
+    "DeleteItem",
+    "GetItem",
+    "PartiQLDelete",
+    "PartiQLInsert",
+    "PartiQLSelect",
+    "PartiQLUpdate",
+    "PutItem",
+    "Query",
+    "UpdateItem",
+];
+/// They read items, whatever AWS's list has for their level.
+const OF_CONTENT: &[&str] = &["GetRecords", "ReadDataForReplication", "Scan", "SearchVectors"];
+/// What states are encrypted with a key for. It opens no object and no item that its caller may not read.
+const OF_USE: &[&str] =
+    &["Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"];
+
+/// All that one environment tries about the other.
+pub(super) fn of(from: &Environment, to: &Environment) -> Vec<Probe> {
+    let targets: BTreeSet<Target> = to.keeping.needs(Purpose::Admin).iter().map(|need| need.target).collect();
+    let sides = Sides { from, to, account: to.account() };
+    let mut probes = Vec::new();
+    for target in targets {
+        match target {
+            Target::State | Target::Lockfile | Target::Store | Target::Records => sides.objects(target, &mut probes),
+            Target::Names | Target::Workspaces => sides.names(target, &mut probes),
+            Target::StateItem | Target::LockItem | Target::DigestItem => sides.items(target, &mut probes),
+            Target::Key => sides.key(&mut probes),
+            // Tables and buckets have items and names, with which they are tried.
+            Target::StateTable | Target::LockTable | Target::LockfileKey => {}
+        }
+    }
+    sides.principals(&mut probes);
+    probes
+}
+
+struct Sides<'a> {
+    from: &'a Environment,
+    to: &'a Environment,
+    account: String,
+}
+
+/// Actions on a type of resource.
+fn actions(service: &'static str, kind: &'static str) -> impl Iterator<Item = &'static Action> {
+    let mut found: Vec<_> = data::actions(service).filter(|action| action.resources.contains(&kind)).collect();
+    found.sort_by_key(|action| action.name);
+    found.into_iter()
+}
+
+fn only_tells(action: &Action) -> bool {
+    matches!(action.level, "Read" | "List")
+}
+
+impl Sides<'_> {
+    fn objects(&self, target: Target, probes: &mut Vec<Probe>) {
+        let keeping = &self.to.keeping;
+        let samples = target.samples(keeping, &self.account).into_iter().map(|sample| sample.resource);
+        for name in self.and_met(samples, &target.resources(keeping), arns) {
+            probes.extend(actions("s3", "object").map(|action| Probe::new(action, &name, Vec::new(), false)));
+        }
+    }
+
+    /// Listings, and all else that is done to a bucket.
+    fn names(&self, target: Target, probes: &mut Vec<Probe>) {
+        let keeping = &self.to.keeping;
+        let samples: Vec<_> = target.samples(keeping, &self.account);
+        let Some(bucket) = samples.first().map(|sample| sample.resource.clone()) else { return };
+        let prefixes = samples.into_iter().flat_map(|sample| sample.context).flat_map(|(_, values)| values.into_list());
+        let patterns = patterns(&target.conditions(keeping), "s3:prefix");
+        let prefixes = self.and_met(prefixes, &patterns, |statement| values(statement, PREFIX));
+        let own = !self.from.keeping.layout.in_table() && self.from.keeping.place == keeping.place;
+        for action in actions("s3", "bucket") {
+            let is_listing = LISTINGS.contains(&action.name);
+            let given = match is_listing {
+                true => prefixes.iter().cloned().map(Given::One).chain([Given::Nothing]).collect(),
+                false => vec![Given::Nothing],
+            };
+            let harmless = own && !is_listing && only_tells(action);
+            probes.extend(given.into_iter().map(|given| Probe::new(action, &bucket, vec![(PREFIX, given)], harmless)));
+        }
+    }
+
+    /// Items, and all else that is done to a table, its streams and its backups.
+    fn items(&self, target: Target, probes: &mut Vec<Probe>) {
+        let keeping = &self.to.keeping;
+        let samples: Vec<_> = target.samples(keeping, &self.account);
+        let Some(table) = samples.first().map(|sample| sample.resource.clone()) else { return };
+        let keys = samples.into_iter().flat_map(|sample| sample.context).flat_map(|(_, values)| values.into_list());
+        let patterns = patterns(&target.conditions(keeping), "dynamodb:LeadingKeys");
+        let keys = self.and_met(keys, &patterns, |statement| values(statement, LEADING));
+        let name = table.rsplit('/').next().unwrap_or_default();
+        let own = self.from.keeping.has_table(name) && self.from.account() == self.account;
+        for action in actions("dynamodb", "table") {
+            let is_of_items = OF_ITEMS.contains(&action.name);
+            let given = match is_of_items {
+                true => keys.iter().map(|key| Given::Several(vec![key.clone()])).chain([Given::Nothing]).collect(),
+                false => vec![Given::Nothing],
+            };
+            let harmless = own && !is_of_items && only_tells(action) && !OF_CONTENT.contains(&action.name);
+            probes.extend(given.into_iter().map(|given| Probe::new(action, &table, vec![(LEADING, given)], harmless)));
+        }
+        for (kind, below) in
+            [("stream", "stream/2026-01-01T00:00:00.000"), ("backup", "backup/1"), ("export", "export/1")]
+        {
+            let resource = format!("{table}/{below}");
+            let of_kind = actions("dynamodb", kind).map(|action| {
+                let harmless = own && only_tells(action) && !OF_CONTENT.contains(&action.name);
+                Probe::new(action, &resource, Vec::new(), harmless)
+            });
+            probes.extend(of_kind);
+        }
+    }
+
+    fn key(&self, probes: &mut Vec<Probe>) {
+        let samples = Target::Key.samples(&self.to.keeping, &self.account);
+        for sample in samples {
+            let via = sample.context.into_iter().flat_map(|(_, values)| values.into_list()).map(Given::One);
+            let given: Vec<Given> = via.chain([Given::Nothing]).collect();
+            let own = self.from.keeping.kms_key == self.to.keeping.kms_key;
+            for action in actions("kms", "key") {
+                let harmless = own && (only_tells(action) || OF_USE.contains(&action.name));
+                let probe = |given: &Given| Probe::new(action, &sample.resource, vec![(VIA, given.clone())], harmless);
+                probes.extend(given.iter().map(probe));
+            }
+        }
+    }
+
+    /// To become whoever works in the other environment, to change what that one may do, and to change what one may do oneself.
+    fn principals(&self, probes: &mut Vec<Probe>) {
+        if let Some((kind, arn)) = owner(&self.to.principal) {
+            let assumed = actions("sts", kind).filter(|action| action.name == "AssumeRole");
+            let changed = actions("iam", kind).filter(|action| !only_tells(action));
+            probes.extend(assumed.chain(changed).map(|action| Probe::new(action, &arn, Vec::new(), false)));
+        }
+        // In another account, whoever may do more in its own has nothing of it.
+        let beside = self.from.account() == self.account;
+        if let Some((kind, arn)) = owner(&self.from.principal).filter(|_| beside) {
+            let changed = actions("iam", kind).filter(|action| action.level.starts_with("Permissions-management"));
+            probes.extend(changed.map(|action| Probe::new(action, &arn, Vec::new(), false)));
+        }
+    }
+
+    /// Names, and those that a pattern in the other's policies shares with one of these patterns.
+    fn and_met<'s>(
+        &'s self,
+        names: impl Iterator<Item = String>,
+        patterns: &[String],
+        of: impl Fn(&'s Statement) -> Vec<&'s str>,
+    ) -> BTreeSet<String> {
+        let named = self.from.policies.all().chain(&self.to.resource_policies);
+        let statements = named.flat_map(|named| &named.policy.statements);
+        let allowing = statements.filter(|statement| statement.effect == Effect::Allow);
+        let theirs: BTreeSet<String> = allowing.flat_map(of).map(without_variables).collect();
+        let met = theirs.iter().flat_map(|their| patterns.iter().filter_map(|own| meet(their, &named_well(own))));
+        names.chain(met).collect()
+    }
+}
+
+/// The ARNs of a statement.
+fn arns(statement: &Statement) -> Vec<&str> {
+    let elements = statement.resources.iter().flat_map(|element| &element.patterns);
+    elements.map(|(_, pattern)| pattern.source.as_str()).collect()
+}
+
+/// What a statement compares a key with.
+fn values<'s>(statement: &'s Statement, key: &str) -> Vec<&'s str> {
+    let conditions = statement.conditions.iter().filter(|condition| condition.key == key);
+    conditions.flat_map(|condition| &condition.values).map(String::as_str).collect()
+}
+
+/// What a target's own conditions let through.
+fn patterns(conditions: &Conditions, key: &str) -> Vec<String> {
+    let positive = conditions.iter().filter(|(operator, _)| !operator.contains("Not") && *operator != "Null");
+    positive.filter_map(|(_, keys)| keys.get(key)).flatten().cloned().collect()
+}
+
+/// `${aws:username}` may stand for anything.
+fn without_variables(pattern: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = pattern;
+    while let Some((before, variable)) = rest.split_once("${") {
+        plain.push_str(before);
+        plain.push('*');
+        rest = variable.split_once('}').map_or("", |(_, after)| after);
+    }
+    plain + rest
+}
+
+/// A prefix alone is no name.
+fn named_well(pattern: &str) -> String {
+    pattern.strip_suffix('*').map_or_else(|| pattern.to_owned(), |prefix| format!("{prefix}?*"))
+}
+
+/// The user or role behind a principal, with its type.
+fn owner(principal: &str) -> Option<(&'static str, String)> {
+    match Principal::parse(principal)? {
+        Principal::User { arn } => Some(("user", arn)),
+        Principal::Role { arn } => Some(("role", arn)),
+        session @ Principal::Session { .. } => {
+            let (name, account) = session.role()?;
+            let partition = principal.split(':').nth(1)?;
+            Some(("role", format!("arn:{partition}:iam::{account}:role/{name}")))
+        }
+        _ => None,
+    }
+}

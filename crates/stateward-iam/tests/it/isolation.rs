@@ -1,0 +1,248 @@
+//! Environments beside each other: what the generated policies keep apart, and the leaks that others have.
+
+use serde_json::{Value, json};
+use stateward_iam::{
+    Environment, IsolationError, Keeping, Layout, Named, Outcome, Policy, PolicyKind, PolicySet, Purpose, Tried,
+    Verdict, generate, isolation,
+};
+
+use crate::case::KEY;
+
+const ACCOUNT: &str = "111122223333";
+
+fn named(name: &str, policy: &Value, kind: PolicyKind) -> Named {
+    Named { name: name.to_owned(), policy: Policy::parse(&policy.to_string(), kind).expect("a policy") }
+}
+
+fn identity(policies: &[Value]) -> PolicySet {
+    let named = |policy| named("identity", policy, PolicyKind::Identity);
+    PolicySet { identity: policies.iter().map(named).collect(), ..PolicySet::default() }
+}
+
+fn generated(keeping: &Keeping) -> Value {
+    serde_json::to_value(generate(keeping, Purpose::Admin).expect("a policy")).expect("JSON")
+}
+
+/// One bucket and one table for all, a prefix each.
+fn keeping(name: &str) -> Keeping {
+    let mut keeping = Keeping::new(Layout::S3, "states", name);
+    keeping.below = true;
+    keeping.workspaces = true;
+    keeping.use_lockfile = true;
+    keeping.lock_table = Some("locks".to_owned());
+    keeping.kms_key = Some(KEY.to_owned());
+    keeping
+}
+
+fn environment(name: &str, keeping: Keeping) -> Environment {
+    Environment {
+        name: name.to_owned(),
+        principal: format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/run"),
+        policies: identity(&[generated(&keeping)]),
+        keeping,
+        resource_policies: Vec::new(),
+        trust: None,
+    }
+}
+
+fn tried(environments: &[Environment]) -> Vec<Tried> {
+    isolation(environments).expect("tried")
+}
+
+/// What is neither refused nor harmless, as `from -> to action`.
+fn crossing(all: &[Tried]) -> Vec<String> {
+    let crossing = all.iter().filter(|tried| matches!(tried.verdict, Verdict::Open | Verdict::Unproven));
+    let mut crossing: Vec<String> =
+        crossing.map(|tried| format!("{} -> {} {}", tried.from, tried.to, tried.action)).collect();
+    crossing.dedup();
+    crossing
+}
+
+#[test]
+fn generated_policies_keep_environments_apart() {
+    let all = tried(&["dev", "staging", "prod"].map(|name| environment(name, keeping(name))));
+    assert_eq!(crossing(&all), [""; 0]);
+    for pair in ["dev prod", "dev staging", "prod dev", "prod staging", "staging dev", "staging prod"] {
+        let of = all.iter().filter(|tried| format!("{} {}", tried.from, tried.to) == pair);
+        for needle in
+            ["s3:GetObject", "s3:ListBucket", "dynamodb:PutItem", "dynamodb:Scan", "kms:Decrypt", "sts:AssumeRole"]
+        {
+            assert!(of.clone().any(|tried| tried.action == needle), "{pair}: {needle} was not tried");
+        }
+    }
+    let mut shared: Vec<&str> =
+        all.iter().filter(|tried| tried.verdict == Verdict::Shared).map(|tried| tried.action.as_str()).collect();
+    shared.dedup();
+    shared.sort_unstable();
+    shared.dedup();
+    assert_eq!(shared, ["kms:Decrypt", "kms:GenerateDataKey"], "one key for all, which opens no object by itself");
+}
+
+#[test]
+fn generated_policies_keep_every_other_layout_apart() {
+    for layout in [Layout::S3, Layout::Dynamodb, Layout::Stateward, Layout::StatewardDynamodb] {
+        let environments = ["dev", "prod"].map(|name| {
+            let (place, key) = match layout {
+                // A store in a table is all of the table.
+                Layout::StatewardDynamodb => (format!("states-{name}"), String::new()),
+                Layout::S3 => ("states".to_owned(), format!("{name}/network.tfstate")),
+                _ => ("states".to_owned(), name.to_owned()),
+            };
+            let mut keeping = Keeping::new(layout, place, key);
+            // One has to be let scan it to list the locks of others.
+            keeping.lock_table = (layout == Layout::S3).then(|| "locks".to_owned());
+            environment(name, keeping)
+        });
+        let crossing = crossing(&tried(&environments));
+        assert!(
+            crossing.iter().all(|found| found.ends_with("dynamodb:Scan") && layout == Layout::Dynamodb),
+            "{layout:?} {crossing:?}"
+        );
+    }
+}
+
+#[test]
+fn an_account_each_keeps_environments_apart_though_each_may_do_everything_in_its_own() {
+    let everything = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
+    let environments = ["dev", "prod"].map(|name| {
+        let account = if name == "dev" { ACCOUNT } else { "444455556666" };
+        let mut keeping = Keeping::new(Layout::S3, format!("states-{name}"), "network.tfstate");
+        keeping.lock_table = Some("locks".to_owned());
+        let principal = format!("arn:aws:iam::{account}:role/{name}");
+        let policies = identity(std::slice::from_ref(&everything));
+        Environment { principal, policies, ..environment(name, keeping) }
+    });
+    let all = tried(&environments);
+    assert_eq!(crossing(&all), [""; 0]);
+    assert!(all.iter().any(|tried| tried.action == "s3:GetObject" && tried.decision == Outcome::ImplicitDeny));
+}
+
+/// A leak, and what has to be named for it.
+fn leaks() -> Vec<(Value, &'static str)> {
+    let allow = |action: &str, resource: &str| json!({"Sid": "Leak", "Effect": "Allow", "Action": action, "Resource": resource});
+    let object = |name: &str| format!("arn:aws:s3:::states/{name}");
+    let table = format!("arn:aws:dynamodb:*:{ACCOUNT}:table/locks");
+    let with = |mut statement: Value, condition: Value| {
+        statement["Condition"] = condition;
+        statement
+    };
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/prod");
+    vec![
+        (allow("s3:GetObject", "arn:aws:s3:::states/*"), "s3:GetObject"),
+        (allow("s3:GetObject", &object("*/network.tfstate")), "s3:GetObject"),
+        (allow("s3:GetObject", &object("prod/secret/db.tfstate")), "s3:GetObject"),
+        (allow("s3:GetObjectVersion", &object("p*")), "s3:GetObjectVersion"),
+        (allow("s3:DeleteObject", &object("*.tflock")), "s3:DeleteObject"),
+        (
+            json!({"Sid": "Leak", "Effect": "Allow", "Action": "s3:PutObject", "NotResource": object("staging/*")}),
+            "s3:PutObject",
+        ),
+        (
+            json!({"Sid": "Leak", "Effect": "Allow", "NotAction": "s3:Delete*", "Resource": object("prod/*")}),
+            "s3:GetObject",
+        ),
+        (allow("s3:ListBucket", "arn:aws:s3:::states"), "s3:ListBucket"),
+        (
+            with(
+                allow("s3:ListBucket", "arn:aws:s3:::states"),
+                json!({"StringLike": {"s3:prefix": ["dev/*", "prod/db*"]}}),
+            ),
+            "s3:ListBucket",
+        ),
+        (
+            with(allow("s3:ListBucket", "arn:aws:s3:::states"), json!({"StringLikeIfExists": {"s3:prefix": "dev/*"}})),
+            "s3:ListBucket",
+        ),
+        (allow("s3:PutBucketPolicy", "arn:aws:s3:::states"), "s3:PutBucketPolicy"),
+        (allow("s3:*", "arn:aws:s3:::states"), "s3:DeleteBucket"),
+        (allow("dynamodb:GetItem", &table), "dynamodb:GetItem"),
+        (
+            with(
+                allow("dynamodb:PutItem", &table),
+                json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "states/*"}}),
+            ),
+            "dynamodb:PutItem",
+        ),
+        (allow("dynamodb:Scan", &table), "dynamodb:Scan"),
+        (
+            with(
+                allow("dynamodb:Query", &table),
+                json!({"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "states/dev/*"}}),
+            ),
+            "dynamodb:Query",
+        ),
+        (allow("dynamodb:DeleteTable", "*"), "dynamodb:DeleteTable"),
+        (allow("dynamodb:GetRecords", &format!("{table}/stream/*")), "dynamodb:GetRecords"),
+        (allow("kms:ScheduleKeyDeletion", KEY), "kms:ScheduleKeyDeletion"),
+        (allow("kms:CreateGrant", "*"), "kms:CreateGrant"),
+        (allow("sts:AssumeRole", &role), "sts:AssumeRole"),
+        (allow("iam:UpdateAssumeRolePolicy", "*"), "iam:UpdateAssumeRolePolicy"),
+        (allow("iam:PutRolePolicy", &format!("arn:aws:iam::{ACCOUNT}:role/dev")), "iam:PutRolePolicy"),
+    ]
+}
+
+#[test]
+fn each_planted_leak_is_found_and_its_statement_named() {
+    for (statement, action) in leaks() {
+        let mut leaky = environment("dev", keeping("dev"));
+        leaky.policies =
+            identity(&[generated(&leaky.keeping), json!({"Version": "2012-10-17", "Statement": [statement]})]);
+        let all = tried(&[leaky, environment("prod", keeping("prod"))]);
+        let open: Vec<&Tried> = all.iter().filter(|tried| tried.verdict == Verdict::Open).collect();
+        let found = open.iter().find(|tried| tried.action == action && tried.from == "dev");
+        let found = found.unwrap_or_else(|| panic!("{statement}: {:?}", crossing(&all)));
+        assert!(found.statements.iter().any(|at| at.sid.as_deref() == Some("Leak")), "{found:?}");
+        assert!(open.iter().all(|tried| tried.from == "dev"), "{:?}", crossing(&all));
+    }
+}
+
+#[test]
+fn a_bucket_s_own_policy_may_open_what_the_principal_s_does_not() {
+    let (dev, mut prod) = (environment("dev", keeping("dev")), environment("prod", keeping("prod")));
+    let statement = json!({"Sid": "Leak", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{ACCOUNT}:role/dev")},
+        "Action": "s3:GetObject", "Resource": "arn:aws:s3:::states/prod/*"});
+    prod.resource_policies =
+        vec![named("bucket", &json!({"Version": "2012-10-17", "Statement": [statement]}), PolicyKind::Resource)];
+    let all = tried(&[dev, prod]);
+    assert_eq!(crossing(&all), ["dev -> prod s3:GetObject"]);
+}
+
+#[test]
+fn a_trust_policy_that_is_given_decides() {
+    let assume =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}});
+    let mut dev = environment("dev", keeping("dev"));
+    dev.policies = identity(&[generated(&dev.keeping), assume]);
+    let mut prod = environment("prod", keeping("prod"));
+    let only = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::444455556666:root"}, "Action": "sts:AssumeRole"}});
+    assert_eq!(crossing(&tried(&[dev.clone(), prod.clone()])), ["dev -> prod sts:AssumeRole"]);
+    prod.trust = Some(named("trust", &only, PolicyKind::Trust));
+    assert_eq!(crossing(&tried(&[dev, prod])), [""; 0]);
+}
+
+#[test]
+fn what_depends_on_the_unknown_is_not_proven() {
+    let mut dev = environment("dev", keeping("dev"));
+    let tagged = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::states/prod/*", "Condition": {"StringEquals": {"s3:ExistingObjectTag/team": "dev"}}}});
+    dev.policies = identity(&[generated(&dev.keeping), tagged]);
+    let all = tried(&[dev, environment("prod", keeping("prod"))]);
+    let open: Vec<&Tried> = all.iter().filter(|tried| tried.verdict == Verdict::Unproven).collect();
+    assert!(!open.is_empty() && open.iter().all(|tried| tried.depends_on == ["s3:ExistingObjectTag/team"]), "{open:?}");
+}
+
+#[test]
+fn environments_that_make_no_sense_are_refused() {
+    let (dev, prod) = (environment("dev", keeping("dev")), environment("prod", keeping("prod")));
+    let refused = |environments: &[Environment]| isolation(environments).expect_err("refused");
+    assert_eq!(refused(std::slice::from_ref(&dev)), IsolationError::Alone);
+    assert_eq!(refused(&[dev.clone(), dev.clone()]), IsolationError::Name("dev".to_owned()));
+    let same = Environment { keeping: keeping("dev"), ..prod.clone() };
+    assert!(matches!(refused(&[dev.clone(), same]), IsolationError::Same { .. }));
+    let nobody = Environment { principal: "dev".to_owned(), ..prod.clone() };
+    assert!(matches!(refused(&[nobody, dev.clone()]), IsolationError::Request { .. }));
+    let mut odd = prod;
+    odd.keeping.key = "a/*".to_owned();
+    assert!(matches!(refused(&[dev, odd]), IsolationError::Keeping { .. }));
+}
