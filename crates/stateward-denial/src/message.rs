@@ -43,6 +43,7 @@ const FOREIGN: &[&str] = &[
     "request id",
     "error:",
     "operation error",
+    "api error",
     "error occurred",
     "caused by",
     "exception:",

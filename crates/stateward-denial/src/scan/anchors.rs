@@ -149,6 +149,11 @@ const PHRASES: &[Phrase] = &[
     phrase("Session token not found or invalid", Kind::Authentication, Reason::SsoSession, How::Override),
     phrase("MultiFactorAuthentication failed", Kind::Authentication, Reason::Mfa, How::Override),
     phrase("Request has expired", Kind::Authentication, Reason::ExpiredCredentials, How::Override),
+    phrase("Signature expired:", Kind::Authentication, Reason::ClockSkew, How::Override),
+    phrase("Signature not yet current:", Kind::Authentication, Reason::ClockSkew, How::Override),
+    // Behind a time as only AWS writes it, and before one of this century.
+    phrase("Z is now earlier than 20", Kind::Authentication, Reason::ClockSkew, How::Plain),
+    phrase("Z is still later than 20", Kind::Authentication, Reason::ClockSkew, How::Plain),
     phrase(
         "headers present in the request which were not signed",
         Kind::Authentication,

@@ -25,6 +25,7 @@ impl Scanner<'_> {
         let said_same = |frame: &Frame| {
             phrase.how != How::Titled
                 && !again(&(frame.start..frame.message_at))
+                && (phrase.how != How::Override || self.is_open_to(frame, range.start))
                 && !frame.speaks()
                 && !frame.firmness.is_soft()
                 && frame.meaning == meaning

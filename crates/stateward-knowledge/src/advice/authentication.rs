@@ -154,9 +154,15 @@ fn bad_signature() -> Advice {
 }
 
 fn skewed() -> Advice {
-    Advice::new("This machine's clock is wrong", "AWS takes signatures of the last minutes only.").then(
-        Who::You,
-        "Set the clock by NTP, also of the virtual machine or container host.",
-        "The difference must stay under five minutes; S3 takes fifteen.",
-    )
+    Advice::new("This machine's clock is wrong", "AWS takes signatures of the last minutes only.")
+        .then(
+            Who::You,
+            "Set the clock by NTP, also of the virtual machine or container host.",
+            "The difference must stay under five minutes; S3 takes fifteen.",
+        )
+        .then(
+            Who::You,
+            "If the clock is right, look for what held the request back: a run with too many of them at once, a machine that slept.",
+            "It was signed minutes before it was sent.",
+        )
 }
