@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::backend::Ephemeral;
 use crate::tool::{Invocation, Tool};
 
 /// What may come after `apply` and `destroy`, and what becomes of it.
@@ -46,6 +47,23 @@ const OPTIONS: &[(&str, bool, Goes)] = &[
     ("var-file", true, Goes::ToPlan),
 ];
 
+/// An option that gives values to variables, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenValues {
+    /// Of which variable the value is, or which file has the values.
+    pub whose: Whose,
+    words: Vec<OsString>,
+}
+
+/// Which values an option gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// That of one variable: `-var NAME=VALUE`.
+    Variable(String),
+    /// Those in a file: `-var-file FILE`.
+    File(String),
+}
+
 /// An `apply` or `destroy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apply {
@@ -53,6 +71,8 @@ pub struct Apply {
     head: Vec<OsString>,
     for_plan: Vec<OsString>,
     for_saved: Vec<OsString>,
+    /// The values of variables among the options, and the files of them.
+    pub values: Vec<GivenValues>,
     /// The plan file that the command names; without one, it plans itself.
     pub plan: Option<OsString>,
     /// Nobody is to be asked.
@@ -73,8 +93,16 @@ impl Apply {
             _ => return None,
         };
         let head = command.get(..command.len() - invocation.arguments.len() - 1).unwrap_or_default().to_vec();
-        let (for_plan, for_saved) = (Vec::new(), Vec::new());
-        let mut apply = Self { head, for_plan, for_saved, plan: None, auto_approve: false, input: true, json: false };
+        let mut apply = Self {
+            head,
+            for_plan: Vec::new(),
+            for_saved: Vec::new(),
+            values: Vec::new(),
+            plan: None,
+            auto_approve: false,
+            input: true,
+            json: false,
+        };
         if destroys {
             apply.for_plan.push("-destroy".into());
         }
@@ -99,14 +127,18 @@ impl Apply {
             let known = OPTIONS.iter().find(|(known, _, _)| *known == name);
             let (_, takes_value, goes) = *known.ok_or_else(|| format!("its option `-{name}` is not known"))?;
             let mut words = vec![argument.clone()];
+            let mut value = value;
             if takes_value && value.is_none() {
-                words.push(rest.next().ok_or_else(|| format!("its option `-{name}` has no value"))?.clone());
+                let word = rest.next().ok_or_else(|| format!("its option `-{name}` has no value"))?;
+                value = word.to_str();
+                words.push(word.clone());
             }
             let is_on = !matches!(value, Some("false" | "0" | "f" | "F" | "FALSE" | "False"));
             match name {
                 "auto-approve" => self.auto_approve = is_on,
                 "input" => self.input = is_on,
                 "json" => self.json = is_on,
+                "var" | "var-file" => self.values.push(GivenValues::new(name, value, &words)?),
                 _ => {}
             }
             if matches!(goes, Goes::ToPlan | Goes::ToBoth) {
@@ -117,6 +149,22 @@ impl Apply {
             }
         }
         Ok(self)
+    }
+
+    /// Has the values of ephemeral variables given again when the plan is applied, which does not keep them. All that is given with a
+    /// plan file is about them: the tool has the others from the plan.
+    ///
+    /// Files are given again whole. That is no matter to a tool that knows ephemeral variables: it only refuses other values.
+    #[must_use]
+    pub fn repeat(mut self, ephemeral: &[Ephemeral]) -> Self {
+        let is_theirs = |given: &&GivenValues| match &given.whose {
+            _ if self.plan.is_some() => true,
+            Whose::Variable(name) => ephemeral.iter().any(|variable| variable.name == *name),
+            Whose::File(_) => !ephemeral.is_empty(),
+        };
+        let again = self.values.iter().filter(is_theirs).flat_map(|given| given.words.clone());
+        self.for_saved.extend(again.collect::<Vec<_>>());
+        self
     }
 
     /// The command that makes the plan and saves it.
@@ -138,6 +186,18 @@ impl Apply {
 
     fn command(&self, subcommand: &str, options: &[OsString], last: &[OsString]) -> Vec<OsString> {
         [&self.head[..], &[subcommand.into()], options, last].concat()
+    }
+}
+
+impl GivenValues {
+    fn new(option: &str, value: Option<&str>, words: &[OsString]) -> Result<Self, String> {
+        let value = value.ok_or("an argument is not UTF-8")?;
+        let whose = match value.split_once('=') {
+            _ if option == "var-file" => Whose::File(value.to_owned()),
+            Some((name, _)) => Whose::Variable(name.trim().to_owned()),
+            None => return Err(format!("its option `-{option}` names no value")),
+        };
+        Ok(Self { whose, words: words.to_vec() })
     }
 }
 
@@ -171,6 +231,20 @@ mod tests {
             "terraform -chdir=x apply -no-color -parallelism=3 -input=false F",
         );
         check("tofu destroy --refresh=false", "tofu plan -destroy --refresh=false -out=F", "tofu apply F");
+    }
+
+    #[test]
+    fn values_that_no_plan_keeps_are_given_again() {
+        let token = [Ephemeral { name: "token".into(), has_default: false }];
+        let applied = |line: &str, ephemeral: &[Ephemeral]| {
+            let apply = apply(line).unwrap().unwrap().repeat(ephemeral);
+            let file = apply.plan.clone().unwrap_or_else(|| "F".into());
+            apply.apply_command(&file).join(" ".as_ref()).into_string().unwrap()
+        };
+        let line = "terraform apply -var a=b -var token=x -var=token=y -var-file v -no-color";
+        assert_eq!(applied(line, &[]), "terraform apply -no-color F");
+        assert_eq!(applied(line, &token), "terraform apply -no-color -var token=x -var=token=y -var-file v F");
+        assert_eq!(applied("terraform apply -var a=b -var-file=v P", &[]), "terraform apply -var a=b -var-file=v P");
     }
 
     #[test]

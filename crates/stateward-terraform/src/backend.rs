@@ -1,4 +1,4 @@
-//! Where a configuration keeps its state, as far as its own files say.
+//! Where a configuration keeps its state, and what an apply of it needs, as far as its own files say.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -119,6 +119,15 @@ pub struct Declared {
     pub place: Place,
 }
 
+/// A variable whose value no plan keeps: whoever applies a saved plan gives it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ephemeral {
+    /// Its name.
+    pub name: String,
+    /// Whether it may be left out.
+    pub has_default: bool,
+}
+
 /// What a directory's configuration files say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Configuration {
@@ -126,6 +135,10 @@ pub struct Configuration {
     pub declared: Option<Declared>,
     /// Where `terraform.workspace` is used.
     pub workspace: Option<Place>,
+    /// Where `OpenTofu` is told to encrypt what it stores.
+    pub encryption: Option<Place>,
+    /// The ephemeral variables.
+    pub ephemeral: Vec<Ephemeral>,
     /// Files that could not be read, and why.
     pub unreadable: Vec<(String, String)>,
     /// Whether there are any files at all.
@@ -157,13 +170,15 @@ impl Configuration {
         let said = if is_json { json::read(text) } else { hcl::read(text) };
         let place = |line| Place { file: name.to_owned(), line };
         match said {
-            Ok(Said { backends, workspace }) => {
+            Ok(Said { backends, workspace, encryption, ephemeral }) => {
                 for (backend, line) in backends {
                     if is_override(name) || self.declared.is_none() {
                         self.declared = Some(Declared { backend, place: place(line) });
                     }
                 }
                 self.workspace = self.workspace.take().or(workspace.map(place));
+                self.encryption = self.encryption.take().or(encryption.map(place));
+                self.ephemeral.extend(ephemeral);
             }
             Err(why) => self.unreadable.push((name.to_owned(), why)),
         }
@@ -223,6 +238,13 @@ pub fn backend_config(argument: &str, directory: &Path) -> Result<Arguments, Str
     let path = directory.join(argument);
     let text = fs::read_to_string(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
     hcl::settings(&text).map_err(|why| format!("`{}`: {why}", path.display()))
+}
+
+/// Where Terragrunt is told to ask for the outputs of another directory, as far as the file of a directory itself says.
+pub fn terragrunt_dependency(directory: &Path) -> Option<Place> {
+    const FILE: &str = "terragrunt.hcl";
+    let text = fs::read_to_string(directory.join(FILE)).ok()?;
+    hcl::block(&text, "dependency").map(|line| Place { file: FILE.to_owned(), line })
 }
 
 /// The workspace that was last selected in a data directory, unless it is the default one.

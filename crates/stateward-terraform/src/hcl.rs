@@ -1,11 +1,12 @@
-//! Reading the parts of a configuration file in HCL's own syntax that say where its state is kept. Pure: nothing is evaluated.
+//! Reading the parts of a configuration file in HCL's own syntax that say where its state is kept, and what an apply of it needs. Pure:
+//! nothing is evaluated.
 
 use hcl_edit::Span;
 use hcl_edit::expr::{Expression, ObjectKey, Traversal, TraversalOperator};
 use hcl_edit::structure::{Block, Body};
 use hcl_edit::visit::{self, Visit};
 
-use crate::backend::{Arguments, Backend};
+use crate::backend::{Arguments, Backend, Ephemeral};
 
 /// What one file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,17 +15,24 @@ pub(crate) struct Said {
     pub(crate) backends: Vec<(Backend, usize)>,
     /// The line of the first mention of `terraform.workspace`.
     pub(crate) workspace: Option<usize>,
+    /// The line of its block that encrypts what `OpenTofu` stores.
+    pub(crate) encryption: Option<usize>,
+    /// Its ephemeral variables.
+    pub(crate) ephemeral: Vec<Ephemeral>,
 }
 
 /// Reads a file.
 pub(crate) fn read(text: &str) -> Result<Said, String> {
     let body = parse(text)?;
     let line = |span: Option<std::ops::Range<usize>>| span.map_or(1, |span| line_of(text, span.start));
-    let settings = body.get_blocks("terraform").flat_map(|block| block.body.blocks());
-    let backends = settings.filter_map(|block| Some((backend(block)?, line(block.ident.span())))).collect();
+    let settings = || body.get_blocks("terraform").flat_map(|block| block.body.blocks());
+    let backends = settings().filter_map(|block| Some((backend(block)?, line(block.ident.span())))).collect();
+    let encryption =
+        settings().find(|block| block.ident.as_str() == "encryption").map(|block| line(block.ident.span()));
+    let ephemeral = body.get_blocks("variable").filter_map(ephemeral).collect();
     let mut mentions = Mentions::default();
     mentions.visit_body(&body);
-    Ok(Said { backends, workspace: mentions.first.map(|at| line_of(text, at)) })
+    Ok(Said { backends, workspace: mentions.first.map(|at| line_of(text, at)), encryption, ephemeral })
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -40,9 +48,27 @@ fn backend(block: &Block) -> Option<Backend> {
     }
 }
 
+fn ephemeral(block: &Block) -> Option<Ephemeral> {
+    let is_ephemeral = block.body.get_attribute("ephemeral").and_then(|attribute| literal(&attribute.value))?;
+    let name = block.labels.first()?.as_str().to_owned();
+    (is_ephemeral == "true").then(|| Ephemeral { name, has_default: block.body.has_attribute("default") })
+}
+
 /// Reads a file of arguments alone, as `-backend-config` takes it.
 pub(crate) fn settings(text: &str) -> Result<Arguments, String> {
     Ok(arguments(&parse(text)?))
+}
+
+/// The line of the first block of a name.
+pub(crate) fn block(text: &str, name: &str) -> Option<usize> {
+    let body = parse(text).ok()?;
+    let found = body.get_blocks(name).next()?;
+    Some(found.ident.span().map_or(1, |span| line_of(text, span.start)))
+}
+
+/// The names that a file of values gives some to, as `-var-file` takes it.
+pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
+    Ok(parse(text)?.attributes().map(|attribute| attribute.key.as_str().to_owned()).collect())
 }
 
 fn parse(text: &str) -> Result<Body, String> {

@@ -1,8 +1,8 @@
 //! The same as [`hcl`](crate::hcl) for files in JSON syntax. Pure.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::backend::{Arguments, Backend};
+use crate::backend::{Arguments, Backend, Ephemeral};
 use crate::hcl::Said;
 
 /// Reads a file.
@@ -16,9 +16,21 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
         }
         let clouds = each(settings.get("cloud"));
         said.backends.extend(clouds.map(|body| (Backend::Cloud { arguments: arguments(body) }, 1)));
+        said.encryption = said.encryption.or(settings.get("encryption").map(|_| 1));
+    }
+    for (name, bodies) in each(root.get("variable")).filter_map(Value::as_object).flatten() {
+        let ephemeral = each(Some(bodies)).filter(|body| body.get("ephemeral") == Some(&Value::Bool(true)));
+        said.ephemeral
+            .extend(ephemeral.map(|body| Ephemeral { name: name.clone(), has_default: body.get("default").is_some() }));
     }
     said.workspace = text.lines().position(|line| line.contains("terraform.workspace")).map(|line| line + 1);
     Ok(said)
+}
+
+/// The names that a file of values gives some to.
+pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
+    let values: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(values.into_iter().map(|(name, _)| name).collect())
 }
 
 /// A block may be an object, or a list of objects.

@@ -12,11 +12,13 @@ mod lock_info;
 mod override_file;
 mod run_dir;
 mod tool;
+mod values;
 pub mod workdir;
 
-pub use apply::Apply;
+pub use apply::{Apply, GivenValues, Whose};
 pub use backend::{
-    Arguments, Backend, Configuration, Declared, Place, backend_config, cached, data_dir, selected_workspace,
+    Arguments, Backend, Configuration, Declared, Ephemeral, Place, backend_config, cached, data_dir,
+    selected_workspace, terragrunt_dependency,
 };
 pub use child::{Changes, Child, Signals, Terminal};
 pub use environment::{Addresses, REMOVED, variables};
@@ -24,3 +26,4 @@ pub use lock_info::with_who;
 pub use override_file::{OverrideError, OverrideFile};
 pub use run_dir::{InitError, RunDir};
 pub use tool::{Invocation, Need, Tool};
+pub use values::Values;

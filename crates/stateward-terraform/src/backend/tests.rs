@@ -205,3 +205,35 @@ proptest! {
         let _either = json::read(&text);
     }
 }
+
+#[test]
+fn encryption_and_ephemeral_variables_in_both_syntaxes() {
+    let hcl = "variable \"a\" {\n  ephemeral = true\n}\nvariable b {\n  ephemeral = true\n  default = 1\n}\nvariable \"c\" {\n  \
+               ephemeral = false\n}\nvariable \"d\" {}\nterraform {\n  encryption {\n    state {}\n  }\n}\n";
+    let json = r#"{"terraform": {"encryption": {"state": {}}}, "variable": {"a": {"ephemeral": true}, "b": [{"ephemeral": true, "default": 1}],
+        "c": {"ephemeral": false}, "d": {}}}"#;
+    for (name, text, place) in [("main.tf", hcl, "main.tf:13"), ("main.tf.json", json, "main.tf.json:1")] {
+        let found = read(&[(name, text)]);
+        let variables: Vec<_> = found.ephemeral.iter().map(|one| (one.name.as_str(), one.has_default)).collect();
+        assert_eq!(variables, [("a", false), ("b", true)], "{name}");
+        assert_eq!(found.encryption.unwrap().to_string(), place);
+    }
+    let other = read(&[("main.tf", "encryption {}\nresource \"encryption\" \"a\" {\n  ephemeral = true\n}\n")]);
+    assert_eq!((other.encryption, other.ephemeral), (None, Vec::new()));
+}
+
+#[test]
+fn what_terragrunt_would_ask_for_beside_its_own_state() {
+    let dir = TestDir::new();
+    assert_eq!(terragrunt_dependency(dir.path()), None);
+    dir.write(
+        "terragrunt.hcl",
+        "include \"root\" {\n  path = find_in_parent_folders(\"root.hcl\")\n}\ndependencies {\n  paths = []\n}\n",
+    );
+    assert_eq!(terragrunt_dependency(dir.path()), None);
+    dir.write(
+        "terragrunt.hcl",
+        "inputs = { x = dependency.net.outputs.x }\n\ndependency \"net\" {\n  config_path = \"../net\"\n}\n",
+    );
+    assert_eq!(terragrunt_dependency(dir.path()).unwrap().to_string(), "terragrunt.hcl:3");
+}

@@ -4,6 +4,7 @@
 mod beside;
 mod crash;
 mod disk;
+mod ephemeral;
 mod readme;
 mod run;
 mod terraform;

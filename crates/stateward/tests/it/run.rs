@@ -17,7 +17,12 @@ const WAITS: &str =
 impl World {
     /// With a `terraform` that does nothing.
     fn with_terraform(self) -> Self {
-        let tool = self.dir.write("terraform", "#!/bin/sh\n");
+        self.with_tool("terraform")
+    }
+
+    /// With a tool that does nothing.
+    fn with_tool(self, name: &str) -> Self {
+        let tool = self.dir.write(name, "#!/bin/sh\n");
         fs::set_permissions(tool, fs::Permissions::from_mode(0o755)).unwrap();
         self
     }
@@ -139,6 +144,17 @@ fn where_our_backend_would_not_count_nothing_is_started() {
     !   next: rename the file: `--override` needs this name
     [exit 1]
     "#);
+}
+
+#[test]
+fn what_terragrunt_would_ask_of_the_wrong_state_is_said() {
+    let world = World::local().with_tool("terragrunt");
+    let run = ["run --state app -- ./terragrunt output"];
+    let told = world.told_with(&[("terragrunt.hcl", "# alone\n")], &run);
+    assert!(!told.contains("dependency") && told.contains("never asked for `app`"), "{told}");
+    let told = world.told_with(&[("terragrunt.hcl", "\ndependency \"net\" {\n  config_path = \"../net\"\n}\n")], &run);
+    let warning = "warning: terragrunt.hcl:2 declares `dependency`: if the other unit has a `backend \"http\" {}`, it gets the outputs";
+    assert!(told.contains(warning) && !told.contains("[exit"), "{told}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use stateward_client::{Session, Terms};
 use stateward_core::{Clock, Entropy, Error, Kind, StateId};
 use stateward_server::Loopback;
 use stateward_terraform::{
-    Addresses, Apply, Changes, Child, Invocation, Need, OverrideFile, REMOVED, Signals, Terminal,
+    Addresses, Apply, Changes, Child, Invocation, Need, OverrideFile, REMOVED, Signals, Terminal, Values,
 };
 
 use self::detour::Detour;
@@ -29,6 +29,7 @@ use self::place::Place;
 use self::session::RunSession;
 use super::Context;
 use crate::cli::{LockScope, RunArgs};
+use crate::config::Environment;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, plain};
 use crate::output;
@@ -54,7 +55,7 @@ pub(super) async fn run(context: &Context, args: &RunArgs) -> Result<Exit> {
         let state = place.state.clone();
         move |event| output::note(&session::told(&state, &event, SystemClock.now()))
     }));
-    let apply = apply_of(context, args, invocation.as_ref());
+    let apply = apply_of(context, args, invocation.as_ref(), &place);
     let exit = with_state(context, args, apply.as_ref(), &place, &session, &mut signals).await;
     ending::close(&session, &place.state).await;
     exit
@@ -118,20 +119,42 @@ async fn with_state(
 }
 
 /// The `apply` that can go beside others; none where the whole state is wanted.
-fn apply_of(context: &Context, args: &RunArgs, invocation: Option<&Invocation<'_>>) -> Option<Apply> {
+fn apply_of(context: &Context, args: &RunArgs, invocation: Option<&Invocation<'_>>, place: &Place) -> Option<Apply> {
     if args.lock == LockScope::Whole {
         return None;
     }
     let apply = Apply::of(invocation?, &args.command)?;
-    let added =
-        ["TF_CLI_ARGS_apply", "TF_CLI_ARGS_destroy"].into_iter().find(|name| context.environment.get(name).is_some());
-    let encrypts = context.environment.get("TF_ENCRYPTION").is_some();
-    let apply = match (apply, added) {
-        (_, Some(name)) => Err(format!("`{name}` is set, which says more of it")),
-        (Ok(_), None) if encrypts => Err("`TF_ENCRYPTION` is set, and encrypted states cannot be merged".to_owned()),
-        (apply, None) => apply,
+    let environment = &context.environment;
+    let is_set = |name: &str| environment.get(name).is_some();
+    let apply = match ["TF_CLI_ARGS_apply", "TF_CLI_ARGS_destroy"].into_iter().find(|name| is_set(name)) {
+        Some(name) => Err(format!("`{name}` is set, which says more of it")),
+        None => apply.and_then(|apply| with_configuration(apply, place, environment)),
     };
     apply.inspect_err(|why| beside::note_whole(why)).ok()
+}
+
+/// The `apply` with what its configuration asks for; an error where that needs the whole state: why.
+fn with_configuration(apply: Apply, place: &Place, environment: &Environment) -> Result<Apply, String> {
+    const CANNOT: &str = "encrypted states cannot be merged";
+    if environment.get("TF_ENCRYPTION").is_some() {
+        return Err(format!("`TF_ENCRYPTION` is set, and {CANNOT}"));
+    }
+    let Some(configuration) = place.configuration() else { return Ok(apply) };
+    if let Some(block) = &configuration.encryption {
+        return Err(format!("{block} declares `encryption`, and {CANNOT}"));
+    }
+    let ephemeral = &configuration.ephemeral;
+    if ephemeral.is_empty() || apply.plan.is_some() {
+        return Ok(apply.repeat(ephemeral));
+    }
+    let gives = |name: &&str| environment.get(name).is_some_and(|options| options.contains("-var"));
+    if let Some(name) = ["TF_CLI_ARGS", "TF_CLI_ARGS_plan"].into_iter().find(gives) {
+        return Err(format!("`{name}` gives variables values, and ephemeral ones need them once more"));
+    }
+    match Values::find(&apply, &place.directory).missing(ephemeral, |name| environment.get(name).is_some()) {
+        Some(name) => Err(format!("the ephemeral variable `{name}` has no value, and would be asked for once only")),
+        None => Ok(apply.repeat(ephemeral)),
+    }
 }
 
 /// Runs commands in the environment of the run, one after the other.

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use stateward_core::{NameError, StateId, Workspace};
-use stateward_terraform::{Backend, Configuration, Invocation, Need, Tool, cached, data_dir, selected_workspace};
+use stateward_terraform::{
+    Backend, Configuration, Invocation, Need, Tool, cached, data_dir, selected_workspace, terragrunt_dependency,
+};
 
 use crate::cli::RunArgs;
 use crate::config::Environment;
@@ -33,12 +35,18 @@ impl Place {
             let why = "it would work on many directories, each with a state of its own, and a run has one state";
             return Err(Failure::usage(NOT_STARTED, why, "run it once in each directory"));
         }
-        let tool = invocation.map(|invocation| invocation.tool).filter(|tool| *tool != Tool::Terragrunt);
+        let tool = invocation.map(|invocation| invocation.tool);
         let chdir = invocation.and_then(|invocation| invocation.chdir);
         let directory =
             chdir.map_or_else(|| environment.current_dir.clone(), |chdir| environment.current_dir.join(chdir));
         let data_dir = data_dir(&directory, environment.get("TF_DATA_DIR"));
+        if let Some(place) = terragrunt_dependency(&directory).filter(|_| tool == Some(Tool::Terragrunt)) {
+            output::note(&format!(
+                "warning: {place} declares `dependency`: if the other unit has a `backend \"http\" {{}}`, it gets the outputs of this run's state\n"
+            ));
+        }
         let configuration = tool
+            .filter(|tool| *tool != Tool::Terragrunt)
             .map(|tool| Configuration::read(&directory, tool))
             .transpose()
             .map_err(|error| Failure::file(NOT_STARTED, &directory, &error, "check the directory, or `-chdir`"))?;
@@ -54,6 +62,11 @@ impl Place {
             output::note(&format!("the state is `{state}`\n"));
         }
         Ok(Self { state, directory, data_dir, configuration, cached })
+    }
+
+    /// What its configuration says, where that was read.
+    pub(super) fn configuration(&self) -> Option<&Configuration> {
+        self.configuration.as_ref()
     }
 
     /// Refuses a run that would go past the state, or in which the configuration would mean another thing.
