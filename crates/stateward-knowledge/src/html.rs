@@ -23,7 +23,7 @@ pub fn html(entry: &'static Entry, language: Language) -> String {
                 let label = if kind == "sh" { "shell" } else { label };
                 _ = writeln!(
                     body,
-                    "<pre tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><code>{}</code></pre>",
+                    "<pre tabindex=\"0\" role=\"group\" aria-label=\"{label}\"><code>{}</code></pre>",
                     escaped(&code)
                 );
             }
