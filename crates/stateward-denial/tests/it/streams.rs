@@ -1,5 +1,7 @@
 //! Texts that come in pieces, and ones too long to be kept.
 
+use std::fs;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -83,6 +85,21 @@ fn binaries_and_other_encodings_are_read() {
     let binary: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let around = [&binary, text.body.as_bytes(), &binary].concat();
     assert_eq!(found(&around).len(), text.problems.len());
+}
+
+#[test]
+fn what_fuzzing_has_kept_is_the_same_in_pieces() {
+    let kept = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/denial")).expect("a corpus");
+    let mut count = 0;
+    for entry in kept {
+        let path = entry.expect("an entry").path();
+        // As the fuzz target takes it: how long the pieces are, and the text.
+        let case = fs::read(&path).expect("a file");
+        let (size, text) = case.split_first().map_or((0, &[][..]), |(size, text)| (usize::from(*size), text));
+        assert_eq!(in_pieces(text.chunks(size + 1)), found(text), "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 100, "{count}");
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 //! What is refused, and what is said about it.
 
+use std::fs;
+
 use serde_json::{Value, json};
-use stateward_iam::{Line, Policy, PolicyKind, evaluate_json, evaluate_line};
+use stateward_iam::{Line, Policy, PolicyKind, evaluate_json, evaluate_line, lint};
 
 use crate::case::{Case, USER, everything, trusts};
 
@@ -183,4 +185,22 @@ fn traps_are_answered_at_once() {
     }
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(evaluate_json(&deep).expect_err("too deep").to_string().contains("nested more than 64 levels"));
+}
+
+#[test]
+fn what_fuzzing_has_kept_is_read_or_told_where_it_is_wrong() {
+    let kept = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/policy")).expect("a corpus");
+    let mut count = 0;
+    for entry in kept {
+        let path = entry.expect("an entry").path();
+        let text = String::from_utf8_lossy(&fs::read(&path).expect("a file")).into_owned();
+        let findings = lint(&text, PolicyKind::Identity);
+        match Policy::parse(&text, PolicyKind::Identity) {
+            Ok(policy) => assert!(policy.size() <= text.chars().count(), "{}", path.display()),
+            Err(error) => assert!(error.place.offset <= text.len() && findings.len() == 1, "{}", path.display()),
+        }
+        assert!(findings.iter().all(|finding| finding.place.offset <= text.len()), "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 100, "{count}");
 }
