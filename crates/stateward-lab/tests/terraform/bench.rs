@@ -252,7 +252,8 @@ fn granted(document: &Value) -> Vec<(String, String)> {
         let actions = statement["Action"].as_array().expect("actions").clone();
         actions.into_iter().map(move |action| (sid.clone(), action.as_str().expect("a name").to_owned()))
     };
-    statements(document).iter().flat_map(of).collect()
+    // What a `Deny` takes out is no right.
+    statements(document).iter().filter(|statement| statement["Effect"] == "Allow").flat_map(of).collect()
 }
 
 fn lessened(keeping: &Keeping) -> Vec<Lessened> {

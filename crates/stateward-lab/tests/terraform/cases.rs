@@ -100,6 +100,12 @@ fn misses(bench: &Bench, workspace: &str, lessened: &Lessened) {
             let failed = read_versions(bench, workspace, &user).expect_err("refused");
             is_denied(failed.problem().as_slice(), action, failed.words());
         }
+        // Terraform says nothing of a refused listing, and then knows of no workspace.
+        ("Workspaces", "s3:ListBucket") => {
+            bench.in_workspace(workspace, &user);
+            let listed = bench.ready(workspace, &user).run(&["workspace", "list"]).expect_success();
+            assert!(!listed.stdout.contains(workspace), "it goes without {action}: {}", listed.stdout);
+        }
         // There is no state yet, and Terraform is not to learn that.
         (_, "s3:ListBucket") => {
             let work = bench.ready(workspace, &user).env("TF_WORKSPACE", workspace);
