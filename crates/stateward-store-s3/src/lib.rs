@@ -28,4 +28,4 @@ pub use options::{Options, Sharing};
 pub use refusal::OpenError;
 pub use stateward_store_aws::{Access, BucketError, Counter, CustomerKey, Encryption, Objects, Role, UrlError, Usage};
 pub use store::S3Store;
-pub use terraform::{ObjectVersion, TerraformPlace};
+pub use terraform::{LockKind, ObjectVersion, StandingLock, TerraformPlace};

@@ -111,15 +111,14 @@ impl Inner {
     async fn remove(&self, name: &str, tag: &str) -> Result<()> {
         let mut last = Fault::Contended;
         for turn in 0..self.tries {
-            let there = if turn == 0 && self.deletes_if { Some(tag.to_owned()) } else { self.tag_of(name).await? };
+            let there =
+                if turn == 0 && self.deletes_exactly() { Some(tag.to_owned()) } else { self.tag_of(name).await? };
             match there {
                 None => return Ok(()),
                 Some(there) if there != tag => return Err(conflict(name)),
                 Some(_) => {}
             }
-            let deleted =
-                if self.deletes_if { self.bucket.delete_if(name, tag).await } else { self.bucket.delete(name).await };
-            match deleted {
+            match self.delete_seen(name, tag).await {
                 Ok(()) => return Ok(()),
                 Err(fault) if fault.may_pass() || matches!(fault, Fault::Precondition | Fault::Missing) => last = fault,
                 Err(fault) => return Err(fault.into()),

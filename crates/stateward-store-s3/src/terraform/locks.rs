@@ -136,7 +136,7 @@ impl Inner {
         let name = self.spots.lock_file(at);
         let ours = self.held().get(at).filter(|held| held.id == id).cloned();
         // What this process took needs no look, where a delete of exactly that file can be asked for.
-        let tag = match ours.filter(|_| self.deletes_if) {
+        let tag = match ours.filter(|_| self.deletes_exactly()) {
             Some(held) => Some(held.tag),
             None => self.file_of(&name, id).await?.map(|file| file.tag),
         };
@@ -157,13 +157,10 @@ impl Inner {
     }
 
     /// Deletes a lock file if it still is the one with this `ETag`; false where it is not.
-    async fn delete_file(&self, name: &str, tag: &str) -> Result<bool> {
-        if !self.deletes_if {
-            return Ok(self.bucket.delete(name).await.map(|()| true)?);
-        }
+    pub(super) async fn delete_file(&self, name: &str, tag: &str) -> Result<bool> {
         let mut last = Fault::Contended;
         for turn in 0..self.tries {
-            match self.bucket.delete_if(name, tag).await {
+            match self.delete_seen(name, tag).await {
                 Ok(()) => return Ok(true),
                 // It is another's by now; or gone, if it was this request, sent again, that took it away.
                 Err(Fault::Precondition | Fault::Missing) => return Ok(false),

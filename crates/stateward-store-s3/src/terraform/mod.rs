@@ -10,6 +10,7 @@ mod locks;
 mod requests;
 mod spots;
 mod table;
+mod unchecked;
 mod upload;
 mod versions;
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use lru::LruCache;
 use stateward_store::outside::Spot;
-use stateward_store_aws::{Bucket, Counter, Ids};
+use stateward_store_aws::{Bucket, Counter, Fault, Ids, Refused};
 
 use self::locks::Held;
 use self::spots::Spots;
@@ -32,6 +33,7 @@ use crate::options::Options;
 use crate::refusal::OpenError;
 use crate::store::S3Store;
 
+pub use self::unchecked::{LockKind, StandingLock};
 pub use self::versions::ObjectVersion;
 
 /// States of which it is remembered which bytes have which digest.
@@ -51,8 +53,8 @@ struct Inner {
     spots: Spots,
     use_lockfile: bool,
     table: Option<Table>,
-    /// The storage honours `If-Match` on a delete.
-    deletes_if: bool,
+    /// Whether the storage honours `If-Match` on a delete; `None` where that was not tried.
+    deletes_if: Option<bool>,
     tries: u32,
     /// The lock files that this process has taken.
     held: Mutex<HashMap<Spot, Held>>,
@@ -68,10 +70,10 @@ impl TerraformPlace {
         let ids = Arc::clone(&shared.ids);
         let bucket = shared.records.bucket.clone();
         let place = Inner::new(&shared.options, &shared.configuration, &shared.counter, bucket, ids);
-        Some(Self { inner: Arc::new(Inner { deletes_if: shared.records.deletes_if, ..place }) })
+        Some(Self { inner: Arc::new(Inner { deletes_if: Some(shared.records.deletes_if), ..place }) })
     }
 
-    /// The place alone, without a store: for who only reads. Nothing is written, and nothing is tried out. `seed` is as in
+    /// The place alone, without a store. Nothing is written by this, and nothing is tried out. `seed` is as in
     /// [`S3Store::open`].
     pub async fn open(options: Options, seed: [u8; 32]) -> Result<Self, OpenError> {
         let configuration = crate::open::configuration(&options).await?;
@@ -103,10 +105,27 @@ impl Inner {
             spots,
             use_lockfile: sharing.use_lockfile,
             table,
-            deletes_if: false,
+            deletes_if: None,
             tries: options.access.max_retries.saturating_add(1).max(2),
             held: Mutex::default(),
             digests: Mutex::new(LruCache::new(DIGESTS_KNOWN)),
+        }
+    }
+
+    /// True where a delete is known to take exactly what it names, and nothing has to be looked at before.
+    fn deletes_exactly(&self) -> bool {
+        self.deletes_if == Some(true)
+    }
+
+    /// Deletes an object that has just been seen to have this `ETag`: under that condition, unless the storage does not take one.
+    async fn delete_seen(&self, name: &str, tag: &str) -> Result<(), Fault> {
+        match self.deletes_if {
+            Some(true) => self.bucket.delete_if(name, tag).await,
+            Some(false) => self.bucket.delete(name).await,
+            None => match self.bucket.delete_if(name, tag).await {
+                Err(Fault::Refused(Refused::Unsupported(_))) => self.bucket.delete(name).await,
+                deleted => deleted,
+            },
         }
     }
 

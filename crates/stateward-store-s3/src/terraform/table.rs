@@ -17,6 +17,10 @@ type Result<T> = std::result::Result<T, Fault>;
 const KEY: &str = "LockID";
 const INFO: &str = "Info";
 const DIGEST: &str = "Digest";
+/// Of an MD5, hexadecimal.
+const DIGEST_CHARS: usize = 32;
+/// By hand it may have been written in capitals.
+const IS_OLD: &str = "Digest = :old OR Digest = :upper";
 
 /// The table. All of its requests may be repeated: whose lock it is, its ID tells.
 #[derive(Clone)]
@@ -114,7 +118,7 @@ impl Table {
     /// The digest of a state: its MD5, hexadecimal. Like Terraform, takes one that is none for none at all.
     pub(super) async fn digest(&self, lock_id: &str) -> Result<Option<String>> {
         let digest = self.attribute(&digest_id(lock_id), DIGEST).await?.unwrap_or_default();
-        let valid = digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let valid = digest.len() == DIGEST_CHARS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !valid && !digest.is_empty() {
             warn!(table = self.name, lock_id, digest, "the digest of a state is none; it is passed over");
         }
@@ -147,6 +151,42 @@ impl Table {
             // Whoever was faster wrote a newer one.
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
             _ => Err(fault_of("DynamoDB: UpdateItem", &error)),
+        }
+    }
+
+    /// Puts a digest, or none, in place of exactly the old one, or of none; false where it is another by now.
+    pub(super) async fn replace_digest(&self, lock_id: &str, old: Option<&str>, new: Option<&str>) -> Result<bool> {
+        let Some(new) = new else { return self.drop_digest(lock_id, old).await };
+        let request = self.client.update_item().table_name(&self.name).key(KEY, text(&digest_id(lock_id)));
+        let request = request.update_expression("SET Digest = :new").expression_attribute_values(":new", text(new));
+        let request = match old {
+            // What stands there and is no digest counts as none.
+            None => request
+                .condition_expression("attribute_not_exists(Digest) OR size(Digest) <> :size")
+                .expression_attribute_values(":size", AttributeValue::N(DIGEST_CHARS.to_string())),
+            Some(old) => request
+                .condition_expression(IS_OLD)
+                .expression_attribute_values(":old", text(old))
+                .expression_attribute_values(":upper", text(&old.to_ascii_uppercase())),
+        };
+        let Err(error) = request.send().await else { return Ok(true) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(fault_of("DynamoDB: UpdateItem", &error)),
+        }
+    }
+
+    async fn drop_digest(&self, lock_id: &str, old: Option<&str>) -> Result<bool> {
+        let Some(old) = old else { return Ok(true) };
+        let request = self.client.delete_item().table_name(&self.name).key(KEY, text(&digest_id(lock_id)));
+        let request = request
+            .condition_expression(IS_OLD)
+            .expression_attribute_values(":old", text(old))
+            .expression_attribute_values(":upper", text(&old.to_ascii_uppercase()));
+        let Err(error) = request.send().await else { return Ok(true) };
+        match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(fault_of("DynamoDB: DeleteItem", &error)),
         }
     }
 

@@ -8,4 +8,5 @@ mod faults;
 mod opening;
 mod place;
 mod suite;
+mod unchecked;
 mod world;
