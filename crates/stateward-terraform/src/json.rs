@@ -44,7 +44,7 @@ pub(crate) fn arguments(body: &Value) -> Arguments {
     let mut arguments = Arguments::new();
     for (name, value) in body.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         if value.is_object() || value.is_array() {
-            let inner = each(Some(value)).filter_map(Value::as_object).flatten();
+            let inner = each(Some(value)).filter_map(Value::as_object).flatten().filter(|(_, value)| !value.is_null());
             arguments.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), literal(value))));
         } else {
             arguments.insert(name.clone(), literal(value));
@@ -60,5 +60,18 @@ fn literal(value: &Value) -> Option<String> {
         Value::Bool(flag) => Some(flag.to_string()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_init_notes_as_null_was_not_set() {
+        let noted =
+            serde_json::json!({"region": null, "endpoints": {"s3": "http://s3", "iam": null}, "assume_role": null});
+        let noted = arguments(&noted);
+        assert_eq!(noted, Arguments::from([("endpoints.s3".to_owned(), Some("http://s3".to_owned()))]));
     }
 }

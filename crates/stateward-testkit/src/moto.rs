@@ -71,6 +71,12 @@ impl Moto {
         self.object("PUT", bucket, key, body.as_ref()).expect_status(200);
     }
 
+    /// The bytes of an object.
+    #[track_caller]
+    pub fn get_object(&self, bucket: &str, key: &str) -> Vec<u8> {
+        self.object("GET", bucket, key, b"").expect_status(200).body
+    }
+
     /// Deletes an object.
     #[track_caller]
     pub fn delete_object(&self, bucket: &str, key: &str) {

@@ -5,6 +5,7 @@ mod explain;
 mod knowledge;
 mod lab;
 mod policy;
+mod recovery;
 mod trail;
 mod transfer;
 
@@ -23,6 +24,7 @@ pub(crate) use explain::ExplainArgs;
 pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use lab::LabArgs;
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
+pub(crate) use recovery::{InspectArgs, RepairArgs, TerraformStateArgs};
 pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
@@ -323,6 +325,14 @@ pub(crate) enum StateCommand {
     },
     /// Apply the retention rule, and remove what nobody refers to any more.
     Prune,
+    /// Put a state of Terraform's own `s3` backend right that contradicts its digest, or bring an old version of it back.
+    ///
+    /// Looks at the object, its versions in the bucket and the digest in the lock table, and says which side is right and why; where that
+    /// cannot be known, it asks. Works under Terraform's own lock, and on nothing but what it looked at. Needs no store.
+    #[command(
+        after_help = "Exit codes: 0 all is right, 1 you have to choose, 3 locked or changed meanwhile, 4 denied."
+    )]
+    Repair(RepairArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -345,6 +355,12 @@ pub(crate) enum LockCommand {
         #[arg(long)]
         force: bool,
     },
+    /// Look at the locks of a state of Terraform's own `s3` backend: who took them, and whether that run is gone.
+    ///
+    /// Looks at the lock file and at the item in the lock table. With `--release` they are removed, and only if they still are those that were
+    /// looked at. Needs no store.
+    #[command(after_help = "Exit codes: 0 done, 1 not asked for or not there, 3 the holder may be alive, 4 denied.")]
+    Inspect(InspectArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,7 +21,7 @@ const ROOMS: &str = "
     stateward-store-dynamodb | stateward-store stateward-store-aws                                                        | engines
     stateward-core           | stateward-state stateward-store                                                            | http engines
     stateward-terraform      | stateward-state                                                                            | http engines
-    stateward-aws            | stateward-denial stateward-iam stateward-knowledge stateward-store-aws stateward-terraform | engines
+    stateward-aws            | stateward-denial stateward-iam stateward-knowledge stateward-state stateward-store stateward-store-aws stateward-store-s3 stateward-terraform | engines
     stateward-lab            | stateward-iam                                                                              | engines
     stateward-server         | stateward-core stateward-knowledge stateward-state stateward-store                         | engines
     stateward-client         | stateward-core stateward-state stateward-store                                             | engines

@@ -36,6 +36,13 @@ pub enum LockKind {
     Item,
 }
 
+impl StandingLock {
+    /// A lock with this information, as if it stood somewhere.
+    pub fn new(kind: LockKind, info: Bytes) -> Self {
+        Self { kind, id: id_in(&info), info, written: None, tag: None }
+    }
+}
+
 impl TerraformPlace {
     /// The bucket.
     pub fn bucket(&self) -> &str {
@@ -111,8 +118,7 @@ impl TerraformPlace {
         if let Some(table) = &inner.table
             && let Some(info) = table.lock(&inner.spots.lock_id(at)).await?
         {
-            let info = Bytes::from(info);
-            locks.push(StandingLock { kind: LockKind::Item, id: id_in(&info), info, written: None, tag: None });
+            locks.push(StandingLock::new(LockKind::Item, info.into()));
         }
         Ok(locks)
     }
@@ -153,8 +159,7 @@ impl Inner {
             retry_after: None,
             reason: format!("S3: GetObject: the answer was cut short: {error}"),
         })?;
-        let info = info.into_bytes();
         let written = seconds.map(Duration::from_secs);
-        Ok(Some(StandingLock { kind: LockKind::File, id: id_in(&info), info, written, tag }))
+        Ok(Some(StandingLock { written, tag, ..StandingLock::new(LockKind::File, info.into_bytes()) }))
     }
 }

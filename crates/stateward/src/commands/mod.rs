@@ -14,6 +14,7 @@ mod policy;
 mod run;
 mod serve;
 mod state;
+mod terraform_state;
 mod token;
 mod trail;
 mod tx;

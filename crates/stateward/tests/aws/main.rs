@@ -4,6 +4,7 @@
 mod beside;
 mod doctor;
 mod queue;
+mod recovery;
 mod sharing;
 mod trail;
 mod wrong;

@@ -10,6 +10,8 @@ use stateward_aws::doctor::{Finding, Options, Patient, Status};
 use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
+pub(super) use target::of_directory as backend_of_directory;
+
 use super::Context;
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;

@@ -22,7 +22,10 @@ pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
     let mut target = match (&args.bucket, &args.key) {
         (Some(bucket), Some(key)) => of_arguments(args, bucket, key)?,
         _ if args.dir.is_none() && context.config.is_from_flag("store") => of_store(&context.settings().store)?,
-        _ => of_directory(context, args)?,
+        _ => {
+            let directory = args.dir.as_deref().unwrap_or(Path::new("."));
+            of_directory(context, directory, &args.backend_config, args.workspace.as_deref())?
+        }
     };
     if let Some(region) = &args.region {
         target.access.region = Some(region.clone());
@@ -42,7 +45,7 @@ fn of_arguments(args: &DoctorArgs, bucket: &str, key: &str) -> Result<Target> {
     }
     let mut given = Given::default();
     given.add(&arguments);
-    add_backend_config(&mut given, args)?;
+    add_backend_config(&mut given, &args.backend_config)?;
     given.target(args.workspace.as_deref()).map_err(|error| no_target(&error))
 }
 
@@ -82,8 +85,13 @@ fn of_store(store: &StoreUrl) -> Result<Target> {
     }
 }
 
-fn of_directory(context: &Context, args: &DoctorArgs) -> Result<Target> {
-    let directory = args.dir.as_deref().unwrap_or(Path::new("."));
+/// The target that the configuration in a directory names.
+pub(in crate::commands) fn of_directory(
+    context: &Context,
+    directory: &Path,
+    backend_config: &[String],
+    workspace: Option<&str>,
+) -> Result<Target> {
     let configuration = Configuration::read(directory, Tool::Terraform)
         .map_err(|error| Failure::file("the configuration cannot be read", directory, &error, "check the directory"))?;
     if let Some((file, why)) = configuration.unreadable.first() {
@@ -113,16 +121,16 @@ fn of_directory(context: &Context, args: &DoctorArgs) -> Result<Target> {
     for backend in cached.iter().filter(is_s3).chain(&declared) {
         given.add(backend.arguments());
     }
-    add_backend_config(&mut given, args)?;
+    add_backend_config(&mut given, backend_config)?;
     let selected =
         || context.environment.get("TF_WORKSPACE").map(str::to_owned).or_else(|| selected_workspace(&data_dir));
-    let workspace = args.workspace.clone().or_else(selected);
+    let workspace = workspace.map(str::to_owned).or_else(selected);
     given.target(workspace.as_deref()).map_err(|error| no_target(&error))
 }
 
 /// As `init` takes them: a later one counts more.
-fn add_backend_config(given: &mut Given, args: &DoctorArgs) -> Result<()> {
-    for argument in &args.backend_config {
+fn add_backend_config(given: &mut Given, arguments: &[String]) -> Result<()> {
+    for argument in arguments {
         let arguments = backend_config(argument, Path::new("")).map_err(|why| {
             let next = "give a file of `NAME = VALUE` lines, as `terraform init` takes it, or `NAME=VALUE` itself";
             Failure::usage("the backend's arguments cannot be read", why, next)

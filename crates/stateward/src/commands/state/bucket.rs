@@ -9,8 +9,9 @@ use stateward_store::outside::{BytesPlace, Spot};
 use stateward_store_s3::{Options, Sharing, TerraformPlace};
 use stateward_terraform::workdir::Backend;
 
+use super::import::NOT_IMPORTED;
+use crate::commands::terraform_state::open_key;
 use crate::failure::Failure;
-use crate::store;
 
 /// The state under one key of a bucket.
 pub(super) struct S3State {
@@ -24,8 +25,7 @@ pub(super) struct S3State {
 impl S3State {
     /// From `s3://BUCKET/KEY?region=…`, with the options of a store in S3.
     pub(super) async fn from_url(url: &str) -> Result<Self, Failure> {
-        let refused =
-            |why: String| Failure::usage("the state was not imported", why, "write it as `s3://BUCKET/KEY?region=…`");
+        let refused = |why: String| Failure::usage(NOT_IMPORTED, why, "write it as `s3://BUCKET/KEY?region=…`");
         let options = Options::from_url(url).map_err(|error| refused(error.to_string()))?;
         Self::open(options).await
     }
@@ -43,23 +43,17 @@ impl S3State {
         options.dynamodb_endpoint = backend.text_in("endpoints", "dynamodb").map(str::to_owned);
         options.objects.path_style = backend.is_set("use_path_style") || backend.is_set("force_path_style");
         let workspace_key_prefix = text("workspace_key_prefix").unwrap_or_else(|| "env:".to_owned());
-        options.sharing =
-            Some(Sharing { workspace_key_prefix, lock_table: text("dynamodb_table"), use_lockfile: false });
+        options.sharing = Some(Sharing {
+            workspace_key_prefix,
+            lock_table: text("dynamodb_table"),
+            use_lockfile: backend.is_set("use_lockfile"),
+        });
         Self::open(options).await.map(Some)
     }
 
-    /// `options` have the key in place of a prefix.
-    async fn open(mut options: Options) -> Result<Self, Failure> {
+    async fn open(options: Options) -> Result<Self, Failure> {
         let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
-        let (prefix, name) = key.rsplit_once('/').unwrap_or(("", &key));
-        if name.is_empty() {
-            let why = format!("`s3://{bucket}` names a bucket and no key in it");
-            return Err(Failure::usage("the state was not imported", why, "write it as `s3://BUCKET/KEY?region=…`"));
-        }
-        options.prefix = prefix.to_owned();
-        options.sharing.get_or_insert_default();
-        let name = name.to_owned();
-        let place = TerraformPlace::open(options, store::seed()).await.map_err(|error| store::refused_by_s3(&error))?;
+        let (place, name) = open_key(options, NOT_IMPORTED).await?;
         Ok(Self { place, bucket, key, name })
     }
 

@@ -21,7 +21,7 @@ use crate::output::progress::Progress;
 use crate::store::Missing;
 
 /// What a refusal begins with.
-const NOT_IMPORTED: &str = "the state was not imported";
+pub(super) const NOT_IMPORTED: &str = "the state was not imported";
 /// For any backend that we cannot read ourselves: Terraform can.
 const BY_HAND: &str = "where Terraform uses it, run: terraform state pull | stateward state import NAME -";
 

@@ -10,6 +10,7 @@ mod import;
 mod list;
 mod pull;
 mod push;
+mod repair;
 mod restore;
 mod show;
 mod timeline;
@@ -49,6 +50,7 @@ pub(super) async fn run(context: &Context, command: &StateCommand) -> Result<Exi
         StateCommand::Undelete { name } => delete::undelete(context, name).await,
         StateCommand::Verify { name } => upkeep::verify(context, name.as_ref()).await,
         StateCommand::Prune => upkeep::prune(context).await,
+        StateCommand::Repair(args) => Box::pin(repair::run(context, args)).await,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `stateward lock`.
 
+mod inspect;
+
 use serde::Serialize;
 use stateward_core::view::LockItem;
 use stateward_core::{Error, Kind, StateId};
@@ -22,6 +24,7 @@ pub(super) async fn run(context: &Context, command: &LockCommand) -> Result<Exit
     match command {
         LockCommand::List => list(context).await,
         LockCommand::Show { name } => show(context, name).await,
+        LockCommand::Inspect(args) => Box::pin(inspect::run(context, args)).await,
         LockCommand::Release { name, id, force } => release(context, name, id.as_deref(), *force).await,
     }
 }

@@ -1,0 +1,237 @@
+//! States of Terraform's own `s3` backend that contradict their digest, and locks whose holder is gone, put right.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use stateward_testkit::{
+    AwsEnv, Fault, FaultProxy, Moto, Output, Rule, S3Backend, SeenRequest, Terraform, TestDir, Workdir,
+};
+
+use crate::{LIMIT, cli, state};
+
+const KEY: &str = "net/prod.tfstate";
+const CONFIGURATION: &str = r#"
+variable "n" { default = "1" }
+resource "terraform_data" "x" { input = var.n }
+"#;
+/// Ends when the file `go` is there.
+const SLOW: &str = r#"
+resource "terraform_data" "slow" {
+  provisioner "local-exec" { command = "echo begun; while [ ! -e go ] && [ -e main.tf ]; do sleep 0.05; done" }
+}
+"#;
+
+/// A bucket that keeps versions, with a lock table.
+struct Place {
+    bucket: String,
+    table: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let moto = Moto::shared();
+        let place = Self { bucket: moto.create_bucket(), table: moto.create_lock_table() };
+        moto.keep_versions(&place.bucket);
+        place
+    }
+
+    fn url(&self) -> String {
+        let Self { bucket, table } = self;
+        format!("s3://{bucket}/{KEY}?use_path_style=true&max_retries=0&use_lockfile=true&lock_table={table}")
+    }
+
+    fn work(&self, dir: &TestDir, configuration: &str) -> Workdir {
+        let moto = Moto::shared();
+        let work = Terraform::find().workdir(dir, "work").envs(moto.env().pairs()).limit(LIMIT);
+        work.write("main.tf", configuration);
+        work.write_s3_backend(
+            &S3Backend::new(moto.url(), &self.bucket, KEY).lockfile().lock_table(moto.url(), &self.table),
+        );
+        work.run(&["init"]).expect_success();
+        work
+    }
+
+    fn digest_item(&self) -> String {
+        format!("{}/{KEY}-md5", self.bucket)
+    }
+
+    fn set_digest(&self, digest: &str) {
+        let item = json!({"LockID": {"S": self.digest_item()}, "Digest": {"S": digest}});
+        Moto::shared().dynamodb("PutItem", &json!({"TableName": self.table, "Item": item}).to_string());
+    }
+
+    /// What stands in the table: the digest, and whether there is anything else.
+    fn digest(&self) -> (Option<String>, usize) {
+        let items = Moto::shared().dynamodb("Scan", &json!({"TableName": self.table}).to_string())["Items"].clone();
+        let items = items.as_array().unwrap();
+        let own = items.iter().find(|item| item["LockID"]["S"] == self.digest_item());
+        let digest = own.map(|item| item["Digest"]["S"].as_str().unwrap().to_owned());
+        (digest, items.len() - usize::from(own.is_some()))
+    }
+
+    fn object(&self) -> Value {
+        serde_json::from_slice(&Moto::shared().get_object(&self.bucket, KEY)).unwrap()
+    }
+
+    fn repair(&self, env: &AwsEnv, arguments: &[&str]) -> Output {
+        let dir = TestDir::new();
+        cli(&dir, env).run(&[&["state", "repair", &self.url(), "--json"], arguments].concat())
+    }
+}
+
+fn item(output: &Output) -> Value {
+    serde_json::from_str::<Value>(&output.stdout).unwrap()["items"][0].clone()
+}
+
+fn applied(work: &Workdir, n: &str) {
+    work.run(&["apply", "-auto-approve", &format!("-var=n={n}")]).expect_success();
+}
+
+#[test]
+fn terraform_goes_on_after_each_repair() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = place.work(&dir, CONFIGURATION);
+    let source = work.path().to_str().unwrap().to_owned();
+    let repair =
+        |arguments: &[&str]| cli(&dir, &moto.env()).run(&[&["state", "repair", &source, "--json"], arguments].concat());
+    let fits = |n: &str| work.run(&["plan", "-detailed-exitcode", &format!("-var=n={n}")]).expect_success();
+    applied(&work, "1");
+    let (old, first) = (moto.get_object(&place.bucket, KEY), place.digest().0.unwrap());
+    applied(&work, "2");
+    assert_eq!(item(&repair(&[]).expect_success())["decision"], "fits");
+
+    // The newest write did not get to its digest.
+    place.set_digest(&first);
+    let refused = work.run(&["plan"]).expect_code(1);
+    assert!(refused.stderr.contains("does not have the expected content"), "{}", refused.report());
+    let planned = item(&repair(&["--dry-run"]).expect_success());
+    assert_eq!((planned["decision"].as_str(), &planned["write"]), (Some("repair"), &Value::Null), "{planned}");
+    assert_eq!(place.digest().0, Some(first), "nothing was changed");
+    repair(&["--yes"]).expect_success();
+    fits("2");
+
+    // Somebody put an old version back by hand: that is for people to decide.
+    moto.put_object(&place.bucket, KEY, &old);
+    let asked = item(&repair(&["--yes"]).expect_code(1));
+    assert_eq!(asked["decision"], "choose", "{asked}");
+    let done = item(&repair(&["--yes", "--keep", "object"]).expect_success());
+    assert_eq!(done["done"]["serial"], place.object()["serial"], "{done}");
+    fits("1");
+    applied(&work, "3");
+
+    // Back to the state before, by its version.
+    let found = item(&repair(&["--dry-run"]).expect_success());
+    let before = found["found"]["older"][0]["version"].as_str().unwrap().to_owned();
+    let back = ["--yes", "--object-version", &before];
+    repair(&back).expect_success();
+    let serial = place.object()["serial"].clone();
+    fits("1");
+    assert_eq!(item(&repair(&back).expect_success())["decision"], "fits", "a second time there is nothing to do");
+    assert_eq!(place.object()["serial"], serial);
+
+    // The object was deleted, and the digest was not.
+    moto.delete_object(&place.bucket, KEY);
+    assert_eq!(item(&repair(&["--yes"]).expect_code(1))["decision"], "choose");
+    repair(&["--yes", "--keep", "digest"]).expect_success();
+    fits("1");
+    assert_eq!((place.digest().1, moto.objects(&place.bucket)), (0, vec![KEY.to_owned()]), "no lock is left");
+}
+
+#[test]
+fn a_repair_that_was_cut_off_at_any_write_is_finished_by_the_next() {
+    // Lock file, lock item, object, digest; then lock file and lock item again.
+    const WRITES: usize = 6;
+    let moto = Moto::shared();
+    for fault in [Fault::LoseRequest, Fault::LoseAnswer] {
+        for n in 1..=WRITES {
+            let place = Place::new();
+            for (serial, id) in [(3, "old"), (4, "new"), (3, "old")] {
+                moto.put_object(&place.bucket, KEY, state(serial, id));
+            }
+            let found = item(&place.repair(&moto.env(), &[]).expect_success());
+            place.set_digest(found["found"]["older"][0]["md5"].as_str().unwrap_or_default());
+            let proxy = FaultProxy::to(moto.url());
+            cut_off(&proxy, fault.clone(), n);
+            let env = AwsEnv::new().s3(proxy.url()).dynamodb(proxy.url());
+            let arguments = ["--yes", "--keep", "object"];
+            let cut = place.repair(&env, &arguments);
+            assert_ne!(cut.code(), Some(0), "{fault:?} at {n}: {}", cut.report());
+            assert!(proxy.injected() > 0);
+            // The lock of the one that was cut off stands, and is its own.
+            place.repair(&moto.env(), &arguments).expect_success();
+            let object = place.object();
+            assert_eq!(
+                (&object["serial"], &object["resources"][0]["instances"][0]["attributes"]["id"]),
+                (&json!(5), &json!("old"))
+            );
+            let after = item(&place.repair(&moto.env(), &[]).expect_success());
+            assert_eq!(after["decision"], "fits", "{fault:?} at {n}: {after}");
+            let locks = (place.digest().1, moto.objects(&place.bucket));
+            assert_eq!(locks, (0, vec![KEY.to_owned()]), "{fault:?} at {n}: no lock is left");
+        }
+    }
+}
+
+/// From the n-th write on nothing gets through.
+fn cut_off(proxy: &FaultProxy, fault: Fault, n: usize) {
+    let (writes, is_cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let over = Arc::clone(&is_cut);
+    proxy.inject(Rule::new(Fault::LoseRequest).when(move |_| over.load(Ordering::SeqCst)));
+    proxy.inject(Rule::new(fault).when(move |seen: &SeenRequest| {
+        let writes = ["PutObject", "DeleteObject", "PutItem", "UpdateItem", "DeleteItem"].contains(&seen.operation())
+            && writes.fetch_add(1, Ordering::SeqCst) + 1 == n;
+        is_cut.fetch_or(writes, Ordering::SeqCst);
+        writes
+    }));
+}
+
+#[test]
+fn a_state_that_is_locked_is_left_alone() {
+    let (moto, place) = (Moto::shared(), Place::new());
+    for (serial, id) in [(3, "old"), (4, "new")] {
+        moto.put_object(&place.bucket, KEY, state(serial, id));
+    }
+    let found = item(&place.repair(&moto.env(), &[]).expect_success());
+    let digest = found["found"]["older"][0]["md5"].as_str().unwrap().to_owned();
+    place.set_digest(&digest);
+    moto.put_object(&place.bucket, &format!("{KEY}.tflock"), stateward_testkit::lock_info("x", "OperationTypeApply"));
+    let refused = place.repair(&moto.env(), &["--yes"]).expect_code(3);
+    assert!(refused.stderr.contains("lock inspect"), "{}", refused.report());
+    assert_eq!(place.digest(), (Some(digest), 0));
+}
+
+#[test]
+fn the_lock_of_a_run_that_was_killed_is_released_and_no_other() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = place.work(&dir, SLOW);
+    let url = place.url();
+    let inspect =
+        |arguments: &[&str]| cli(&dir, &moto.env()).run(&[&["lock", "inspect", &url, "--json"], arguments].concat());
+    let items = |output: &Output| serde_json::from_str::<Value>(&output.stdout).unwrap()["items"].clone();
+    assert_eq!(items(&inspect(&[]).expect_success()), json!([]));
+
+    let mut apply = work.spawn(&["apply", "-auto-approve"]);
+    apply.wait_for("begun", LIMIT);
+    let held = inspect(&[]).expect_success();
+    let kinds: Vec<String> = items(&held).as_array().unwrap().iter().map(|item| item["kind"].to_string()).collect();
+    assert_eq!(kinds, ["\"file\"", "\"item\""], "{}", held.report());
+    assert_eq!(serde_json::from_str::<Value>(&held.stdout).unwrap()["verdict"], "may-live", "{}", held.report());
+    let refused = inspect(&["--release", "--yes"]).expect_code(3);
+    let id = items(&held)[0]["id"].as_str().unwrap().to_owned();
+    assert!(refused.stderr.contains(&format!("--id {id}")), "{}", refused.report());
+    inspect(&["--release", "--id", "another"]).expect_code(1);
+    assert_eq!(items(&inspect(&[]).expect_success()).as_array().unwrap().len(), 2, "nothing was released");
+
+    apply.kill9();
+    work.run(&["plan"]).expect_code(1);
+    let released = inspect(&["--release", "--id", &id]).expect_success();
+    assert!(items(&released).as_array().unwrap().iter().all(|item| item["released"] == true), "{}", released.report());
+    assert_eq!(
+        items(&inspect(&["--release", "--force"]).expect_success()),
+        json!([]),
+        "a second time there is nothing"
+    );
+    work.write("go", "");
+    work.run(&["apply", "-auto-approve"]).expect_success();
+}
