@@ -107,7 +107,8 @@ pub fn decide(facts: &Facts, wish: Wish<'_>) -> Decision {
     if let Some(version) = wish.version {
         return restore(facts, version);
     }
-    let Some(digest) = &facts.digest else {
+    let unreadable_object = facts.current.as_ref().filter(|current| current.serial().is_none());
+    let Some(digest) = facts.digest.as_ref().or(unreadable_object.map(|current| &current.md5)) else {
         let why = match &facts.table {
             None => "the backend has no lock table, and without one a state has no digest",
             Some(_) => {
@@ -117,7 +118,7 @@ pub fn decide(facts: &Facts, wish: Wish<'_>) -> Decision {
         return Decision::Fits { why: why.to_owned() };
     };
     let case = match &facts.current {
-        Some(current) if current.md5 == *digest => {
+        Some(current) if current.md5 == *digest && unreadable_object.is_none() => {
             return Decision::Fits { why: format!("the digest is that of the state: {digest}") };
         }
         Some(current) => match current.serial() {
@@ -190,8 +191,13 @@ fn unreadable(facts: &Facts, current: &StateCopy, digest: &str) -> Case {
             Case { object, digest: bring_back(facts, named, &why), why, decided: Some(Keep::Digest) }
         }
         None => {
-            let why =
-                format!("{here}, and the digest {digest} is that of no state among its versions{}", unseen(facts));
+            let why = match &facts.digest {
+                Some(digest) if *digest == current.md5 => format!("{here}, and the digest is its own"),
+                Some(_) => {
+                    format!("{here}, and the digest {digest} is that of no state among its versions{}", unseen(facts))
+                }
+                None => format!("{here}, and there is no digest that would say which version was the right one"),
+            };
             Case { why, object, digest: Err("no state with this digest is kept".to_owned()), decided: None }
         }
     }
@@ -212,6 +218,7 @@ fn absent(facts: &Facts, digest: &str) -> Case {
     Case { why, object, digest, decided: None }
 }
 
+/// The older version that is a state and has this digest.
 fn readable<'a>(facts: &'a Facts, digest: &str) -> Option<&'a StateCopy> {
     facts.older.iter().find(|copy| copy.md5 == digest && copy.serial().is_some())
 }

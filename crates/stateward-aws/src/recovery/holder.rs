@@ -90,8 +90,10 @@ const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 const TICKS: i64 = 100;
 /// Names that many machines have.
 const COMMON_HOSTS: &[&str] = &["", "localhost", "localhost.localdomain", "runner", "ubuntu", "debian"];
-/// What programs that take Terraform's locks have in their names or command lines.
-const PROGRAMS: &[&str] = &["terraform", "tofu", "stateward"];
+/// What the names of programs that take Terraform's locks begin with.
+const NAMES: &[&str] = &["terra", "tofu", "tf", "stateward"];
+/// What their command lines hold, where they have other names.
+const PROGRAMS: &[&str] = &["terraform", "tofu"];
 
 /// Weighs what is known of who holds the locks of a state. `kinds` are the locks that the backend takes, `written` is when the state was
 /// written last.
@@ -226,7 +228,8 @@ fn run(directory: &Path, booted: Timestamp) -> Option<(String, Timestamp)> {
     let ticks: i64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
     let line = fs::read(directory.join("cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line);
-    let is_one = PROGRAMS.iter().any(|program| name.contains(program) || line.contains(program));
+    let is_one = NAMES.iter().any(|beginning| name.starts_with(beginning))
+        || PROGRAMS.iter().any(|program| line.contains(program));
     is_one.then(|| (name, booted + SignedDuration::from_millis(ticks.saturating_mul(1000) / TICKS)))
 }
 

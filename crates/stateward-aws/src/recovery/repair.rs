@@ -26,6 +26,9 @@ pub enum RepairError {
     /// What stands there then is not what was written.
     #[error("what was written cannot be read back: {0}")]
     NotThere(String),
+    /// All was done, but for the lock.
+    #[error("all was done, and then the lock could not be given back: {0}")]
+    LockLeft(StoreError),
     /// The storage did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,22 +63,22 @@ pub struct Repair<'a> {
 const OPERATION: &str = "state-repair";
 
 impl Repair<'_> {
-    /// Carries a plan out: takes Terraform's lock, sees that the plan still is what is to be done, writes the object and then the digest,
+    /// Carries out a plan that was made of what was looked at: takes Terraform's lock, sees that the plan still is what is to be done, writes the object and then the digest,
     /// reads both back, and gives the lock back.
     ///
     /// The lock's ID depends on what is repaired and by whom, so that a repair that was killed takes its own lock up again. Each
     /// step is done only to what was looked at.
-    pub async fn carry_out(&self, plan: &Plan) -> Result<Done, RepairError> {
+    pub async fn carry_out(&self, looked: &Facts, plan: &Plan) -> Result<Done, RepairError> {
         let info = self.lock_info();
         let raw = serde_json::to_vec(&info).unwrap_or_default();
         let locks = self.place.takes_locks();
         if locks && let Taken::Held(holder) = self.place.lock(self.at, &info.id, &raw).await? {
             return Err(RepairError::Locked(holder));
         }
-        let done = self.under_lock(plan).await;
+        let done = self.under_lock(looked, plan).await;
         if locks {
             let unlocked = self.place.unlock(self.at, &info.id, &raw).await;
-            return done.and_then(|done| Ok(unlocked.map(|()| done)?));
+            return done.and_then(|done| unlocked.map(|()| done).map_err(RepairError::LockLeft));
         }
         done
     }
@@ -92,9 +95,10 @@ impl Repair<'_> {
         Ok(true)
     }
 
-    async fn under_lock(&self, plan: &Plan) -> Result<Done, RepairError> {
+    async fn under_lock(&self, looked: &Facts, plan: &Plan) -> Result<Done, RepairError> {
         let facts = look(self.place, self.at).await?;
-        if decide(&facts, self.wish) != Decision::Repair(plan.clone()) {
+        let is_same = facts.mark == looked.mark && facts.digest == looked.digest;
+        if !is_same || decide(&facts, self.wish) != Decision::Repair(plan.clone()) {
             return Err(RepairError::Changed);
         }
         let mut md5 = facts.current.as_ref().map(|current| current.md5.clone());

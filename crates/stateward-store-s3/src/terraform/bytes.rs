@@ -128,7 +128,7 @@ impl Inner {
         Err(last.into())
     }
 
-    async fn tag_of(&self, name: &str) -> Result<Option<String>> {
+    pub(super) async fn tag_of(&self, name: &str) -> Result<Option<String>> {
         Ok(self.bucket.head(name).await?.map(|head| head.tag))
     }
 }

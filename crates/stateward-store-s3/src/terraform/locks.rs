@@ -160,6 +160,10 @@ impl Inner {
     pub(super) async fn delete_file(&self, name: &str, tag: &str) -> Result<bool> {
         let mut last = Fault::Contended;
         for turn in 0..self.tries {
+            // Nobody else looks, where a condition may not be heeded.
+            if !self.deletes_exactly() && self.tag_of(name).await?.as_deref() != Some(tag) {
+                return Ok(false);
+            }
             match self.delete_seen(name, tag).await {
                 Ok(()) => return Ok(true),
                 // It is another's by now; or gone, if it was this request, sent again, that took it away.

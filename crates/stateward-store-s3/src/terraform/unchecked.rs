@@ -131,12 +131,7 @@ impl TerraformPlace {
                 let info = String::from_utf8_lossy(&lock.info);
                 Ok(table.delete_lock(&inner.spots.lock_id(at), &info).await?)
             }
-            (LockKind::File, Some(tag), _) => {
-                let name = inner.spots.lock_file(at);
-                // Looks once more, for a storage that does not know conditions on deletes.
-                let there = inner.bucket.head(&name).await?;
-                Ok(there.is_some_and(|there| there.tag == *tag) && inner.delete_file(&name, tag).await?)
-            }
+            (LockKind::File, Some(tag), _) => inner.delete_file(&inner.spots.lock_file(at), tag).await,
             _ => Ok(false),
         }
     }

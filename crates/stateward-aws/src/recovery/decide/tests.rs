@@ -111,6 +111,8 @@ fn what_is_no_state_gives_way_to_what_the_digest_names() {
     check(&facts(Some("{"), &[&good], Some(&good)), "old0, digest", "refused", "old0, digest");
     check(&facts(Some("{"), &["[]"], Some("[]")), "choose: - or -", "refused", "refused");
     check(&facts(Some("{"), &[], Some(&good)), "choose: - or -", "refused", "refused");
+    check(&facts(Some("{"), &[&good], Some("{")), "choose: - or -", "refused", "refused");
+    check(&facts(Some("{"), &[&good], None), "choose: - or -", "refused", "refused");
     check(&facts(Some(&good), &["[]"], Some("[]")), "choose: digest or -", "digest", "refused");
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, args: &RepairArgs) -> Result<Exit> {
             return Ok(Exit::Failed);
         }
     }
-    let done = repair.carry_out(plan).await.map_err(|error| failure(&state, error))?;
+    let done = repair.carry_out(&facts, plan).await.map_err(|error| failure(&state, error))?;
     context.out.answer(&answer(Some(done.clone())), || told_done(&state, &done))
 }
 
@@ -84,6 +84,11 @@ fn failure(state: &TerraformState, error: RepairError) -> Failure {
         RepairError::Changed => {
             let why = format!("{url} or its digest has changed since it was looked at");
             refuse(Kind::Conflict, NOT_REPAIRED, why, "run the same command again".to_owned())
+        }
+        RepairError::LockLeft(error) => {
+            let why = format!("the lock of {url} could not be given back: {error}");
+            let next = "run the same command again: it gives the lock back".to_owned();
+            refuse(Kind::Unavailable, "the repair is done, and its lock still stands", why, next)
         }
         RepairError::Store(error) => refused(NOT_DONE, error),
         error => refuse(Kind::Corrupt, NOT_DONE, error.to_string(), "run the same command again".to_owned()),
