@@ -6,6 +6,7 @@ pub mod doctor;
 mod failed;
 pub mod recovery;
 mod services;
+pub mod setup;
 pub mod trail;
 
 pub use failed::Failed;
