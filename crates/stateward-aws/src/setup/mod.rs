@@ -3,15 +3,20 @@
 //! What is there is read into [`Found`]; [`plan`] compares it with what is [`Wanted`] and asks nothing. Nothing that exists is weakened
 //! or deleted: a setting that is stricter than needed, or somebody else's, stays.
 
+mod apply;
 mod bucket;
+mod calls;
 mod found;
 mod policy;
+mod read;
 mod table;
 
 use serde::Serialize;
 use serde_json::Value;
 
+pub use apply::{ApplyError, apply};
 pub use found::{Bucket, Found, Settings, Table};
+pub use read::{Caller, caller, read};
 
 /// The tag that the bucket and the table get in the call that creates them. By it a set-up that was broken off is told from a bucket
 /// that somebody else made.
