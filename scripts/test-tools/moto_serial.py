@@ -12,6 +12,7 @@ It differs from moto's own server where that differs from AWS in ways that tests
 - Connections stay open. moto's server closes each after one answer, and a client that used it again at that moment
   sends its request once more: a conditional write then fails on what its own first try has written.
 - An answer leaves in one piece, so that headers never arrive without their body.
+- What GetBucketVersioning answers has the name that AWS gives it, by which AWS's clients know it.
 - It looks once what services there are. moto's server lists its own directory for each request, which is half of its time.
 """
 
@@ -43,6 +44,8 @@ LOGGED_HEADERS = (
 )
 # These are the connection's own affair; the server below writes them.
 NOT_FORWARDED = ("connection", "date", "server", "transfer-encoding")
+# The root of the answer to GetBucketVersioning: as moto names it, and as AWS does.
+VERSIONING_ROOT = (b"GetBucketVersioningResponse", b"VersioningConfiguration")
 
 
 class RequestLog:
@@ -112,6 +115,10 @@ class Handler(MotoRequestHandler):
         finally:
             getattr(parts, "close", lambda: None)()
         status, headers = started[-1]
+        wrong, right = VERSIONING_ROOT
+        if wrong in answer and "versioning" in environ["QUERY_STRING"]:
+            answer = answer.replace(wrong, right)
+            headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
         return status, headers, answer
 
     def send(self, status, headers, answer):

@@ -19,8 +19,6 @@ use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
 
 pub(crate) const KEY: &str = "net/prod.tfstate";
 
-const VERSIONED: &str = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
-
 pub(crate) struct Place {
     /// The bucket and the table that were made for it; the target may be set to others.
     made: (String, String),
@@ -45,7 +43,6 @@ impl Place {
     /// Takes away what was planted.
     pub(crate) fn heal(&self) {
         self.proxy.heal();
-        self.answer("versioning", VERSIONED);
         self.answer("policy", &tls_only(self.bucket()));
         self.answer("publicAccessBlock", &blocks(true));
     }
@@ -63,7 +60,7 @@ impl Place {
         target.lock_table = Some(table.clone());
         target.use_lockfile = true;
         target.objects.path_style = true;
-        let place = Self {
+        Self {
             made: (bucket, table),
             proxy,
             target,
@@ -72,10 +69,7 @@ impl Place {
             region: Some("us-east-1"),
             credentials: Some(Credentials::for_tests()),
             ahead: SignedDuration::ZERO,
-        };
-        // moto answers with an element of another name, which says nothing.
-        place.answer("versioning", VERSIONED);
-        place
+        }
     }
 
     pub(crate) fn bucket(&self) -> &str {
