@@ -6,6 +6,7 @@ mod knowledge;
 mod lab;
 mod policy;
 mod recovery;
+mod setup;
 mod trail;
 mod transfer;
 
@@ -25,6 +26,7 @@ pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use lab::LabArgs;
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
 pub(crate) use recovery::{InspectArgs, RepairArgs, TerraformStateArgs};
+pub(crate) use setup::{SetupAwsArgs, SetupCommand};
 pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
@@ -116,6 +118,9 @@ pub(crate) enum Command {
         after_help = "Exit codes: 0 all was read, whatever it tells; 1 something could not be read; 4 AWS refused to have it read."
     )]
     Trail(TrailArgs),
+    /// Make what state needs on AWS, or bring what is there up to it.
+    #[command(subcommand)]
+    Setup(SetupCommand),
     /// Look up what is known of errors of Terraform state on AWS; needs no store.
     #[command(subcommand)]
     Kb(KbCommand),

@@ -13,6 +13,7 @@ mod lock;
 mod policy;
 mod run;
 mod serve;
+mod setup;
 mod state;
 mod terraform_state;
 mod token;
@@ -24,7 +25,7 @@ use std::io::{BufRead, IsTerminal};
 use stateward_client::{Connection, Local, Remote, Secret};
 use stateward_core::{Caller, Clock};
 
-use crate::cli::Command;
+use crate::cli::{Command, SetupCommand};
 use crate::config::{Config, Environment, Settings, Target};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -123,6 +124,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::Explain(args) => explain::run(context, args),
         Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
         Command::Trail(args) => Box::pin(trail::run(context, args)).await,
+        Command::Setup(SetupCommand::Aws(args)) => Box::pin(setup::run(context, args)).await,
         Command::Kb(command) => kb::run(context, command),
         Command::Lab(args) => Box::pin(lab::run(context, args)).await,
         Command::Token(command) => token::run(context, command),

@@ -5,6 +5,7 @@ mod beside;
 mod doctor;
 mod queue;
 mod recovery;
+mod setup;
 mod sharing;
 mod trail;
 mod wrong;
