@@ -12,6 +12,7 @@ It differs from moto's own server where that differs from AWS in ways that tests
 - Connections stay open. moto's server closes each after one answer, and a client that used it again at that moment
   sends its request once more: a conditional write then fails on what its own first try has written.
 - An answer leaves in one piece, so that headers never arrive without their body.
+- CreateBucket keeps the tags that come with it.
 - What GetBucketVersioning answers has the name that AWS gives it, by which AWS's clients know it.
 - It looks once what services there are. moto's server lists its own directory for each request, which is half of its time.
 """
@@ -90,6 +91,8 @@ class Handler(MotoRequestHandler):
         environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
         with self.one_at_a_time:
             status, headers, answer = self.call(environ)
+            if status.startswith("200") and b"<CreateBucketConfiguration" in body and b"<Tags>" in body:
+                self.tag_bucket(environ, body)
             if self.request_log:
                 self.request_log.write(self, int(status.split()[0]))
         self.send(status, headers, answer)
@@ -120,6 +123,15 @@ class Handler(MotoRequestHandler):
             answer = answer.replace(wrong, right)
             headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
         return status, headers, answer
+
+    def tag_bucket(self, environ, body):
+        """What moto leaves out of CreateBucket, as a request of its own."""
+        tags = body.split(b"<Tags>")[1].split(b"</Tags>")[0]
+        body = b"<Tagging><TagSet>" + tags + b"</TagSet></Tagging>"
+        target = environ["PATH_INFO"] + "?tagging"
+        more = {"QUERY_STRING": "tagging", "REQUEST_URI": target, "RAW_URI": target}
+        more.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+        self.call({**environ, **more})
 
     def send(self, status, headers, answer):
         code, _, reason = status.partition(" ")

@@ -5,6 +5,18 @@ use std::fmt;
 
 use serde::Deserialize;
 
+/// Settings of buckets, with the operations that read and write them.
+const SETTINGS: &[(&str, &str, &str)] = &[
+    ("encryption", "GetBucketEncryption", "PutBucketEncryption"),
+    ("lifecycle", "GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration"),
+    ("logging", "GetBucketLogging", "PutBucketLogging"),
+    ("ownershipControls", "GetBucketOwnershipControls", "PutBucketOwnershipControls"),
+    ("policy", "GetBucketPolicy", "PutBucketPolicy"),
+    ("publicAccessBlock", "GetPublicAccessBlock", "PutPublicAccessBlock"),
+    ("tagging", "GetBucketTagging", "PutBucketTagging"),
+    ("versioning", "GetBucketVersioning", "PutBucketVersioning"),
+];
+
 /// One request and the status of its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SeenRequest {
@@ -56,15 +68,19 @@ impl SeenRequest {
     }
 
     fn bucket_operation(&self) -> &str {
+        let mut settings = SETTINGS.iter().filter(|(setting, ..)| self.has(setting));
+        match (settings.next(), self.method.as_str()) {
+            (Some((_, get, _)), "GET") => return get,
+            (Some((_, _, put)), "PUT") => return put,
+            _ => {}
+        }
         match self.method.as_str() {
             "HEAD" => "HeadBucket",
             "GET" if self.query.contains("list-type=2") => "ListObjectsV2",
             "GET" if self.has("versions") => "ListObjectVersions",
             "GET" if self.has("uploads") => "ListMultipartUploads",
-            "GET" if self.has("versioning") => "GetBucketVersioning",
             "GET" if self.has("location") => "GetBucketLocation",
             "GET" => "ListObjects",
-            "PUT" if self.has("versioning") => "PutBucketVersioning",
             "PUT" => "CreateBucket",
             "POST" if self.has("delete") => "DeleteObjects",
             "DELETE" => "DeleteBucket",
@@ -107,6 +123,8 @@ mod tests {
             ("PUT", "/b/", "CreateBucket"),
             ("GET", "/b?list-type=2&prefix=env%3A%2F", "ListObjectsV2"),
             ("GET", "/b?versions", "ListObjectVersions"),
+            ("PUT", "/b?policy", "PutBucketPolicy"),
+            ("GET", "/b/?versioning=", "GetBucketVersioning"),
             ("POST", "/b?delete=", "DeleteObjects"),
             ("PUT", "/b/a/k", "PutObject"),
             ("GET", "/b/k?x-id=GetObject", "GetObject"),

@@ -26,7 +26,7 @@ pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use lab::LabArgs;
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
 pub(crate) use recovery::{InspectArgs, RepairArgs, TerraformStateArgs};
-pub(crate) use setup::{SetupAwsArgs, SetupCommand};
+pub(crate) use setup::{Engine, SetupAwsArgs, SetupCommand};
 pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 

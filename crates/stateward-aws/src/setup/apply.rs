@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Action, Call, Item, Wanted, calls, plan, read};
+use super::read::again;
+use super::{Act, Action, Call, Item, Wanted, calls, plan, read};
 use crate::{Failed, Services};
 
-/// So long AWS gets to do what it was asked.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// So long AWS gets to do what it was asked, each time.
+const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(500);
-/// Answers that mean: not yet. A table that is being made takes no other call, and two calls on one bucket can meet.
+/// Answers that mean: not yet. A table that is being made takes no other call, two calls on one bucket can meet, and what was just made
+/// is not known everywhere.
 const NOT_YET: &[&str] = &[
     "ContinuousBackupsUnavailableException",
+    "InsufficientS3BucketPolicyException",
+    "NotFoundException",
     "OperationAborted",
     "ResourceInUseException",
     "ResourceNotFoundException",
@@ -37,6 +41,8 @@ pub enum ApplyError {
     NotShown(Box<Item>),
 }
 
+type Name = (String, &'static str);
+
 /// Does what acts in `approved`, and returns the plan that is left: every item of it is kept. `done` is told each item that was done.
 ///
 /// # Errors
@@ -48,37 +54,66 @@ pub async fn apply(
     approved: &[Item],
     done: &mut (dyn FnMut(&Item) + Send),
 ) -> Result<Vec<Item>, ApplyError> {
-    let name = |item: &Item| (item.resource.clone(), item.property);
     let allowed: HashSet<_> = approved.iter().filter(|item| item.acts()).map(name).collect();
     let mut asked = HashSet::new();
-    let deadline = Instant::now() + PATIENCE;
+    let mut deadline = Instant::now() + PATIENCE;
+    let mut found = Box::pin(read(services, wanted)).await?;
+    // Whether nothing was asked for since all was read: the end is what AWS says at the end.
+    let mut is_read = true;
     loop {
-        let items = plan(wanted, &read(services, wanted).await?);
+        let items = plan(wanted, &found);
         if let Some(item) = items.iter().find(|item| item.action == Action::Refuse) {
             return Err(ApplyError::Refused(Box::new(item.clone())));
         }
-        let Some(first) = items.iter().find(|item| item.acts()) else { return Ok(items) };
-        let next = items.iter().find(|item| item.acts() && !asked.contains(&name(item)));
-        match next.and_then(|item| item.call.as_ref().map(|call| (item, call))) {
-            Some((item, _)) if !allowed.contains(&name(item)) => {
+        let first = items.iter().find(|item| item.acts());
+        match (first, next(&items, &asked)) {
+            (None, _) if is_read => return Ok(items),
+            (Some(_), Some((item, _))) if !allowed.contains(&name(item)) => {
                 return Err(ApplyError::Changed(Box::new(item.clone())));
             }
-            Some((item, call)) => {
+            (Some(_), Some((item, call))) => {
                 until_taken(services, wanted, call).await?;
                 asked.insert(name(item));
+                deadline = Instant::now() + PATIENCE;
                 done(item);
+                Box::pin(again(services, wanted, &mut found, call)).await?;
+                is_read = false;
+                continue;
             }
-            None if Instant::now() >= deadline => return Err(ApplyError::NotShown(Box::new(first.clone()))),
-            None => sleep(PAUSE).await,
+            (Some(first), None) if Instant::now() >= deadline => {
+                return Err(ApplyError::NotShown(Box::new(first.clone())));
+            }
+            (Some(_), None) => sleep(PAUSE).await,
+            (None, _) => {}
+        }
+        found = Box::pin(read(services, wanted)).await?;
+        is_read = true;
+    }
+}
+
+fn name(item: &Item) -> Name {
+    (item.resource.clone(), item.property)
+}
+
+/// What is asked for next; `None` where something that was asked for has to show first.
+fn next<'a>(items: &'a [Item], asked: &HashSet<Name>) -> Option<(&'a Item, &'a Call)> {
+    for item in items.iter().filter(|item| item.acts()) {
+        let Some(call) = &item.call else { continue };
+        if !asked.contains(&name(item)) {
+            return Some((item, call));
+        }
+        if call.act.is_gate() {
+            return None;
         }
     }
+    None
 }
 
 async fn until_taken(services: &Services, wanted: &Wanted, call: &Call) -> Result<(), Failed> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match calls::send(services, wanted, call).await {
-            Err(failed) if is_done(call, &failed) => return Ok(()),
+            Err(failed) if is_done(&call.act, &failed) => return Ok(()),
             Err(failed) if NOT_YET.iter().any(|code| failed.is(code)) && Instant::now() < deadline => {
                 sleep(PAUSE).await;
             }
@@ -88,10 +123,43 @@ async fn until_taken(services: &Services, wanted: &Wanted, call: &Call) -> Resul
 }
 
 /// Whether a request that was repeated found its own work: the answer to the first one was lost.
-fn is_done(call: &Call, failed: &Failed) -> bool {
-    match call {
-        Call::CreateBucket => failed.is("BucketAlreadyOwnedByYou"),
-        Call::CreateTable => failed.is("ResourceInUseException"),
+fn is_done(act: &Act, failed: &Failed) -> bool {
+    match act {
+        Act::CreateBucket => failed.is("BucketAlreadyOwnedByYou"),
+        Act::CreateTable { .. } => failed.is("ResourceInUseException"),
+        Act::CreateAlias { .. } => failed.is("AlreadyExistsException"),
+        Act::CreateTrail => failed.is("TrailAlreadyExistsException"),
+        // Once it is on it cannot be put again, and the error has no code of its own.
+        Act::Expire => failed.is("ValidationException") && failed.words().contains("already enabled"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::item::Resource;
+    use super::*;
+
+    #[test]
+    fn what_others_need_has_to_show_before_they_are_asked_for() {
+        let of = Resource { kind: "bucket", name: "b" };
+        let values = || (Value::Null, Value::Bool(true));
+        let items = [
+            of.keep("kept", Value::Null, ""),
+            of.later("waits", values(), ""),
+            of.put("existence", values(), "", Act::CreateBucket),
+            of.put("versioning", values(), "", Act::Versioning),
+        ];
+        let mut asked = HashSet::new();
+        let property = |asked: &HashSet<Name>, items: &[Item]| next(items, asked).map(|(item, _)| item.property);
+        assert_eq!(property(&asked, &items), Some("existence"));
+        asked.insert(name(&items[2]));
+        assert_eq!(property(&asked, &items), None, "the bucket does not show yet");
+        let shown = [of.keep("existence", Value::Null, ""), items[3].clone()];
+        assert_eq!(property(&asked, &shown), Some("versioning"));
+        asked.insert(name(&items[3]));
+        assert_eq!(property(&asked, &shown), None, "it is asked for once");
     }
 }

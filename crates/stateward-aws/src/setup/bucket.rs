@@ -1,8 +1,10 @@
-//! The plan for the bucket.
+//! The plan for a bucket: that of the states, and the one that is told of requests.
 
 use serde_json::{Value, json};
 
-use super::{Bucket, Call, Item, Settings, Wanted, policy};
+use super::key::KeyIs;
+use super::policy::{self, Statements};
+use super::{Act, Bucket, Encryption, Item, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
 
 const OWNER: &str =
     "Without access lists the owner of the bucket owns every object, and policies alone say who may read state.";
@@ -11,167 +13,178 @@ const ENCRYPTED: &str =
     "State holds secrets in plain text: it is encrypted at rest also where a client does not ask for it.";
 const PRIVATE: &str = "State is never public; this holds whatever a policy or an access list says later.";
 const TLS: &str = "State holds secrets in plain text: requests over plain HTTP are refused.";
+const KEYS: &str = "What asks for another key, or for none of yours, is refused (Terraform's encrypt without kms_key_id does); \
+                    what asks for nothing gets the key.";
+const TOLD: &str = "Each request is told of, also those that are refused.";
+const TAKES: &str = "AWS may put logs here, and only those of this account.";
 
-pub(super) fn plan(wanted: &Wanted, found: &Bucket) -> Vec<Item> {
-    let resource = format!("bucket {}", wanted.bucket);
-    let refuse = |current, wanted, why| vec![Item::refuse(&resource, "existence", current, wanted, why)];
+/// The bucket that keeps state.
+pub(super) fn plan(wanted: &Wanted, name: &str, key: KeyIs<'_>, found: &Bucket) -> Vec<Item> {
+    let of = Resource { kind: "bucket", name };
+    let logs = |found: &Settings| wanted.log_bucket.as_deref().map(|into| logging(&of, into, found));
+    plan_any(wanted, &of, found, |found| {
+        let mut items = settings(wanted, &of, key, found);
+        items.extend(wrong_keys(wanted, &of, key, found));
+        items.push(lifecycle::plan(&of, found));
+        items.extend(logs(found));
+        items
+    })
+}
+
+/// The bucket that is told of requests, and keeps the trail's files.
+pub(super) fn plan_logs(wanted: &Wanted, name: &str, found: &Bucket) -> Vec<Item> {
+    let of = Resource { kind: "bucket", name };
+    plan_any(wanted, &of, found, |found| {
+        // S3 writes its logs with no key but its own.
+        let mut items = settings(wanted, &of, KeyIs::NotWanted, found);
+        let takes = Statements::of_logs(wanted, name);
+        items.push(stated(&of, "log-delivery", found, &takes, TAKES));
+        items
+    })
+}
+
+fn plan_any(wanted: &Wanted, of: &Resource<'_>, found: &Bucket, set: impl Fn(&Settings) -> Vec<Item>) -> Vec<Item> {
+    let region = json!(wanted.region);
     match found {
-        Bucket::Foreign => refuse(
-            json!("another account's"),
-            json!("this account's"),
-            format!(
+        Bucket::Foreign => {
+            let why = format!(
                 "The name {} is taken by a bucket that is another account's or that this caller may not look at. \
                  Choose another name, or use credentials of the account that owns it.",
-                wanted.bucket
-            ),
-        ),
-        Bucket::Elsewhere(region) => refuse(
-            json!(region),
-            json!(wanted.region),
-            format!(
-                "The bucket is in {region}, and a bucket cannot move. Say `--region {region}`, or choose another name."
-            ),
-        ),
+                of.name
+            );
+            vec![of.refuse("existence", (json!("another account's"), json!("this account's")), why)]
+        }
+        Bucket::Elsewhere(elsewhere) => {
+            let why = format!(
+                "The bucket is in {elsewhere}, and a bucket cannot move. Say `--region {elsewhere}`, or choose another name."
+            );
+            vec![of.refuse("existence", (json!(elsewhere), region), why)]
+        }
         Bucket::Missing => {
             let why = "There is no bucket of this name.";
-            let mut items =
-                vec![Item::put(&resource, "existence", Value::Null, json!(wanted.region), why, Call::CreateBucket)];
-            let fresh = Settings { ownership: Some("BucketOwnerEnforced".to_owned()), ..Settings::default() };
-            items.extend(settings(&resource, wanted, &fresh));
+            let mut items = vec![of.put("existence", (Value::Null, region), why, Act::CreateBucket)];
+            // What the call that makes it says.
+            let fresh = Settings {
+                ownership: Some("BucketOwnerEnforced".to_owned()),
+                tags: wanted.all_tags(),
+                ..Settings::default()
+            };
+            items.extend(set(&fresh));
             items
         }
         Bucket::There(found) => {
-            let mut items = vec![Item::keep(
-                &resource,
-                "existence",
-                json!(wanted.region),
-                "The bucket is there, and this account's.",
-            )];
-            items.extend(settings(&resource, wanted, found));
+            let mut items = vec![of.keep("existence", region, "The bucket is there, and this account's.")];
+            items.extend(set(found));
             items
         }
     }
 }
 
-fn settings(resource: &str, wanted: &Wanted, found: &Settings) -> Vec<Item> {
-    let one = |property, current: Option<&String>, wanted: &str, why, call| match current {
-        Some(current) if current == wanted => Item::keep(resource, property, json!(current), why),
-        current => Item::put(resource, property, json!(current), json!(wanted), why, call),
+/// What every bucket is set to.
+fn settings(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings) -> Vec<Item> {
+    let one = |property, current: Option<&String>, wanted: &str, why, act| match current {
+        Some(current) if current == wanted => of.keep(property, json!(current), why),
+        current => of.put(property, (json!(current), json!(wanted)), why, act),
     };
-    vec![
-        one("ownership", found.ownership.as_ref(), "BucketOwnerEnforced", OWNER, Call::OwnerEnforced),
-        one("versioning", found.versioning.as_ref(), "Enabled", VERSIONS, Call::Versioning),
-        match &found.encryption {
-            Some(encryption) => Item::keep(resource, "encryption", json!(encryption), ENCRYPTED),
-            None => Item::put(resource, "encryption", Value::Null, json!("AES256"), ENCRYPTED, Call::Encryption),
-        },
-        public_access(resource, found.blocked),
-        tls_only(resource, wanted, found.policy.as_deref()),
-    ]
+    let mut items = vec![
+        one("ownership", found.ownership.as_ref(), "BucketOwnerEnforced", OWNER, Act::OwnerEnforced),
+        one("versioning", found.versioning.as_ref(), "Enabled", VERSIONS, Act::Versioning),
+        encryption(of, key, found.encryption.as_ref()),
+        public_access(of, found.blocked),
+        stated(of, "tls-only", found, &Statements::tls_only(wanted, of.name), TLS),
+    ];
+    items.extend(tags::plan(of, &wanted.tags, &found.tags, Act::TagBucket));
+    items
 }
 
-fn public_access(resource: &str, blocked: [bool; 4]) -> Item {
+/// How encryption reads in the plan.
+fn said(algorithm: &str, key: Option<&str>, bucket_key: bool) -> Value {
+    match key {
+        None => json!(algorithm),
+        Some(key) => json!({"algorithm": algorithm, "key": key, "bucket_key": bucket_key}),
+    }
+}
+
+fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> Item {
+    let default = found.and_then(|found| found.rule.apply_server_side_encryption_by_default.as_ref());
+    let algorithm = default.map(|default| default.sse_algorithm.as_str());
+    let used = found.and_then(|found| found.key.as_ref());
+    let has_bucket_key = found.is_some_and(|found| found.rule.bucket_key_enabled == Some(true));
+    let current =
+        algorithm.map_or(Value::Null, |algorithm| said(algorithm, used.map(|used| used.arn.as_str()), has_bucket_key));
+    let over = found.map(|found| Box::new(found.rule.clone()));
+    let key = match key {
+        KeyIs::NotWanted if algorithm.is_some() => return of.keep("encryption", current, ENCRYPTED),
+        KeyIs::NotWanted => {
+            let act = Act::Encryption { key: None, over };
+            return of.put("encryption", (current, json!("AES256")), ENCRYPTED, act);
+        }
+        KeyIs::NotMade => return of.later("encryption", (current, json!("aws:kms")), ENCRYPTED),
+        KeyIs::Made(key) => key,
+    };
+    let wanted = said("aws:kms", Some(key), true);
+    match used {
+        Some(UsedKey { arn, by_aws: false }) if arn != key => {
+            let why = format!(
+                "The bucket encrypts with another key of its owner's, {arn}: who may use that one may not be able to use yours. \
+                 Say `--kms-key {arn}`, or change the bucket's default yourself."
+            );
+            of.refuse("encryption", (current, wanted), why)
+        }
+        // Two layers of encryption, which know no bucket key.
+        Some(UsedKey { by_aws: false, .. }) if algorithm == Some("aws:kms:dsse") || has_bucket_key => {
+            of.keep("encryption", current, ENCRYPTED)
+        }
+        _ => of.put("encryption", (current, wanted), ENCRYPTED, Act::Encryption { key: Some(key.to_owned()), over }),
+    }
+}
+
+fn public_access(of: &Resource<'_>, blocked: [bool; 4]) -> Item {
     let named = |[lists, ignored, policies, buckets]: [bool; 4]| json!({"BlockPublicAcls": lists, "IgnorePublicAcls": ignored, "BlockPublicPolicy": policies, "RestrictPublicBuckets": buckets});
     if blocked == [true; 4] {
-        return Item::keep(resource, "public-access", named(blocked), PRIVATE);
+        return of.keep("public-access", named(blocked), PRIVATE);
     }
     let current = if blocked == [false; 4] { Value::Null } else { named(blocked) };
-    Item::put(resource, "public-access", current, named([true; 4]), PRIVATE, Call::BlockPublicAccess)
+    of.put("public-access", (current, named([true; 4])), PRIVATE, Act::BlockPublicAccess)
 }
 
-fn tls_only(resource: &str, wanted: &Wanted, found: Option<&str>) -> Item {
-    match policy::with_tls_only(&wanted.partition, &wanted.bucket, found) {
-        Ok(None) => Item::keep(resource, "tls-only", json!(true), TLS),
+fn wrong_keys(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings) -> Option<Item> {
+    match key {
+        KeyIs::NotWanted => None,
+        KeyIs::NotMade => Some(of.later("wrong-keys", (Value::Null, json!("refused")), KEYS)),
+        KeyIs::Made(key) => Some(stated(of, "wrong-keys", found, &Statements::of_keys(wanted, of.name, key), KEYS)),
+    }
+}
+
+/// Statements of the bucket's policy.
+fn stated(of: &Resource<'_>, property: &'static str, found: &Settings, needed: &Statements, why: &str) -> Item {
+    let there = found.policy.as_deref();
+    match policy::with(there, needed) {
+        Ok(None) => of.keep(property, json!(true), why),
         Ok(Some(merged)) => {
-            let why = format!("{TLS} A statement is added; those that are there stay.");
-            let current = if found.is_some() { json!(false) } else { Value::Null };
-            Item::put(resource, "tls-only", current, json!(true), &why, Call::Policy(merged))
+            let why = format!("{why} What the policy says already stays.");
+            let current = if there.is_some() { json!(false) } else { Value::Null };
+            of.put(property, (current, json!(true)), why, Act::Policy(merged))
         }
-        Err(problem) => Item::refuse(
-            resource,
-            "tls-only",
-            json!(false),
-            json!(true),
-            format!(
-                "The bucket's policy cannot be read ({problem}), so no statement can be added to it. Mend the policy first."
-            ),
-        ),
+        Err(problem) => {
+            let why = format!(
+                "The bucket's policy cannot be read ({problem}), so nothing can be added to it. Mend the policy first."
+            );
+            of.refuse(property, (json!(false), json!(true)), why)
+        }
+    }
+}
+
+fn logging(of: &Resource<'_>, into: &str, found: &Settings) -> Item {
+    match &found.logging {
+        Some(logging) if logging.bucket == into => of.keep("access-log", json!(into), TOLD),
+        Some(logging) => {
+            let why = "It is told of elsewhere already, and a bucket tells of requests in one place only.";
+            of.keep("access-log", json!(logging.bucket), why)
+        }
+        None => of.put("access-log", (Value::Null, json!(into)), TOLD, Act::Log { into: into.to_owned() }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Action;
-    use super::*;
-
-    fn wanted() -> Wanted {
-        let [bucket, region, account, partition] = ["states", "eu-west-1", "111122223333", "aws"].map(str::to_owned);
-        Wanted { bucket, lock_table: None, region, account, partition }
-    }
-
-    fn actions(items: &[Item]) -> Vec<(&'static str, Action)> {
-        items.iter().map(|item| (item.property, item.action)).collect()
-    }
-
-    #[test]
-    fn a_bucket_that_is_missing_is_made_first_and_then_set() {
-        let items = plan(&wanted(), &Bucket::Missing);
-        let expected = [
-            ("existence", Action::Create),
-            ("ownership", Action::Keep),
-            ("versioning", Action::Create),
-            ("encryption", Action::Create),
-            ("public-access", Action::Create),
-            ("tls-only", Action::Create),
-        ];
-        assert_eq!(actions(&items), expected);
-    }
-
-    #[test]
-    fn a_bucket_that_is_another_accounts_or_elsewhere_is_refused() {
-        for found in [Bucket::Foreign, Bucket::Elsewhere("us-east-1".to_owned())] {
-            let items = plan(&wanted(), &found);
-            assert_eq!(actions(&items), [("existence", Action::Refuse)]);
-            assert!(items.iter().all(|item| !item.acts()));
-        }
-    }
-
-    #[test]
-    fn what_is_stricter_stays_and_what_is_half_made_goes_on() {
-        let found = Settings {
-            ownership: Some("ObjectWriter".to_owned()),
-            versioning: Some("Suspended".to_owned()),
-            encryption: Some("aws:kms".to_owned()),
-            blocked: [true, true, false, true],
-            policy: None,
-        };
-        let items = plan(&wanted(), &Bucket::There(found));
-        let expected = [
-            ("existence", Action::Keep),
-            ("ownership", Action::Change),
-            ("versioning", Action::Change),
-            ("encryption", Action::Keep),
-            ("public-access", Action::Change),
-            ("tls-only", Action::Create),
-        ];
-        assert_eq!(actions(&items), expected);
-    }
-
-    #[test]
-    fn what_the_plan_puts_is_kept_by_the_next_one() {
-        let items = plan(&wanted(), &Bucket::Missing);
-        let policy = items.into_iter().find_map(|item| match item.call {
-            Some(Call::Policy(policy)) => Some(policy),
-            _ => None,
-        });
-        let found = Settings {
-            ownership: Some("BucketOwnerEnforced".to_owned()),
-            versioning: Some("Enabled".to_owned()),
-            encryption: Some("AES256".to_owned()),
-            blocked: [true; 4],
-            policy,
-        };
-        let again = plan(&wanted(), &Bucket::There(found));
-        assert!(again.iter().all(|item| item.action == Action::Keep), "{again:?}");
-    }
-}
+mod tests;

@@ -1,16 +1,88 @@
 //! What is there.
 
-/// What is there of what is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use std::collections::BTreeMap;
+
+use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector};
+use aws_sdk_s3::types::{LifecycleRule, ServerSideEncryptionRule, TransitionDefaultMinimumObjectSize};
+
+use super::Use;
+
+/// What is there of what is wanted; `None` of what is not wanted.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Found {
-    /// The bucket.
-    pub bucket: Bucket,
-    /// The lock table; `None` where there is none or none is wanted.
-    pub table: Option<Table>,
+    /// The key.
+    pub key: Option<Key>,
+    /// The bucket that keeps state.
+    pub bucket: Option<Bucket>,
+    /// The bucket that is told of requests.
+    pub log_bucket: Option<Bucket>,
+    /// The lock table; `None` also where there is none.
+    pub lock_table: Option<Table>,
+    /// The table that keeps state; `None` also where there is none.
+    pub state_table: Option<Table>,
+    /// The trail.
+    pub trail: Option<Trail>,
+}
+
+impl Found {
+    /// The key's ARN, where the key is there.
+    pub fn key_arn(&self) -> Option<&str> {
+        match &self.key {
+            Some(Key::Unnamed(key) | Key::There(key)) => Some(&key.arn),
+            _ => None,
+        }
+    }
+
+    pub(super) fn table(&self, of: Use) -> Option<&Table> {
+        match of {
+            Use::Locks => self.lock_table.as_ref(),
+            Use::State => self.state_table.as_ref(),
+        }
+    }
+}
+
+/// A key's name, and what stands behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// There is none, or this caller may not see it.
+    Missing,
+    /// It is in this other Region.
+    Elsewhere(String),
+    /// One was made under this name, which it does not have yet.
+    Unnamed(KeySettings),
+    /// It is there.
+    There(KeySettings),
+}
+
+/// How a key is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeySettings {
+    /// Its ARN.
+    pub arn: String,
+    /// `Enabled`, or why it does not work.
+    pub state: String,
+    /// Whether it can encrypt what S3 and `DynamoDB` keep: one symmetric key for both ways.
+    pub encrypts: bool,
+    /// Who made it.
+    pub maker: Maker,
+    /// Whether it changes what it encrypts with once a year.
+    pub rotates: bool,
+}
+
+/// Who made a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Maker {
+    /// Its owner.
+    #[default]
+    Owner,
+    /// A set-up.
+    Setup,
+    /// AWS, for a service.
+    Aws,
 }
 
 /// A bucket's name, and what stands behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Bucket {
     /// Nobody has it.
     Missing,
@@ -19,22 +91,55 @@ pub enum Bucket {
     /// This account's, in another Region.
     Elsewhere(String),
     /// This account's.
-    There(Settings),
+    There(Box<Settings>),
 }
 
 /// How a bucket is set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     /// Who owns objects: `BucketOwnerEnforced`.
     pub ownership: Option<String>,
     /// `Enabled` or `Suspended`.
     pub versioning: Option<String>,
-    /// What encrypts objects that come without a header: `AES256`, `aws:kms`.
-    pub encryption: Option<String>,
+    /// What encrypts objects that come without a header.
+    pub encryption: Option<Encryption>,
     /// Whether public access is refused: new access lists, access lists, new policies, policies.
     pub blocked: [bool; 4],
     /// The policy, as JSON.
     pub policy: Option<String>,
+    /// What becomes of old objects, and what was said beside the rules.
+    pub lifecycle: (Vec<LifecycleRule>, Option<TransitionDefaultMinimumObjectSize>),
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Who is told of requests; `None` also where nobody asked.
+    pub logging: Option<Logging>,
+}
+
+/// What encrypts objects that come without a header.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Encryption {
+    /// As it was said.
+    pub rule: ServerSideEncryptionRule,
+    /// The key that it names.
+    pub key: Option<UsedKey>,
+}
+
+/// A key that something is encrypted with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedKey {
+    /// Its ARN; as it was named where AWS does not tell more.
+    pub arn: String,
+    /// Whether it is one of those that AWS makes for a service.
+    pub by_aws: bool,
+}
+
+/// Where a bucket tells of requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// Into this bucket.
+    pub bucket: String,
+    /// Under this prefix.
+    pub prefix: String,
 }
 
 /// How a table is set.
@@ -48,4 +153,32 @@ pub struct Table {
     pub protected: bool,
     /// Whether it is paid by request.
     pub on_demand: bool,
+    /// The key that encrypts it; `None` where it is one that `DynamoDB` owns.
+    pub encryption: Option<UsedKey>,
+    /// The attribute that tells when an item goes; `None` also where nobody asked.
+    pub expiry: Option<String>,
+    /// Its tags; none also where nobody asked.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A trail's name, and what stands behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trail {
+    /// There is none.
+    Missing,
+    /// It is there.
+    There(TrailSettings),
+}
+
+/// How a trail is set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrailSettings {
+    /// The bucket that keeps its files.
+    pub bucket: String,
+    /// Whether it records.
+    pub logging: bool,
+    /// What it records.
+    pub selectors: Vec<EventSelector>,
+    /// What it records, where that is said in the other way.
+    pub advanced: Vec<AdvancedEventSelector>,
 }

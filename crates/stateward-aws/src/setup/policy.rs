@@ -1,17 +1,95 @@
-//! The bucket's policy: a statement is added to it, none is taken away.
+//! The bucket's policy: statements are added to it, none is taken away.
 
+use std::collections::BTreeSet;
 use std::iter;
 
 use serde_json::{Map, Value, json};
 
-const SID: &str = "StatewardTlsOnly";
+use super::Wanted;
 
-/// The policy with a statement that refuses plain HTTP; `None` where one does already.
+/// What a policy shall say.
+pub(super) struct Statements {
+    /// Without `Sid`, each with the one it gets where that is free.
+    needed: Vec<(&'static str, Value)>,
+    /// The bucket that it is about, where the statement that refuses plain HTTP is among them.
+    tls_only: Option<String>,
+}
+
+impl Statements {
+    /// Plain HTTP is refused.
+    pub(super) fn tls_only(wanted: &Wanted, bucket: &str) -> Self {
+        let arn = wanted.bucket_arn(bucket);
+        let statement = json!({
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "s3:*",
+            "Resource": [arn, format!("{arn}/*")],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        });
+        Self { needed: vec![("StatewardTlsOnly", statement)], tls_only: Some(bucket.to_owned()) }
+    }
+
+    /// Plain HTTP is refused, and so is writing with another key than this one; what asks for nothing gets the bucket's key.
+    pub(super) fn of_keys(wanted: &Wanted, bucket: &str, key: &str) -> Self {
+        const ALGORITHM: &str = "s3:x-amz-server-side-encryption";
+        const KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
+        let refuse = |condition: Value| json!({"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "s3:PutObject", "Resource": format!("{}/*", wanted.bucket_arn(bucket)), "Condition": condition});
+        let id = key.rsplit('/').next().unwrap_or(key);
+        let mut all = Self::tls_only(wanted, bucket);
+        // A condition that negates holds also where the request says nothing: so each asks whether it says something.
+        let other = json!({"Null": {KEY: "false"}, "StringNotEquals": {KEY: [key, id]}});
+        let none = json!({"Null": {KEY: "true"}, "StringEquals": {ALGORITHM: "aws:kms"}});
+        let not_ours = json!({"StringEquals": {ALGORITHM: "AES256"}});
+        all.needed.push(("StatewardNoOtherKey", refuse(other)));
+        all.needed.push(("StatewardNoKeyOfAws", refuse(none)));
+        all.needed.push(("StatewardNoKeyOfS3", refuse(not_ours)));
+        all
+    }
+
+    /// Plain HTTP is refused, and S3 and `CloudTrail` may write what they log for the account.
+    pub(super) fn of_logs(wanted: &Wanted, bucket: &str) -> Self {
+        let (arn, account) = (wanted.bucket_arn(bucket), &wanted.account);
+        let mut all = Self::tls_only(wanted, bucket);
+        let allow = |service: &str, action: &str, resource: String, condition: Value| json!({"Effect": "Allow", "Principal": {"Service": service}, "Action": action, "Resource": resource, "Condition": condition});
+        if let Some(source) = &wanted.bucket {
+            let condition = json!({"ArnLike": {"aws:SourceArn": wanted.bucket_arn(source)}, "StringEquals": {"aws:SourceAccount": account}});
+            let resource = format!("{arn}/{}*", prefix(source));
+            all.needed
+                .push(("StatewardAccessLog", allow("logging.s3.amazonaws.com", "s3:PutObject", resource, condition)));
+        }
+        if let Some(trail) = &wanted.trail {
+            const TRAIL: &str = "cloudtrail.amazonaws.com";
+            let source = json!({"aws:SourceArn": wanted.trail_arn(trail)});
+            let look = allow(TRAIL, "s3:GetBucketAcl", arn.clone(), json!({"StringEquals": source}));
+            let mut condition = source;
+            condition["s3:x-amz-acl"] = json!("bucket-owner-full-control");
+            let resource = format!("{arn}/AWSLogs/{account}/*");
+            let write = allow(TRAIL, "s3:PutObject", resource, json!({"StringEquals": condition}));
+            all.needed.extend([("StatewardTrailLooks", look), ("StatewardTrailWrites", write)]);
+        }
+        all
+    }
+
+    /// Whether a statement of the policy does for one that is needed.
+    fn said(&self, needed: &Value, statement: &Value) -> bool {
+        match &self.tls_only {
+            Some(bucket) if needed["Action"] == "s3:*" => refuses_plain_http(bucket, statement),
+            _ => plain(needed) == plain(statement),
+        }
+    }
+}
+
+/// Under which prefix a bucket tells of requests.
+pub(super) fn prefix(bucket: &str) -> String {
+    format!("s3/{bucket}/")
+}
+
+/// The policy with what is needed; `None` where it says all of it already.
 ///
 /// # Errors
 ///
 /// What is there is no policy; the text says what is wrong with it.
-pub(super) fn with_tls_only(partition: &str, bucket: &str, found: Option<&str>) -> Result<Option<String>, String> {
+pub(super) fn with(found: Option<&str>, wanted: &Statements) -> Result<Option<String>, String> {
     let mut policy: Map<String, Value> = match found {
         None => Map::from_iter([("Version".to_owned(), json!("2012-10-17"))]),
         Some(found) => serde_json::from_str(found).map_err(|problem| problem.to_string())?,
@@ -22,27 +100,47 @@ pub(super) fn with_tls_only(partition: &str, bucket: &str, found: Option<&str>) 
         Some(statement @ Value::Object(_)) => vec![statement],
         _ => return Err("it has no statements".to_owned()),
     };
-    if statements.iter().any(|statement| refuses_plain_http(bucket, statement)) {
+    let before = statements.len();
+    for (sid, needed) in &wanted.needed {
+        if statements.iter().any(|statement| wanted.said(needed, statement)) {
+            continue;
+        }
+        let mut added = json!({"Sid": free_sid(sid, &statements)});
+        if let (Some(added), Some(needed)) = (added.as_object_mut(), needed.as_object()) {
+            added.extend(needed.clone());
+        }
+        statements.push(added);
+    }
+    if statements.len() == before {
         return Ok(None);
     }
-    let sid = free_sid(&statements);
-    statements.push(json!({
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [format!("arn:{partition}:s3:::{bucket}"), format!("arn:{partition}:s3:::{bucket}/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }));
     policy.insert("Statement".to_owned(), Value::Array(statements));
     Ok(Some(Value::Object(policy).to_string()))
 }
 
-fn free_sid(statements: &[Value]) -> String {
+fn free_sid(sid: &str, statements: &[Value]) -> String {
     let taken = |sid: &str| statements.iter().any(|statement| statement["Sid"] == sid);
     // One name more than there are statements: one of them is free.
-    let numbered = (2..=statements.len() + 1).map(|number| format!("{SID}{number}"));
-    iter::once(SID.to_owned()).chain(numbered).find(|sid| !taken(sid)).unwrap_or_default()
+    let numbered = (2..=statements.len() + 1).map(|number| format!("{sid}{number}"));
+    iter::once(sid.to_owned()).chain(numbered).find(|sid| !taken(sid)).unwrap_or_default()
+}
+
+/// What a statement says, without its name and however its lists are written: AWS gives back one for the other.
+fn plain(statement: &Value) -> Value {
+    match statement {
+        Value::Array(all) => {
+            let sorted: BTreeSet<String> = all.iter().map(|one| plain(one).to_string()).collect();
+            match all.as_slice() {
+                [one] => plain(one),
+                _ => json!(sorted),
+            }
+        }
+        Value::Object(all) if all.len() == 1 && all.get("AWS").is_some_and(|who| plain(who) == "*") => json!("*"),
+        Value::Object(all) => {
+            all.iter().filter(|(key, _)| *key != "Sid").map(|(key, value)| (key.clone(), plain(value))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 /// Whether a statement refuses everybody every action on the whole bucket over plain HTTP. One that does so in other words is not
@@ -91,9 +189,80 @@ fn listed(value: &Value) -> Vec<&str> {
 mod tests {
     use super::*;
 
+    use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
+
+    const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
+
+    fn wanted() -> Wanted {
+        let [region, account, partition] = ["eu-west-1", "111122223333", "aws"].map(str::to_owned);
+        Wanted { region, account, partition, ..Wanted::default() }
+    }
+
     fn merged(found: &Value) -> Option<Value> {
-        let merged = with_tls_only("aws", "states", Some(&found.to_string())).expect("a policy");
+        let merged = with(Some(&found.to_string()), &Statements::tls_only(&wanted(), "states")).expect("a policy");
         merged.map(|text| serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// What becomes of a write by somebody who may do everything, with these headers.
+    fn outcome(policy: &str, tls: bool, headers: &[(&str, &str)]) -> Outcome {
+        let named =
+            |text: &str, kind| Named { name: String::new(), policy: Policy::parse(text, kind).expect("a policy") };
+        let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+        let set = PolicySet {
+            identity: vec![named(all, PolicyKind::Identity)],
+            resource: Some(named(policy, PolicyKind::Resource)),
+            ..PolicySet::default()
+        };
+        let mut context = Context::default();
+        context.value("aws:SecureTransport", tls.to_string());
+        for (key, value) in headers {
+            context.value(&format!("s3:x-amz-server-side-encryption{key}"), *value);
+        }
+        let (who, object) = ("arn:aws:iam::111122223333:role/ci", "arn:aws:s3:::states/k");
+        let request = Request::new(who, "s3:PutObject", object, Some("111122223333"), context).expect("a request");
+        set.evaluate(&request).outcome
+    }
+
+    #[test]
+    fn wrong_keys_are_refused_and_whoever_asks_for_none_gets_the_buckets() {
+        let statements = Statements::of_keys(&wanted(), "states", KEY);
+        let policy = with(None, &statements).expect("a policy").expect("statements");
+        let id = "11111111-2222-4333-8444-555555555555";
+        let other = "arn:aws:kms:eu-west-1:111122223333:key/99999999-2222-4333-8444-555555555555";
+        for right in
+            [&[][..], &[("", "aws:kms"), ("-aws-kms-key-id", KEY)], &[("", "aws:kms"), ("-aws-kms-key-id", id)]]
+        {
+            assert_eq!(outcome(&policy, true, right), Outcome::Allowed, "{right:?}");
+            assert_eq!(outcome(&policy, false, right), Outcome::ExplicitDeny, "over plain HTTP {right:?}");
+        }
+        for wrong in [&[("", "AES256")][..], &[("", "aws:kms")], &[("", "aws:kms"), ("-aws-kms-key-id", other)]] {
+            assert_eq!(outcome(&policy, true, wrong), Outcome::ExplicitDeny, "{wrong:?}");
+        }
+        assert_eq!(with(Some(&policy), &statements), Ok(None), "what it says is seen");
+        let tls_only = with(None, &Statements::tls_only(&wanted(), "states")).expect("a policy").expect("a statement");
+        let more = with(Some(&tls_only), &statements).expect("a policy").expect("statements");
+        assert_eq!(
+            serde_json::from_str::<Value>(&more).unwrap_or_default(),
+            serde_json::from_str::<Value>(&policy).unwrap_or_default()
+        );
+    }
+
+    #[test]
+    fn lists_of_one_and_names_make_no_difference() {
+        let wanted = Wanted { bucket: Some("states".to_owned()), trail: Some("t".to_owned()), ..wanted() };
+        let statements = Statements::of_logs(&wanted, "logs");
+        let text = with(None, &statements).expect("a policy").expect("statements");
+        let mut policy: Value = serde_json::from_str(&text).expect("JSON");
+        for statement in policy["Statement"].as_array_mut().expect("a list") {
+            statement["Sid"] = json!("x");
+            statement["Action"] = json!([statement["Action"].take()]);
+        }
+        assert_eq!(with(Some(&policy.to_string()), &statements), Ok(None));
+        policy["Statement"][2]["Condition"] = json!({});
+        assert!(
+            with(Some(&policy.to_string()), &statements).is_ok_and(|merged| merged.is_some()),
+            "that is another statement"
+        );
     }
 
     #[test]
@@ -143,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_no_policy_is_not_replaced() {
         for broken in ["", "[]", "{}", r#"{"Statement": "x"}"#] {
-            with_tls_only("aws", "states", Some(broken)).expect_err(broken);
+            with(Some(broken), &Statements::tls_only(&wanted(), "states")).expect_err(broken);
         }
     }
 }

@@ -1,71 +1,163 @@
-//! The plan for the lock table.
+//! The plan for a table: Terraform's locks, or all that the server keeps.
 
 use serde_json::{Value, json};
 
-use super::{Call, Item, Table};
+use super::key::KeyIs;
+use super::{Act, Item, Resource, Table, Use, UsedKey, Wanted, tags};
 
 const RECOVERY: &str =
-    "Digests of states stand in the table: with recovery it can be brought back to any second of the last weeks.";
-const PROTECTED: &str = "Without the table every lock and digest is gone: deleting it takes a second, deliberate step.";
+    "Digests and states stand in tables: with recovery one can be brought back to any second of the last weeks.";
+const PROTECTED: &str = "With a table all that it keeps is gone: deleting it takes a second, deliberate step.";
 const PAID: &str =
     "A lock is a few requests a run: paid by request, nothing is throttled and nothing is paid for idle hours.";
+const ENCRYPTED: &str = "What the key's policy says holds for the table, too.";
+const EXPIRY: &str = "What is no longer needed goes by itself.";
+const MADE: &str = "Set in the call that makes the table.";
+/// The attribute that tells when an item of the server's goes.
+const TTL: &str = "TTL";
 
-pub(super) fn plan(name: &str, found: Option<&Table>) -> Vec<Item> {
-    let resource = format!("table {name}");
-    let key = json!([["LockID", "S", "HASH"]]);
-    let Some(found) = found else {
-        let on = "Set in the call that makes the table.";
-        return vec![
-            Item::put(&resource, "existence", Value::Null, key, "There is no table of this name.", Call::CreateTable),
-            Item::keep(&resource, "billing", json!("PAY_PER_REQUEST"), on),
-            Item::keep(&resource, "deletion-protection", json!(true), on),
-            Item::put(&resource, "recovery", Value::Null, json!(true), RECOVERY, Call::PointInTimeRecovery),
-        ];
-    };
-    if json!(found.key) != key {
-        let why = "Terraform's lock table has the one key LockID, a string, and the key of a table cannot be changed. \
-                   This table is something else's: choose another name.";
-        return vec![Item::refuse(&resource, "existence", json!(found.key), key, why.to_owned())];
+impl Use {
+    /// The key of such a table: each attribute's name, type and part.
+    pub(super) fn key(self) -> &'static [(&'static str, &'static str, &'static str)] {
+        match self {
+            Self::Locks => &[("LockID", "S", "HASH")],
+            Self::State => &[("StateID", "S", "HASH"), ("VersionID", "N", "RANGE")],
+        }
     }
-    let on = |property, is: bool, why, call| match is {
-        true => Item::keep(&resource, property, json!(true), why),
-        false => Item::put(&resource, property, json!(false), json!(true), why, call),
+
+    /// The attribute that tells when an item goes.
+    pub(super) fn expiry(self) -> Option<&'static str> {
+        match self {
+            Self::Locks => None,
+            Self::State => Some(TTL),
+        }
+    }
+}
+
+pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, found: Option<&Table>) -> Vec<Item> {
+    let of = Resource { kind: "table", name };
+    let shape = json!(r#use.key());
+    let Some(found) = found else {
+        let act = match key {
+            KeyIs::NotWanted => Some(None),
+            KeyIs::NotMade => None,
+            KeyIs::Made(arn) => Some(Some(arn.to_owned())),
+        };
+        let (values, why) = ((Value::Null, shape), "There is no table of this name.");
+        let mut items = vec![
+            match act {
+                Some(key) => of.put("existence", values, why, Act::CreateTable { of: r#use, key }),
+                None => of.later("existence", values, why),
+            },
+            of.keep("billing", json!("PAY_PER_REQUEST"), MADE),
+            of.keep("deletion-protection", json!(true), MADE),
+        ];
+        if key != KeyIs::NotWanted {
+            items.push(of.keep("encryption", json!("KMS"), MADE));
+        }
+        items.push(of.put("recovery", (Value::Null, json!(true)), RECOVERY, Act::PointInTimeRecovery));
+        let expiry = r#use.expiry();
+        items.extend(expiry.map(|ttl| of.put("expiry", (Value::Null, json!(ttl)), EXPIRY, Act::Expire)));
+        return items;
     };
-    let billing = if found.on_demand {
-        Item::keep(&resource, "billing", json!("PAY_PER_REQUEST"), PAID)
-    } else {
-        Item::keep(
-            &resource,
-            "billing",
-            json!("PROVISIONED"),
-            "How the table is paid is its owner's choice, and locks work either way.",
-        )
+    if json!(found.key) != shape {
+        let needs = match r#use {
+            Use::Locks => "Terraform's lock table has the one key LockID, a string",
+            Use::State => "The server's table has the keys StateID, a string, and VersionID, a number",
+        };
+        let why = format!(
+            "{needs}, and the key of a table cannot be changed. This table is something else's: choose another name."
+        );
+        return vec![of.refuse("existence", (json!(found.key), shape), why)];
+    }
+    let on = |property, is: bool, why, act| match is {
+        true => of.keep(property, json!(true), why),
+        false => of.put(property, (json!(false), json!(true)), why, act),
     };
-    vec![
-        Item::keep(&resource, "existence", key, "The table is there, with the key that Terraform wants."),
-        billing,
-        on("deletion-protection", found.protected, PROTECTED, Call::DeletionProtection),
-        on("recovery", found.recovery, RECOVERY, Call::PointInTimeRecovery),
-    ]
+    let mut items = vec![
+        of.keep("existence", shape, "The table is there, with the key that it needs."),
+        match found.on_demand {
+            true => of.keep("billing", json!("PAY_PER_REQUEST"), PAID),
+            false => of.keep("billing", json!("PROVISIONED"), "How the table is paid is its owner's choice."),
+        },
+        on("deletion-protection", found.protected, PROTECTED, Act::DeletionProtection),
+    ];
+    items.extend(encryption(&of, key, found.encryption.as_ref()));
+    items.push(on("recovery", found.recovery, RECOVERY, Act::PointInTimeRecovery));
+    items.extend(r#use.expiry().map(|ttl| expiry(&of, ttl, found.expiry.as_deref())));
+    items.extend(tags::plan(&of, &wanted.tags, &found.tags, Act::TagTable));
+    items
+}
+
+fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&UsedKey>) -> Option<Item> {
+    let current = found.map_or(Value::Null, |used| json!(used.arn));
+    let key = match key {
+        KeyIs::NotWanted => return None,
+        KeyIs::NotMade => return Some(of.later("encryption", (current, json!("KMS")), ENCRYPTED)),
+        KeyIs::Made(key) => key,
+    };
+    let values = (current.clone(), json!(key));
+    Some(match found {
+        Some(used) if used.arn == key => of.keep("encryption", current, ENCRYPTED),
+        Some(UsedKey { arn, by_aws: false }) => {
+            let why = format!(
+                "The table is encrypted with another key of its owner's, {arn}: who may use that one may not be able to use yours. \
+                 Say `--kms-key {arn}`, or change the table yourself."
+            );
+            of.refuse("encryption", values, why)
+        }
+        _ => of.put("encryption", values, ENCRYPTED, Act::EncryptTable { key: key.to_owned() }),
+    })
+}
+
+fn expiry(of: &Resource<'_>, ttl: &str, found: Option<&str>) -> Item {
+    match found {
+        Some(attribute) if attribute == ttl => of.keep("expiry", json!(ttl), EXPIRY),
+        Some(attribute) => {
+            let why = format!(
+                "Items of this table go by their attribute {attribute}, and a table has one such attribute. \
+                 This table is something else's: choose another name."
+            );
+            of.refuse("expiry", (json!(attribute), json!(ttl)), why)
+        }
+        None => of.put("expiry", (Value::Null, json!(ttl)), EXPIRY, Act::Expire),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Action;
+    use super::super::{Action, Call};
     use super::*;
+
+    const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/k";
 
     fn table(attribute: &str) -> Table {
         let key = vec![(attribute.to_owned(), "S".to_owned(), "HASH".to_owned())];
-        Table { key, recovery: true, protected: true, on_demand: false }
+        Table { key, recovery: true, protected: true, ..Table::default() }
+    }
+
+    fn planned(key: KeyIs<'_>, found: Option<&Table>) -> Vec<Item> {
+        plan(&Wanted::default(), Use::Locks, "locks", key, found)
     }
 
     fn acting(items: &[Item]) -> Vec<(&'static str, Action)> {
         items.iter().filter(|item| item.action != Action::Keep).map(|item| (item.property, item.action)).collect()
     }
 
+    fn of_aws(by_aws: bool) -> Table {
+        let arn = "arn:aws:kms:eu-west-1:111122223333:key/other".to_owned();
+        Table { encryption: Some(UsedKey { arn, by_aws }), ..table("LockID") }
+    }
+
     #[test]
     fn a_table_that_is_missing_is_made() {
-        assert_eq!(acting(&plan("locks", None)), [("existence", Action::Create), ("recovery", Action::Create)]);
+        let items = planned(KeyIs::NotWanted, None);
+        assert_eq!(acting(&items), [("existence", Action::Create), ("recovery", Action::Create)]);
+        let items = planned(KeyIs::NotMade, None);
+        assert_eq!(items[0].call, None, "it waits for its key");
+        let items = planned(KeyIs::Made(KEY), None);
+        let act = Act::CreateTable { of: Use::Locks, key: Some(KEY.to_owned()) };
+        assert_eq!(items[0].call, Some(Call { of: "locks".to_owned(), act }));
     }
 
     #[test]
@@ -73,19 +165,41 @@ mod tests {
         let mut sorted = table("LockID");
         sorted.key.push(("Sort".to_owned(), "S".to_owned(), "RANGE".to_owned()));
         for other in [table("lockid"), sorted] {
-            assert_eq!(acting(&plan("locks", Some(&other))), [("existence", Action::Refuse)]);
+            assert_eq!(acting(&planned(KeyIs::NotWanted, Some(&other))), [("existence", Action::Refuse)]);
         }
     }
 
     #[test]
     fn a_table_that_is_well_set_stays() {
-        assert_eq!(acting(&plan("locks", Some(&table("LockID")))), []);
+        assert_eq!(acting(&planned(KeyIs::NotWanted, Some(&table("LockID")))), []);
+        assert_eq!(acting(&planned(KeyIs::NotWanted, Some(&of_aws(false)))), []);
     }
 
     #[test]
     fn a_half_made_table_goes_on() {
         let half = Table { recovery: false, protected: false, ..table("LockID") };
         let expected = [("deletion-protection", Action::Change), ("recovery", Action::Change)];
-        assert_eq!(acting(&plan("locks", Some(&half))), expected);
+        assert_eq!(acting(&planned(KeyIs::NotWanted, Some(&half))), expected);
+    }
+
+    #[test]
+    fn a_key_takes_the_place_of_those_of_aws_and_of_no_others() {
+        assert_eq!(acting(&planned(KeyIs::Made(KEY), Some(&table("LockID")))), [("encryption", Action::Create)]);
+        assert_eq!(acting(&planned(KeyIs::Made(KEY), Some(&of_aws(true)))), [("encryption", Action::Change)]);
+        assert_eq!(acting(&planned(KeyIs::Made(KEY), Some(&of_aws(false)))), [("encryption", Action::Refuse)]);
+    }
+
+    #[test]
+    fn the_servers_table_has_items_that_go() {
+        let keys =
+            Use::State.key().iter().map(|(name, of, part)| ((*name).to_owned(), (*of).to_owned(), (*part).to_owned()));
+        let found = Table { key: keys.collect(), recovery: true, protected: true, ..Table::default() };
+        let planned = |expiry: Option<&str>| {
+            let found = Table { expiry: expiry.map(str::to_owned), ..found.clone() };
+            acting(&plan(&Wanted::default(), Use::State, "states", KeyIs::NotWanted, Some(&found)))
+        };
+        assert_eq!(planned(None), [("expiry", Action::Create)]);
+        assert_eq!(planned(Some("TTL")), []);
+        assert_eq!(planned(Some("gone")), [("expiry", Action::Refuse)]);
     }
 }

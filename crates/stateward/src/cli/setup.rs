@@ -1,10 +1,10 @@
 //! `stateward setup` on the command line.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SetupCommand {
-    /// Make a bucket and a lock table for state, or bring those that are there up to what state needs.
+    /// Make what state needs on AWS, or bring what is there up to it: a bucket, tables, a key, a record of calls.
     ///
     /// It reads what is there, shows what it would do and why, asks, does it, and checks it. Nothing that is there is weakened or
     /// deleted. It can be run again at any time, also after it was broken off.
@@ -15,17 +15,45 @@ pub(crate) enum SetupCommand {
     Aws(SetupAwsArgs),
 }
 
+/// Where state is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// As objects in a bucket, where Terraform keeps it too.
+    #[default]
+    S3,
+    /// As items of a table, for a server.
+    Dynamodb,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SetupAwsArgs {
     /// The bucket.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) bucket: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "state_table")]
+    pub(crate) bucket: Option<String>,
     /// A lock table in `DynamoDB`; without it Terraform's locks are files in the bucket.
     #[arg(long, value_name = "NAME")]
     pub(crate) lock_table: Option<String>,
     /// Locks are files in the bucket, which is so unless told.
-    #[arg(long, conflicts_with = "lock_table")]
+    #[arg(long, conflicts_with = "lock_table", requires = "bucket")]
     pub(crate) use_lockfile: bool,
+    /// Where state is kept.
+    #[arg(long, value_name = "ENGINE", default_value = "s3")]
+    pub(crate) engine: Engine,
+    /// The table that keeps state, with `--engine dynamodb`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) state_table: Option<String>,
+    /// The key that encrypts state: an ARN, `alias/NAME`, or `create` to have one made for it.
+    #[arg(long, value_name = "ARN|alias/NAME|create")]
+    pub(crate) kms_key: Option<String>,
+    /// A bucket that is told of each request for state.
+    #[arg(long, value_name = "NAME", requires = "bucket")]
+    pub(crate) access_log: Option<String>,
+    /// A trail that records who reads and writes state and locks; its files go to the bucket of `--access-log`.
+    #[arg(long, value_name = "NAME", requires = "access_log")]
+    pub(crate) trail: Option<String>,
+    /// A tag for whatever is made; may be given more than once.
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub(crate) tags: Vec<String>,
     /// The Region; unless told, that of the AWS configuration.
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,

@@ -1,11 +1,12 @@
 //! `stateward setup aws`.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use serde_json::Value;
-use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Output, Rule, SeenRequest, TestDir};
+use serde_json::{Value, json};
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Output, Rule, SeenRequest, Terraform, TestDir, fresh_name};
 
-use crate::cli;
+use crate::{LIMIT, cli};
 
 fn document(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap()
@@ -14,7 +15,7 @@ fn document(output: &Output) -> Value {
 /// Whether a request changes something.
 fn writes(request: &SeenRequest) -> bool {
     match request.header("x-amz-target") {
-        Some(_) => !request.operation().starts_with("Describe"),
+        Some(_) => !["Describe", "Get", "List"].iter().any(|reads| request.operation().starts_with(reads)),
         None => request.method == "PUT" || request.method == "DELETE",
     }
 }
@@ -23,63 +24,143 @@ fn actions(answer: &Value) -> Vec<&str> {
     answer["items"].as_array().unwrap().iter().map(|item| item["action"].as_str().unwrap()).collect()
 }
 
+/// A bucket and a lock table under fresh names.
+fn names() -> [String; 2] {
+    ["setup", "locks"].map(fresh_name)
+}
+
+fn arguments<'a>([bucket, table]: &'a [String; 2], more: &[&'a str]) -> Vec<&'a str> {
+    [&["setup", "aws", "--bucket", bucket, "--lock-table", table][..], more].concat()
+}
+
 #[test]
-fn a_set_up_is_done_once_and_the_second_run_writes_nothing() {
-    let (moto, dir) = (Moto::start(), TestDir::new());
-    let env = moto.env();
-    let run = |more: &[&str]| {
-        let fixed = ["--json", "setup", "aws", "--bucket", "setup-once", "--lock-table", "locks"];
-        cli(&dir, &env).run(&[&fixed, more].concat())
-    };
+fn a_set_up_is_shown_then_done_once_and_the_second_run_writes_nothing() {
+    let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
+    let env = AwsEnv::new().others(proxy.url());
+    let run = |more: &[&str]| cli(&dir, &env).run(&arguments(&names, &[&["--json"], more].concat()));
     let dry = document(&run(&["--dry-run"]).expect_success());
     assert!(actions(&dry).contains(&"create"), "{dry}");
-    run(&["--yes"]).expect_success();
-    let before = moto.requests().len();
+    let asked = run(&[]).expect_code(2).stderr;
+    assert!(asked.contains("--yes"), "{asked}");
+    assert!(!proxy.requests().iter().any(writes), "nothing is done unasked");
+    let done = document(&run(&["--yes"]).expect_success());
+    assert_eq!(done, dry, "what was shown is what was done");
+    assert!(proxy.requests().iter().any(writes));
+    proxy.forget_requests();
     let again = document(&run(&["--yes"]).expect_success());
     assert!(actions(&again).iter().all(|action| *action == "keep"), "{again}");
-    let after = moto.requests();
-    assert!(after[..before].iter().any(writes));
-    assert!(!after[before..].iter().any(writes), "{after:?}");
+    assert!(!proxy.requests().iter().any(writes), "{:?}", proxy.requests());
 }
 
+/// At some points of many the process dies, without a chance to say or to finish anything; the next one goes on.
 #[test]
-fn a_table_with_another_key_is_refused_and_nothing_is_made() {
-    let (moto, dir) = (Moto::start(), TestDir::new());
-    let table = r#"{"TableName":"locks","BillingMode":"PAY_PER_REQUEST",
-        "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],
-        "KeySchema":[{"AttributeName":"id","KeyType":"HASH"}]}"#;
-    moto.dynamodb("CreateTable", table);
-    let run = cli(&dir, &moto.env()).run(&["setup", "aws", "--bucket", "setup-key", "--lock-table", "locks", "--yes"]);
-    let error = run.expect_code(1).stderr;
-    assert!(error.contains("LockID"), "{error}");
-    assert!(moto.requests().iter().all(|request| request.operation() != "CreateBucket"));
-}
-
-/// From the n-th write on AWS answers nothing but refusals, for every n: the same as an end after each single call.
-#[test]
-fn a_set_up_that_ends_after_any_call_goes_on_when_it_is_run_again() {
-    let (moto, dir) = (Moto::start(), TestDir::new());
-    let mut stops = 0;
-    loop {
-        let (bucket, table) = (format!("setup-stops-{stops}"), format!("locks-{stops}"));
-        let arguments = ["--json", "setup", "aws", "--bucket", &bucket, "--lock-table", &table, "--yes"];
-        let proxy = FaultProxy::to(moto.url());
-        let seen = AtomicUsize::new(0);
-        let ended = move |request: &SeenRequest| {
-            let so_far =
-                if writes(request) { seen.fetch_add(1, Ordering::SeqCst) + 1 } else { seen.load(Ordering::SeqCst) };
-            so_far > stops
-        };
-        proxy.inject(Rule::new(Fault::status(403)).when(ended));
-        let first = cli(&dir, &AwsEnv::new().others(proxy.url())).run(&arguments);
-        if first.code() == Some(0) {
-            break;
-        }
-        assert_eq!(first.stderr.matches("done: ").count(), stops, "{}", first.report());
-        cli(&dir, &moto.env()).run(&arguments).expect_success();
-        let answer = document(&cli(&dir, &moto.env()).run(&arguments).expect_success());
-        assert!(actions(&answer).iter().all(|action| *action == "keep"), "{answer}");
-        stops += 1;
+fn a_process_that_is_killed() {
+    let (dir, names) = (TestDir::new(), names());
+    let all = arguments(&names, &["--kms-key", "create", "--yes"]);
+    for operation in ["CreateKey", "CreateBucket", "PutBucketPolicy", "CreateTable"] {
+        let proxy = FaultProxy::to(Moto::shared().url());
+        // Long enough that it is dead by then; the request is done all the same.
+        proxy.inject(Rule::new(Fault::Delay(Duration::from_secs(2))).operation(operation).nth(1));
+        let running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&all);
+        let is_asked = (0..20_000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            proxy.count(operation) > 0
+        });
+        let output = running.kill9();
+        assert!(is_asked, "no {operation}\n{}", output.report());
     }
-    assert!(stops >= 6, "it takes {stops} writes");
+    cli(&dir, &Moto::shared().env()).run(&all).expect_success();
+    let answer = cli(&dir, &Moto::shared().env()).run(&[&all[..], &["--json"]].concat()).expect_success();
+    let answer = document(&answer);
+    assert!(actions(&answer).iter().all(|action| *action == "keep"), "{answer}");
+}
+
+#[test]
+fn an_interrupt_tells_what_is_done() {
+    let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
+    proxy.inject(Rule::new(Fault::Delay(Duration::from_mins(1))).operation("PutBucketEncryption"));
+    let mut running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&arguments(&names, &["--yes"]));
+    running.wait_for("done: versioning", LIMIT);
+    running.interrupt();
+    let output = running.wait(LIMIT).expect_code(1);
+    for told in [format!("done: existence of bucket {}", names[0]), "interrupted".to_owned(), "run it again".to_owned()]
+    {
+        assert!(output.stderr.contains(&told), "{told:?} in {}", output.report());
+    }
+}
+
+#[test]
+fn credentials_that_are_missing_or_no_longer_good() {
+    let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
+    let expired = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>ExpiredToken</Code>\
+                   <Message>The security token included in the request is expired</Message></Error><RequestId>R</RequestId></ErrorResponse>";
+    let fault = Fault::Answer { status: 403, headers: Vec::new(), body: expired.to_owned() };
+    proxy.inject(Rule::new(fault));
+    let env = AwsEnv::new().others(proxy.url());
+    let error = cli(&dir, &env).run(&arguments(&names, &["--yes"])).expect_code(4).stderr;
+    assert!(error.contains("ExpiredToken") && error.contains("log in to AWS anew"), "{error}");
+    let none = env.pairs().into_iter().filter(|(name, _)| !name.contains("_KEY"));
+    let none = stateward_testkit::Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).envs(none).limit(LIMIT);
+    let error = none.run(&arguments(&names, &["--yes"])).expect_code(4).stderr;
+    assert!(error.contains("log in to AWS anew"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_meant() {
+    let dir = TestDir::new();
+    for (arguments, word) in [
+        (&["--bucket", "b"][..], "lower-case"),
+        (&["--bucket", "states", "--kms-key", "mine"], "alias/NAME"),
+        (&["--bucket", "states", "--tag", "team"], "KEY=VALUE"),
+        (&["--bucket", "states", "--access-log", "states"], "a name of its own"),
+        (&["--engine", "dynamodb", "--bucket", "states"], "--state-table"),
+        (&["--state-table", "states"], "--engine dynamodb"),
+    ] {
+        let error = cli(&dir, &AwsEnv::new()).run(&[&["setup", "aws"][..], arguments].concat()).expect_code(2).stderr;
+        assert!(error.contains(word), "{word:?} in {error}");
+    }
+}
+
+/// The tables of the server are what the server itself makes with `--create-tables`, and it can open them.
+#[test]
+fn the_servers_tables_are_as_it_makes_them() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let [ours, our_locks, its, its_locks] = ["setup-states", "setup-locks", "own-states", "own-locks"].map(fresh_name);
+    let setup = ["setup", "aws", "--engine", "dynamodb", "--state-table", &ours, "--lock-table", &our_locks, "--yes"];
+    let told = cli(&dir, &moto.env()).run(&setup).expect_success().stdout;
+    let store = told.split('\'').nth(1).unwrap();
+    assert!(store.starts_with(&format!("dynamodb://{ours}?")), "{told}");
+    cli(&dir, &moto.env()).run(&["--store", store, "state", "list"]).expect_success();
+    let own = format!("dynamodb://{its}?lock_table={its_locks}&create_tables=true");
+    cli(&dir, &moto.env()).run(&["--store", &own, "state", "list"]).expect_success();
+    let shape = |table: &str| {
+        let name = json!({"TableName": table}).to_string();
+        let described = moto.dynamodb("DescribeTable", &name)["Table"].clone();
+        let mut attributes = described["AttributeDefinitions"].as_array().unwrap().clone();
+        attributes.sort_by_key(Value::to_string);
+        let expiry = moto.dynamodb("DescribeTimeToLive", &name)["TimeToLiveDescription"].clone();
+        (described["KeySchema"].clone(), attributes, described["BillingModeSummary"]["BillingMode"].clone(), expiry)
+    };
+    assert_eq!(shape(&ours), shape(&its));
+    assert_eq!(shape(&our_locks), shape(&its_locks));
+}
+
+/// Terraform with the block that is printed.
+#[test]
+fn the_printed_block_is_taken_by_terraform() {
+    let (moto, dir, names) = (Moto::shared(), TestDir::new(), names());
+    let told =
+        cli(&dir, &moto.env()).run(&arguments(&names, &["--kms-key", "create", "--yes"])).expect_success().stdout;
+    let start = told.find("terraform {").unwrap();
+    let block = &told[start..start + told[start..].find("\n}\n").unwrap() + 3];
+    // moto looks at no condition, and so would refuse everything by the statement about plain HTTP.
+    moto.delete_policy(&names[0]);
+    let work = Terraform::find().workdir(&dir, "work").envs(moto.env().pairs()).limit(LIMIT);
+    work.write("main.tf", format!("{block}\nresource \"terraform_data\" \"a\" {{\n  input = \"a\"\n}}\n"));
+    work.run(&["init", "-input=false", "-backend-config=use_path_style=true"]).expect_success();
+    work.run(&["apply", "-auto-approve"]).expect_success();
+    assert_eq!(moto.objects(&names[0]), ["terraform.tfstate"]);
+    let digest =
+        json!({"TableName": names[1], "Key": {"LockID": {"S": format!("{}/terraform.tfstate-md5", names[0])}}});
+    assert!(moto.dynamodb("GetItem", &digest.to_string())["Item"]["Digest"]["S"].is_string());
 }

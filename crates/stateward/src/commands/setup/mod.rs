@@ -1,14 +1,13 @@
 //! `stateward setup aws`: what state needs on AWS.
 
+mod asked;
 mod told;
 
-use stateward_aws::setup::{self, Action, ApplyError, Caller, Item, Wanted};
-use stateward_aws::{Failed, Layout, Services};
+use stateward_aws::setup::{self, Action, ApplyError, Item, Wanted};
+use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
 use stateward_core::{Error, Kind};
 use stateward_denial::Kind as ProblemKind;
-use stateward_store_aws::{Access, configuration};
-use stateward_store_s3::Options;
 
 use super::{Context, confirm};
 use crate::cli::SetupAwsArgs;
@@ -17,8 +16,11 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::output::progress::Progress;
 
+const ENDED: &str = "the set-up ended before all was done";
+const GOES_ON: &str = "run it again: it reads what is there, and goes on from there";
+
 pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> {
-    let (services, wanted) = asked(args).await?;
+    let (services, wanted) = asked::asked(args).await?;
     let progress = Progress::work("reading what is there");
     let found =
         setup::read(&services, &wanted).await.map_err(|failed| refused("what is there was not read", &failed))?;
@@ -46,42 +48,37 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
         }
     }
     if !context.out.json && !args.dry_run {
-        output::text(&told::ready(&wanted))?;
+        output::text(&told::ready(&wanted, found_key(&services, &wanted).await.as_deref()))?;
     }
     Ok(Exit::Done)
 }
 
-async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
-    Options::from_url(&format!("s3://{}", args.bucket)).map_err(|error| {
-        let next = "give `--bucket` 3 to 63 lower-case letters, digits and hyphens";
-        Failure::usage("the bucket is not named rightly", error.to_string(), next)
-    })?;
-    let access = Access { region: args.region.clone(), profile: args.profile.clone(), ..Access::default() };
-    let settings = configuration(&access).await;
-    let region = settings.region().map(|region| region.as_ref().to_owned()).ok_or_else(|| {
-        let why = "neither `--region` nor the AWS configuration says in which Region";
-        Failure::usage("nothing was done", why, "say `--region REGION`, or set `AWS_REGION`")
-    })?;
-    // Of all that speak S3 only AWS itself is set up here, or what stands in for it under one address.
-    let layout = if settings.endpoint_url().is_some() { Layout::Path } else { Layout::Host };
-    let services = Services::new(&settings, layout);
-    let Caller { account, partition } =
-        setup::caller(&services).await.map_err(|failed| refused("AWS was not asked for anything yet", &failed))?;
-    let wanted =
-        Wanted { bucket: args.bucket.clone(), lock_table: args.lock_table.clone(), region, account, partition };
-    Ok((services, wanted))
+/// The ARN of the key, which may have been made just now.
+async fn found_key(services: &Services, wanted: &Wanted) -> Option<String> {
+    wanted.key.as_ref()?;
+    setup::read(services, wanted).await.ok()?.key_arn().map(str::to_owned)
 }
 
+/// Does the plan, and tells each item as it is done: whatever ends this, what was made stands there.
 async fn apply(services: &Services, wanted: &Wanted, plan: &[Item]) -> Result<()> {
-    // Told as it is done: whatever ends this, what was made stands there.
-    let mut done = |item: &Item| output::note(&told::done(item));
-    setup::apply(services, wanted, plan, &mut done).await.map(drop).map_err(|error| match error {
-        ApplyError::Failed(failed) => refused("the set-up ended before all was done", &failed),
-        ApplyError::Refused(item) => in_the_way(&item),
-        other => {
-            let next = "run it again: it reads what is there, and goes on from there";
-            Error::new(Kind::Unavailable, "the set-up ended before all was done", other.to_string(), next).into()
+    let mut count = 0;
+    let mut done = |item: &Item| {
+        count += 1;
+        output::note(&told::done(item));
+    };
+    let outcome = tokio::select! {
+        outcome = Box::pin(setup::apply(services, wanted, plan, &mut done)) => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            let why = format!(
+                "it was interrupted; what is done stands above ({count}), and the request that was under way may have been done too"
+            );
+            return Err(Error::new(Kind::Unavailable, ENDED, why, GOES_ON).into());
         }
+    };
+    outcome.map(drop).map_err(|error| match error {
+        ApplyError::Failed(failed) => refused(ENDED, &failed),
+        ApplyError::Refused(item) => in_the_way(&item),
+        other => Error::new(Kind::Unavailable, ENDED, other.to_string(), GOES_ON).into(),
     })
 }
 
@@ -92,10 +89,21 @@ fn in_the_way(item: &Item) -> Failure {
 }
 
 fn refused(what: &str, failed: &Failed) -> Failure {
-    let kind = match failed.problem().map(|problem| problem.kind) {
-        Some(ProblemKind::AccessDenied | ProblemKind::Authentication) => Kind::Denied,
-        _ => Kind::Unavailable,
+    let (kind, next) = match failed.problem().map(|problem| problem.kind) {
+        Some(ProblemKind::AccessDenied) => (
+            Kind::Denied,
+            "give the text above to `stateward explain`; then run it again: it goes on from what is there",
+        ),
+        Some(ProblemKind::Authentication) => {
+            (Kind::Denied, "log in to AWS anew, or say which credentials with `--profile`; then run it again")
+        }
+        Some(ProblemKind::Throttled) => {
+            (Kind::Unavailable, "wait a minute, and run it again: it goes on from what is there")
+        }
+        Some(ProblemKind::Network) => {
+            (Kind::Unavailable, "check the Region, the network and `AWS_ENDPOINT_URL`; then run it again")
+        }
+        _ => (Kind::Unavailable, GOES_ON),
     };
-    let next = "give the text above to `stateward explain`; then run it again: it goes on from what is there";
     Error::new(kind, what, failed.words(), next).into()
 }

@@ -1,0 +1,156 @@
+use aws_sdk_s3::types::{ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionRule};
+
+use super::super::{Action, Logging, TAG};
+use super::*;
+
+const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
+
+fn wanted() -> Wanted {
+    let [region, account, partition] = ["eu-west-1", "111122223333", "aws"].map(str::to_owned);
+    Wanted { bucket: Some("states".to_owned()), region, account, partition, ..Wanted::default() }
+}
+
+fn planned(key: KeyIs<'_>, found: &Bucket) -> Vec<Item> {
+    plan(&wanted(), "states", key, found)
+}
+
+fn actions(items: &[Item]) -> Vec<(&'static str, Action)> {
+    items.iter().map(|item| (item.property, item.action)).collect()
+}
+
+fn action(items: &[Item], property: &str) -> Option<Action> {
+    items.iter().find(|item| item.property == property).map(|item| item.action)
+}
+
+fn act(items: &[Item], property: &str) -> Option<Act> {
+    items.iter().find(|item| item.property == property)?.call.as_ref().map(|call| call.act.clone())
+}
+
+/// Encryption with this key: whose it is, and whether it is one of AWS's.
+fn encrypted(algorithm: ServerSideEncryption, key: Option<(&str, bool)>, bucket_key: bool) -> Encryption {
+    let default = ServerSideEncryptionByDefault::builder().sse_algorithm(algorithm).build().expect("an algorithm");
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(default)
+        .bucket_key_enabled(bucket_key)
+        .build();
+    Encryption { rule, key: key.map(|(arn, by_aws)| UsedKey { arn: arn.to_owned(), by_aws }) }
+}
+
+fn well_set() -> Settings {
+    Settings {
+        ownership: Some("BucketOwnerEnforced".to_owned()),
+        versioning: Some("Enabled".to_owned()),
+        encryption: Some(encrypted(ServerSideEncryption::Aes256, None, false)),
+        blocked: [true; 4],
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn a_bucket_that_is_missing_is_made_first_and_then_set() {
+    let expected = [
+        ("existence", Action::Create),
+        ("ownership", Action::Keep),
+        ("versioning", Action::Create),
+        ("encryption", Action::Create),
+        ("public-access", Action::Create),
+        ("tls-only", Action::Create),
+        ("lifecycle", Action::Create),
+    ];
+    assert_eq!(actions(&planned(KeyIs::NotWanted, &Bucket::Missing)), expected);
+}
+
+#[test]
+fn a_bucket_that_is_another_accounts_or_elsewhere_is_refused() {
+    for found in [Bucket::Foreign, Bucket::Elsewhere("us-east-1".to_owned())] {
+        assert_eq!(actions(&planned(KeyIs::NotWanted, &found)), [("existence", Action::Refuse)]);
+    }
+}
+
+#[test]
+fn what_is_stricter_stays_and_what_is_half_made_goes_on() {
+    let found = Settings {
+        ownership: Some("ObjectWriter".to_owned()),
+        versioning: Some("Suspended".to_owned()),
+        encryption: Some(encrypted(ServerSideEncryption::AwsKms, Some((KEY, false)), false)),
+        blocked: [true, true, false, true],
+        ..Settings::default()
+    };
+    let expected = [
+        ("existence", Action::Keep),
+        ("ownership", Action::Change),
+        ("versioning", Action::Change),
+        ("encryption", Action::Keep),
+        ("public-access", Action::Change),
+        ("tls-only", Action::Create),
+        ("lifecycle", Action::Keep),
+    ];
+    assert_eq!(actions(&planned(KeyIs::NotWanted, &Bucket::There(Box::new(found)))), expected);
+}
+
+#[test]
+fn what_the_plan_puts_is_kept_by_the_next_one() {
+    let items = planned(KeyIs::NotWanted, &Bucket::Missing);
+    let Some(Act::Policy(policy)) = act(&items, "tls-only") else { panic!("a policy is put") };
+    let found = Settings { policy: Some(policy), ..well_set() };
+    let again = planned(KeyIs::NotWanted, &Bucket::There(Box::new(found)));
+    assert!(again.iter().all(|item| item.action == Action::Keep), "{again:?}");
+}
+
+#[test]
+fn the_key_takes_the_place_of_those_of_aws_and_of_no_others() {
+    use ServerSideEncryption::{Aes256, AwsKms, AwsKmsDsse};
+    let other = "arn:aws:kms:eu-west-1:111122223333:key/other";
+    for (found, expected) in [
+        (None, Action::Create),
+        (Some(encrypted(Aes256, None, false)), Action::Change),
+        (Some(encrypted(AwsKms, None, true)), Action::Change),
+        (Some(encrypted(AwsKms, Some((other, true)), true)), Action::Change),
+        (Some(encrypted(AwsKms, Some((KEY, false)), false)), Action::Change),
+        (Some(encrypted(AwsKms, Some((KEY, false)), true)), Action::Keep),
+        (Some(encrypted(AwsKmsDsse, Some((KEY, false)), false)), Action::Keep),
+        (Some(encrypted(AwsKms, Some((other, false)), true)), Action::Refuse),
+        (Some(encrypted(AwsKmsDsse, Some((other, false)), false)), Action::Refuse),
+    ] {
+        let settings = Settings { encryption: found.clone(), ..well_set() };
+        let items = planned(KeyIs::Made(KEY), &Bucket::There(Box::new(settings)));
+        assert_eq!(action(&items, "encryption"), Some(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn before_the_key_is_there_nothing_is_asked_that_names_it() {
+    let items = planned(KeyIs::NotMade, &Bucket::There(Box::new(well_set())));
+    for property in ["encryption", "wrong-keys"] {
+        assert!(action(&items, property).is_some_and(|action| action != Action::Keep), "{property}");
+        assert_eq!(act(&items, property), None, "{property}");
+    }
+}
+
+#[test]
+fn a_bucket_tells_of_requests_in_one_place() {
+    let wanted = Wanted { log_bucket: Some("logs".to_owned()), ..wanted() };
+    let planned = |logging: Option<&str>| {
+        let logging = logging.map(|bucket| Logging { bucket: bucket.to_owned(), prefix: String::new() });
+        let found = Bucket::There(Box::new(Settings { logging, ..well_set() }));
+        action(&plan(&wanted, "states", KeyIs::NotWanted, &found), "access-log")
+    };
+    assert_eq!(planned(None), Some(Action::Create));
+    assert_eq!(planned(Some("logs")), Some(Action::Keep));
+    assert_eq!(planned(Some("theirs")), Some(Action::Keep));
+}
+
+#[test]
+fn the_bucket_for_logs_may_be_written_by_those_who_log() {
+    let wanted = Wanted { log_bucket: Some("logs".to_owned()), trail: Some("t".to_owned()), ..wanted() };
+    let items = plan_logs(&wanted, "logs", &Bucket::Missing);
+    let Some(Act::Policy(policy)) = act(&items, "log-delivery") else { panic!("a policy is put") };
+    for part in ["logging.s3.amazonaws.com", "cloudtrail.amazonaws.com", "aws:SecureTransport", "AWSLogs/111122223333/"]
+    {
+        assert!(policy.contains(part), "{part} in {policy}");
+    }
+    let tags = [(TAG.0.to_owned(), TAG.1.to_owned())].into();
+    let found = Settings { policy: Some(policy), tags, ..well_set() };
+    let again = plan_logs(&wanted, "logs", &Bucket::There(Box::new(found)));
+    assert!(again.iter().all(|item| item.action == Action::Keep), "{again:?}");
+}

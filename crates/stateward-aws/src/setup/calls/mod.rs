@@ -1,0 +1,21 @@
+//! The requests that do the items.
+
+mod bucket;
+mod key;
+mod table;
+mod trail;
+
+use super::item::Part;
+use super::{Call, Wanted};
+use crate::{Failed, Services};
+
+/// Sends the one request.
+pub(super) async fn send(services: &Services, wanted: &Wanted, call: &Call) -> Result<(), Failed> {
+    let of = call.of.as_str();
+    match call.act.part() {
+        Part::Key => key::send(&services.kms, wanted, of, &call.act).await,
+        Part::Table => table::send(&services.dynamodb, wanted, of, &call.act).await,
+        Part::Trail => trail::send(&services.trail, wanted, of, &call.act).await,
+        Part::Bucket => bucket::send(&services.s3, wanted, of, &call.act).await,
+    }
+}

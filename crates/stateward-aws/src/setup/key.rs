@@ -1,0 +1,163 @@
+//! The plan for the key.
+
+use serde_json::{Value, json};
+
+use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Wanted, WantedKey};
+
+const ROTATES: &str = "What the key encrypts with changes once a year; what was encrypted before stays readable.";
+
+/// What is known of the key that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyIs<'a> {
+    /// None is.
+    NotWanted,
+    /// It has no ARN yet.
+    NotMade,
+    /// Its ARN.
+    Made(&'a str),
+}
+
+impl<'a> KeyIs<'a> {
+    pub(super) fn of(wanted: &Wanted, found: &'a Found) -> Self {
+        match &wanted.key {
+            None => Self::NotWanted,
+            Some(_) => found.key_arn().map_or(Self::NotMade, Self::Made),
+        }
+    }
+}
+
+pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
+    let (WantedKey::Made(name) | WantedKey::Given(name)) = key;
+    let of = Resource { kind: "key", name };
+    match (found, key) {
+        (Key::Missing, WantedKey::Made(alias)) => {
+            let why = "There is no key of this name. Its policy is AWS's usual one: IAM says who may use it.";
+            let act = Act::CreateKey { alias: alias.clone() };
+            let first = of.put("existence", (Value::Null, json!(wanted.region)), why, act);
+            vec![first, of.later("alias", (Value::Null, json!(alias)), NAMED), rotation(&of, None)]
+        }
+        (Key::Missing, WantedKey::Given(_)) => {
+            let why = format!(
+                "There is no such key in {}, or this caller may not see it (kms:DescribeKey). \
+                 Say `--kms-key create` to have one made, or give the ARN of one that is there.",
+                wanted.region
+            );
+            vec![of.refuse("existence", (Value::Null, json!(wanted.region)), why)]
+        }
+        (Key::Elsewhere(region), _) => {
+            let why = format!(
+                "The key is in {region}: S3 and DynamoDB encrypt with keys of their own Region. \
+                 Take a key of {}, or say `--kms-key create`.",
+                wanted.region
+            );
+            vec![of.refuse("existence", (json!(region), json!(wanted.region)), why)]
+        }
+        (Key::Unnamed(key), _) => usable(&of, key).map_or_else(
+            || {
+                let act = Act::CreateAlias { alias: name.clone() };
+                let alias = of.put_of(&key.arn, "alias", (Value::Null, json!(name)), NAMED, act);
+                vec![there(&of, key), alias, rotation(&of, Some(key))]
+            },
+            |obstacle| vec![obstacle],
+        ),
+        (Key::There(key), _) => {
+            usable(&of, key).map_or_else(|| vec![there(&of, key), rotation(&of, Some(key))], |obstacle| vec![obstacle])
+        }
+    }
+}
+
+const NAMED: &str = "By its alias the key is found again.";
+
+fn there(of: &Resource<'_>, key: &KeySettings) -> Item {
+    of.keep("existence", json!(key.arn), "The key is there, and can be used.")
+}
+
+/// What keeps the key from being used.
+fn usable(of: &Resource<'_>, key: &KeySettings) -> Option<Item> {
+    let refuse = |current, wanted: &str, why: String| Some(of.refuse("existence", (current, json!(wanted)), why));
+    if key.maker == Maker::Aws {
+        let why = "It is one of the keys that AWS makes for a service: nobody can change who may use it. \
+                   Leave `--kms-key` out to have AWS's own keys, or take a key of yours.";
+        return refuse(json!("AWS"), "yours", why.to_owned());
+    }
+    if !key.encrypts {
+        let why =
+            "S3 and DynamoDB encrypt with symmetric keys for encryption and decryption, and this is another kind.";
+        return refuse(json!("another kind"), "SYMMETRIC_DEFAULT", why.to_owned());
+    }
+    (key.state != "Enabled").then(|| {
+        let why = format!(
+            "The key is {}: what is encrypted with it could be neither written nor read. \
+             Bring the key back (kms:CancelKeyDeletion, kms:EnableKey), or take another.",
+            key.state
+        );
+        of.refuse("existence", (json!(key.state), json!("Enabled")), why)
+    })
+}
+
+fn rotation(of: &Resource<'_>, key: Option<&KeySettings>) -> Item {
+    match key {
+        None => of.later("rotation", (Value::Null, json!(true)), ROTATES),
+        Some(key) if key.rotates => of.keep("rotation", json!(true), ROTATES),
+        Some(key) if key.maker == Maker::Setup => {
+            of.put_of(&key.arn, "rotation", (json!(false), json!(true)), ROTATES, Act::RotateKey)
+        }
+        Some(_) => of.keep("rotation", Value::Null, "The key was there before: its owner says when it changes."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, Call};
+    use super::*;
+
+    const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
+
+    fn settings() -> KeySettings {
+        let [arn, state] = [ARN, "Enabled"].map(str::to_owned);
+        KeySettings { arn, state, encrypts: true, maker: Maker::Setup, ..KeySettings::default() }
+    }
+
+    fn planned(key: &WantedKey, found: &Key) -> Vec<(&'static str, Action, Option<Call>)> {
+        let wanted = Wanted { region: "eu-west-1".to_owned(), ..Wanted::default() };
+        plan(&wanted, key, found).into_iter().map(|item| (item.property, item.action, item.call)).collect()
+    }
+
+    fn made() -> WantedKey {
+        WantedKey::Made("alias/stateward-b".to_owned())
+    }
+
+    #[test]
+    fn a_key_that_is_missing_is_made_then_named() {
+        let planned_first = planned(&made(), &Key::Missing);
+        assert!(matches!(&planned_first[0], (_, Action::Create, Some(Call { act: Act::CreateKey { .. }, .. }))));
+        assert!(planned_first[1..].iter().all(|(_, action, call)| *action == Action::Create && call.is_none()));
+        let then = planned(&made(), &Key::Unnamed(settings()));
+        let alias = Act::CreateAlias { alias: "alias/stateward-b".to_owned() };
+        assert_eq!(then[1], ("alias", Action::Create, Some(Call { of: ARN.to_owned(), act: alias })));
+        assert_eq!(then[2].2, Some(Call { of: ARN.to_owned(), act: Act::RotateKey }));
+    }
+
+    #[test]
+    fn a_key_that_was_there_before_is_not_touched() {
+        let theirs = Key::There(KeySettings { maker: Maker::Owner, ..settings() });
+        for key in [made(), WantedKey::Given(ARN.to_owned())] {
+            assert!(planned(&key, &theirs).iter().all(|(_, action, _)| *action == Action::Keep));
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_refused() {
+        let given = WantedKey::Given(ARN.to_owned());
+        for found in [
+            Key::Missing,
+            Key::Elsewhere("us-east-1".to_owned()),
+            Key::There(KeySettings { state: "PendingDeletion".to_owned(), ..settings() }),
+            Key::There(KeySettings { encrypts: false, ..settings() }),
+            Key::There(KeySettings { maker: Maker::Aws, ..settings() }),
+        ] {
+            let planned = planned(&given, &found);
+            assert!(matches!(planned.as_slice(), [("existence", Action::Refuse, None)]), "{found:?}: {planned:?}");
+        }
+    }
+}

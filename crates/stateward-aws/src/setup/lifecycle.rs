@@ -1,0 +1,81 @@
+//! What becomes of old versions and of uploads that never ended.
+
+use aws_sdk_s3::types::LifecycleRule;
+use serde_json::{Value, json};
+
+use super::{Act, Item, Resource, Settings, TAG};
+
+const WHY: &str = "Of each state the newest 100 old versions stay for ever, others for a year; \
+                   parts of an upload that never ended go after a week.";
+
+/// A rule that set-up makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Old versions go in the end.
+    OldVersions,
+    /// Parts of uploads that never ended go.
+    Uploads,
+}
+
+impl Rule {
+    const ALL: [Self; 2] = [Self::OldVersions, Self::Uploads];
+
+    /// By this it is found again. A rule of this name is kept as its owner has changed it since.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::OldVersions => "stateward-old-versions",
+            Self::Uploads => "stateward-uploads",
+        }
+    }
+}
+
+/// Rules delete, so only a bucket that set-up made gets them.
+pub(super) fn plan(of: &Resource<'_>, found: &Settings) -> Item {
+    let (rules, smallest) = &found.lifecycle;
+    let ids: Vec<&str> = rules.iter().filter_map(LifecycleRule::id).collect();
+    let current = if rules.is_empty() { Value::Null } else { json!(ids) };
+    let added: Vec<Rule> = Rule::ALL.into_iter().filter(|rule| !ids.contains(&rule.id())).collect();
+    if added.is_empty() {
+        return of.keep("lifecycle", current, WHY);
+    }
+    if found.tags.get(TAG.0).map(String::as_str) != Some(TAG.1) {
+        let why = "The bucket was there before: what is deleted from it, and when, is its owner's choice.";
+        return of.keep("lifecycle", current, why);
+    }
+    let all: Vec<&str> = ids.iter().copied().chain(added.iter().map(|rule| rule.id())).collect();
+    let act = Act::Lifecycle { kept: rules.clone(), smallest: smallest.clone(), added };
+    of.put("lifecycle", (current, json!(all)), WHY, act)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::ExpirationStatus;
+
+    use super::super::Action;
+    use super::*;
+
+    const OF: Resource<'_> = Resource { kind: "bucket", name: "b" };
+
+    fn rule(id: &str) -> LifecycleRule {
+        LifecycleRule::builder().id(id).status(ExpirationStatus::Enabled).build().expect("a rule")
+    }
+
+    fn found(rules: &[&str], ours: bool) -> Settings {
+        let tags = ours.then(|| (TAG.0.to_owned(), TAG.1.to_owned())).into_iter().collect();
+        Settings { lifecycle: (rules.iter().map(|id| rule(id)).collect(), None), tags, ..Settings::default() }
+    }
+
+    #[test]
+    fn rules_of_others_stay() {
+        let item = plan(&OF, &found(&["theirs", "stateward-uploads"], true));
+        let kept = vec![rule("theirs"), rule("stateward-uploads")];
+        let act = Act::Lifecycle { kept, smallest: None, added: vec![Rule::OldVersions] };
+        assert_eq!(item.call.map(|call| call.act), Some(act));
+    }
+
+    #[test]
+    fn nothing_is_deleted_from_a_bucket_that_was_there_before() {
+        assert_eq!(plan(&OF, &found(&["theirs"], false)).action, Action::Keep);
+        assert_eq!(plan(&OF, &found(&[], true)).action, Action::Create);
+    }
+}

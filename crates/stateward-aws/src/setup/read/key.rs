@@ -1,0 +1,97 @@
+//! What there is of keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_kms::Client;
+use aws_sdk_kms::types::{KeyManagerType, KeyMetadata, KeySpec, KeyUsageType};
+
+use super::super::{Key, KeySettings, Maker, TAG, UsedKey, Wanted, WantedKey};
+use super::unless;
+use crate::Failed;
+
+/// The tag of a key that says which alias it is to have.
+pub(in super::super) const ALIAS: &str = "stateward:alias";
+const MISSING: &str = "NotFoundException";
+
+pub(super) async fn find(kms: &Client, wanted: &Wanted, key: &WantedKey) -> Result<Key, Failed> {
+    match key {
+        WantedKey::Given(name) => {
+            let region = name.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2));
+            if let Some(region) = region.filter(|region| *region != wanted.region) {
+                return Ok(Key::Elsewhere(region.to_owned()));
+            }
+            Ok(describe(kms, name).await?.map_or(Key::Missing, |key| Key::There(settings(&key))))
+        }
+        WantedKey::Made(alias) => match describe(kms, alias).await? {
+            Some(key) => Ok(Key::There(with_tags(kms, settings(&key)).await?)),
+            None => unnamed(kms, alias).await,
+        },
+    }
+}
+
+async fn describe(kms: &Client, key: &str) -> Result<Option<KeyMetadata>, Failed> {
+    let answer = kms.describe_key().key_id(key).send().await;
+    let answer = answer.map_err(|error| Failed::new("KMS: DescribeKey", &error));
+    Ok(unless(MISSING, answer)?.and_then(|answer| answer.key_metadata))
+}
+
+fn settings(key: &KeyMetadata) -> KeySettings {
+    KeySettings {
+        arn: key.arn.clone().unwrap_or_default(),
+        state: key.key_state.as_ref().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        encrypts: key.key_usage == Some(KeyUsageType::EncryptDecrypt)
+            && key.key_spec == Some(KeySpec::SymmetricDefault),
+        maker: if key.key_manager == Some(KeyManagerType::Aws) { Maker::Aws } else { Maker::Owner },
+        ..KeySettings::default()
+    }
+}
+
+async fn with_tags(kms: &Client, key: KeySettings) -> Result<KeySettings, Failed> {
+    let is_ours = tags(kms, &key.arn).await?.get(TAG.0).is_some_and(|value| value == TAG.1);
+    let answer = kms.get_key_rotation_status().key_id(&key.arn).send().await;
+    let answer = answer.map_err(|error| Failed::new("KMS: GetKeyRotationStatus", &error))?;
+    let maker = if is_ours { Maker::Setup } else { key.maker };
+    Ok(KeySettings { maker, rotates: answer.key_rotation_enabled, ..key })
+}
+
+async fn tags(kms: &Client, key: &str) -> Result<BTreeMap<String, String>, Failed> {
+    let pages = kms.list_resource_tags().key_id(key).into_paginator().items().send();
+    let all = pages.try_collect().await.map_err(|error| Failed::new("KMS: ListResourceTags", &error))?;
+    Ok(all.into_iter().map(|tag| (tag.tag_key, tag.tag_value)).collect())
+}
+
+/// A key that was made for this alias, which it did not get: the set-up that made it was broken off there.
+async fn unnamed(kms: &Client, alias: &str) -> Result<Key, Failed> {
+    let aliases = kms.list_aliases().into_paginator().items().send().try_collect().await;
+    let aliases = aliases.map_err(|error| Failed::new("KMS: ListAliases", &error))?;
+    let named: BTreeSet<String> = aliases.into_iter().filter_map(|alias| alias.target_key_id).collect();
+    let keys = kms.list_keys().into_paginator().items().send().try_collect().await;
+    let keys = keys.map_err(|error| Failed::new("KMS: ListKeys", &error))?;
+    for key in keys.into_iter().filter_map(|key| key.key_id).filter(|key| !named.contains(key)) {
+        // One may list keys whose tags one may not read: they are somebody else's.
+        let Ok(tags) = tags(kms, &key).await else { continue };
+        if tags.get(ALIAS).map(String::as_str) != Some(alias) {
+            continue;
+        }
+        if let Some(found) = describe(kms, &key).await?.map(|key| settings(&key)).filter(|key| key.state == "Enabled") {
+            return Ok(Key::Unnamed(with_tags(kms, found).await?));
+        }
+    }
+    Ok(Key::Missing)
+}
+
+/// Which key something is encrypted with, where it names one.
+pub(super) async fn used(kms: &Client, wanted: &Wanted, name: &str) -> UsedKey {
+    let plain = UsedKey { arn: name.to_owned(), by_aws: false };
+    if wanted.key.is_none() {
+        return plain;
+    }
+    match describe(kms, name).await {
+        Ok(Some(key)) => {
+            let found = settings(&key);
+            UsedKey { arn: found.arn, by_aws: found.maker == Maker::Aws }
+        }
+        // It may be another account's: whatever it is, it stays.
+        _ => plain,
+    }
+}

@@ -1,0 +1,105 @@
+//! Read what is there. Nothing is written.
+
+mod bucket;
+mod key;
+mod table;
+mod trail;
+
+use futures::try_join;
+
+use super::item::Part;
+use super::{Bucket, Call, Found, Key, Table, Trail, Use, Wanted};
+use crate::{Failed, Services};
+
+pub(super) use key::ALIAS;
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub account: String,
+    /// Its partition: `aws`, `aws-cn`.
+    pub partition: String,
+}
+
+/// Asks AWS whose credentials these are.
+///
+/// # Errors
+///
+/// A request that was refused or not answered.
+pub async fn caller(services: &Services) -> Result<Caller, Failed> {
+    let answer = services.sts.get_caller_identity().send().await;
+    let answer = answer.map_err(|error| Failed::new("STS: GetCallerIdentity", &error))?;
+    let partition = answer.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
+    Ok(Caller { account: answer.account.unwrap_or_default(), partition })
+}
+
+/// Reads what is there of what is wanted.
+///
+/// # Errors
+///
+/// A request that was refused or not answered.
+pub async fn read(services: &Services, wanted: &Wanted) -> Result<Found, Failed> {
+    let (key, bucket, log_bucket, lock_table, state_table, trail) = try_join!(
+        Box::pin(key_of(services, wanted)),
+        Box::pin(bucket_of(services, wanted, wanted.bucket.as_deref())),
+        Box::pin(bucket_of(services, wanted, wanted.log_bucket.as_deref())),
+        Box::pin(table_of(services, wanted, wanted.lock_table.as_deref(), Use::Locks)),
+        Box::pin(table_of(services, wanted, wanted.state_table.as_deref(), Use::State)),
+        Box::pin(trail_of(services, wanted)),
+    )?;
+    Ok(Found { key, bucket, log_bucket, lock_table, state_table, trail })
+}
+
+/// Reads again what a request has changed.
+pub(super) async fn again(services: &Services, wanted: &Wanted, found: &mut Found, call: &Call) -> Result<(), Failed> {
+    let of = Some(call.of.as_str());
+    match call.act.part() {
+        Part::Key => found.key = key_of(services, wanted).await?,
+        Part::Bucket if wanted.bucket.as_deref() == of => found.bucket = bucket_of(services, wanted, of).await?,
+        Part::Bucket => found.log_bucket = bucket_of(services, wanted, of).await?,
+        Part::Table if wanted.lock_table.as_deref() == of => {
+            found.lock_table = table_of(services, wanted, of, Use::Locks).await?;
+        }
+        Part::Table => found.state_table = table_of(services, wanted, of, Use::State).await?,
+        Part::Trail => found.trail = trail_of(services, wanted).await?,
+    }
+    Ok(())
+}
+
+async fn key_of(services: &Services, wanted: &Wanted) -> Result<Option<Key>, Failed> {
+    match &wanted.key {
+        Some(key) => key::find(&services.kms, wanted, key).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn trail_of(services: &Services, wanted: &Wanted) -> Result<Option<Trail>, Failed> {
+    match &wanted.trail {
+        Some(name) => trail::find(&services.trail, name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn bucket_of(services: &Services, wanted: &Wanted, name: Option<&str>) -> Result<Option<Bucket>, Failed> {
+    match name {
+        Some(name) => Box::pin(bucket::find(services, wanted, name)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn table_of(services: &Services, wanted: &Wanted, name: Option<&str>, of: Use) -> Result<Option<Table>, Failed> {
+    match name {
+        Some(name) => table::find(services, wanted, name, of).await,
+        None => Ok(None),
+    }
+}
+
+/// `None` where AWS answers that there is none.
+fn unless<T>(missing: &str, answer: Result<T, Failed>) -> Result<Option<T>, Failed> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(failed) if failed.is(missing) => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}

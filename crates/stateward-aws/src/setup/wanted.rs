@@ -1,0 +1,76 @@
+//! What shall be there.
+
+use std::collections::BTreeMap;
+
+/// The tag that whatever is made gets in the call that creates it. By it a set-up that was broken off is told from what somebody else
+/// made.
+pub const TAG: (&str, &str) = ("stateward:made-by", "setup");
+
+/// What shall be there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The name of the bucket that keeps state.
+    pub bucket: Option<String>,
+    /// The lock table's name; `None` where locks are files in the bucket.
+    pub lock_table: Option<String>,
+    /// The name of the table that keeps state.
+    pub state_table: Option<String>,
+    /// The key that encrypts all of it; `None` where AWS's own keys do.
+    pub key: Option<WantedKey>,
+    /// The name of the bucket that is told of each request for state, and keeps the trail's files.
+    pub log_bucket: Option<String>,
+    /// The name of the trail that records who reads and writes state.
+    pub trail: Option<String>,
+    /// Tags of whatever is made.
+    pub tags: BTreeMap<String, String>,
+    /// The Region of all of it.
+    pub region: String,
+    /// The account that shall own all of it.
+    pub account: String,
+    /// The account's partition: `aws`, `aws-cn`.
+    pub partition: String,
+}
+
+/// A key that encrypts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedKey {
+    /// One that is made under this alias, `alias/…`, where there is none.
+    Made(String),
+    /// One that is there: an ARN, a key's id, or an alias.
+    Given(String),
+}
+
+/// What a table is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Terraform's locks and digests.
+    Locks,
+    /// Everything that the server keeps.
+    State,
+}
+
+impl Wanted {
+    /// The tables, with their names.
+    pub(super) fn tables(&self) -> impl Iterator<Item = (Use, &str)> {
+        let all = [(Use::Locks, &self.lock_table), (Use::State, &self.state_table)];
+        all.into_iter().filter_map(|(of, name)| Some((of, name.as_deref()?)))
+    }
+
+    /// The tags of what is made: ours, and those that were asked for.
+    pub(super) fn all_tags(&self) -> BTreeMap<String, String> {
+        let ours = (TAG.0.to_owned(), TAG.1.to_owned());
+        self.tags.clone().into_iter().chain([ours]).collect()
+    }
+
+    pub(super) fn bucket_arn(&self, name: &str) -> String {
+        format!("arn:{}:s3:::{name}", self.partition)
+    }
+
+    pub(super) fn table_arn(&self, name: &str) -> String {
+        format!("arn:{}:dynamodb:{}:{}:table/{name}", self.partition, self.region, self.account)
+    }
+
+    pub(super) fn trail_arn(&self, name: &str) -> String {
+        format!("arn:{}:cloudtrail:{}:{}:trail/{name}", self.partition, self.region, self.account)
+    }
+}

@@ -1,0 +1,89 @@
+//! An account on moto, and what is wanted in it.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::config::SharedCredentialsProvider;
+use stateward_aws::setup::{self, ApplyError, Item, Wanted, WantedKey};
+use stateward_aws::{Layout, Services};
+use stateward_testkit::{FaultProxy, Moto, SeenRequest, fresh_name};
+
+pub(crate) struct Account {
+    pub(crate) proxy: FaultProxy,
+    pub(crate) services: Services,
+    pub(crate) wanted: Wanted,
+}
+
+/// Whether a request changes something.
+pub(crate) fn writes(request: &SeenRequest) -> bool {
+    let operation = request.operation();
+    match request.header("x-amz-target") {
+        Some(_) => !["Describe", "Get", "List"].iter().any(|reads| operation.starts_with(reads)),
+        None => ["PUT", "DELETE"].contains(&request.method.as_str()),
+    }
+}
+
+impl Account {
+    /// A bucket with a lock table is wanted.
+    pub(crate) fn new(name: &str) -> Self {
+        let names = |what: &str| Some(fresh_name(&format!("{name}-{what}")));
+        let [region, account, partition] = ["us-east-1", "123456789012", "aws"].map(str::to_owned);
+        let wanted = Wanted {
+            bucket: names("states"),
+            lock_table: names("locks"),
+            region,
+            account,
+            partition,
+            ..Wanted::default()
+        };
+        let proxy = FaultProxy::to(Moto::shared().url());
+        let settings = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(proxy.url())
+            .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1)))
+            .region(Some(Region::new("us-east-1")))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .build();
+        Self { proxy, services: Services::new(&settings, Layout::Path), wanted }
+    }
+
+    /// All that there is is wanted.
+    pub(crate) fn with_everything(name: &str) -> Self {
+        let mut account = Self::new(name);
+        account.wanted = Wanted {
+            state_table: Some(fresh_name(&format!("{name}-states"))),
+            key: Some(WantedKey::Made(format!("alias/{}", fresh_name(name)))),
+            log_bucket: Some(fresh_name(&format!("{name}-logs"))),
+            trail: Some(fresh_name(&format!("{name}-trail"))),
+            tags: [("team".to_owned(), "network".to_owned())].into(),
+            ..account.wanted
+        };
+        account
+    }
+
+    pub(crate) fn bucket(&self) -> &str {
+        self.wanted.bucket.as_deref().unwrap()
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        self.wanted.lock_table.as_deref().unwrap()
+    }
+
+    pub(crate) async fn plan(&self) -> Vec<Item> {
+        setup::plan(&self.wanted, &setup::read(&self.services, &self.wanted).await.unwrap())
+    }
+
+    /// Does what the plan says, as it stands now.
+    pub(crate) async fn apply(&self) -> Result<Vec<Item>, ApplyError> {
+        let services = &self.services;
+        let planned = setup::plan(&self.wanted, &setup::read(services, &self.wanted).await?);
+        setup::apply(services, &self.wanted, &planned, &mut |_| {}).await
+    }
+
+    /// The operations of requests that change something.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.proxy.requests().iter().filter(|request| writes(request)).map(ToString::to_string).collect()
+    }
+}

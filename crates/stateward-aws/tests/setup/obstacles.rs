@@ -1,0 +1,185 @@
+//! What was there before, and what AWS refuses.
+
+use std::time::Duration;
+
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, ExpirationStatus, LifecycleRule, LifecycleRuleFilter, PublicAccessBlockConfiguration,
+    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+    Tag, Tagging, VersioningConfiguration,
+};
+use serde_json::{Value, json};
+use stateward_aws::setup::{self, Action, ApplyError, Item, WantedKey};
+use stateward_denial::{Kind, Layer};
+use stateward_testkit::{Fault, Moto, Rule};
+
+use crate::account::Account;
+
+fn action(items: &[Item], property: &str) -> Option<Action> {
+    items.iter().find(|item| item.property == property).map(|item| item.action)
+}
+
+/// A bucket of somebody's, with settings of theirs.
+async fn theirs(account: &Account) {
+    let (s3, bucket) = (&account.services.s3, account.bucket());
+    s3.create_bucket().bucket(bucket).send().await.unwrap();
+    let policy = json!({"Version": "2012-10-17", "Id": "theirs", "Statement": [{
+        "Sid": "Reader", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:role/reader"},
+        "Action": ["s3:GetObject"], "Resource": format!("arn:aws:s3:::{bucket}/*"),
+    }]});
+    s3.put_bucket_policy().bucket(bucket).policy(policy.to_string()).send().await.unwrap();
+    let rule = LifecycleRule::builder().id("theirs").status(ExpirationStatus::Enabled);
+    let rule = rule.filter(LifecycleRuleFilter::builder().prefix("tmp/").build());
+    let rule = rule.expiration(aws_sdk_s3::types::LifecycleExpiration::builder().days(9).build()).build().unwrap();
+    let rules = aws_sdk_s3::types::BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+    s3.put_bucket_lifecycle_configuration().bucket(bucket).lifecycle_configuration(rules).send().await.unwrap();
+    let tag = Tag::builder().key("owner").value("them").build().unwrap();
+    s3.put_bucket_tagging()
+        .bucket(bucket)
+        .tagging(Tagging::builder().tag_set(tag).build().unwrap())
+        .send()
+        .await
+        .unwrap();
+    let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    s3.put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await.unwrap();
+    let blocks = PublicAccessBlockConfiguration::builder().block_public_acls(true).block_public_policy(true).build();
+    s3.put_public_access_block().bucket(bucket).public_access_block_configuration(blocks).send().await.unwrap();
+}
+
+async fn key(account: &Account) -> String {
+    let request = account.services.kms.create_key();
+    let request = request.key_usage(KeyUsageType::EncryptDecrypt).key_spec(KeySpec::SymmetricDefault);
+    request.send().await.unwrap().key_metadata.unwrap().arn.unwrap()
+}
+
+async fn encrypt_with(account: &Account, key: &str) {
+    let default = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKms);
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(default.kms_master_key_id(key).build().unwrap())
+        .build();
+    let settings = ServerSideEncryptionConfiguration::builder().rules(rule).build().unwrap();
+    let request = account.services.s3.put_bucket_encryption().bucket(account.bucket());
+    request.server_side_encryption_configuration(settings).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_others_made_stays() {
+    let account = Account::new("theirs");
+    theirs(&account).await;
+    let key = key(&account).await;
+    encrypt_with(&account, &key).await;
+    let mut account = account;
+    account.wanted.tags = [("team".to_owned(), "network".to_owned())].into();
+    let planned = account.plan().await;
+    assert_eq!(action(&planned, "encryption"), Some(Action::Keep), "a key is stricter than none");
+    assert_eq!(action(&planned, "lifecycle"), Some(Action::Keep), "nothing of theirs is deleted");
+    assert_eq!(action(&planned, "versioning"), Some(Action::Keep));
+    account.apply().await.unwrap();
+
+    let (s3, bucket) = (&account.services.s3, account.bucket());
+    let policy = s3.get_bucket_policy().bucket(bucket).send().await.unwrap().policy.unwrap();
+    let policy: Value = serde_json::from_str(&policy).unwrap();
+    assert_eq!((&policy["Id"], &policy["Statement"][0]["Sid"]), (&json!("theirs"), &json!("Reader")));
+    assert_eq!(policy["Statement"][0]["Action"], json!(["s3:GetObject"]));
+    assert_eq!(policy["Statement"][1]["Condition"], json!({"Bool": {"aws:SecureTransport": "false"}}));
+    let tags = s3.get_bucket_tagging().bucket(bucket).send().await.unwrap().tag_set;
+    let mut tags: Vec<_> = tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, [("owner", "them"), ("team", "network")]);
+    let encryption = s3.get_bucket_encryption().bucket(bucket).send().await.unwrap();
+    let rule = &encryption.server_side_encryption_configuration.unwrap().rules[0];
+    let default = rule.apply_server_side_encryption_by_default.as_ref().unwrap();
+    assert_eq!(default.kms_master_key_id.as_deref(), Some(key.as_str()));
+    let rules = s3.get_bucket_lifecycle_configuration().bucket(bucket).send().await.unwrap().rules.unwrap();
+    assert_eq!(rules.iter().filter_map(|rule| rule.id.as_deref()).collect::<Vec<_>>(), ["theirs"]);
+}
+
+#[tokio::test]
+async fn a_bucket_under_another_key_is_not_changed() {
+    let mut account = Account::new("other-key");
+    theirs(&account).await;
+    let (used, other) = (key(&account).await, key(&account).await);
+    encrypt_with(&account, &used).await;
+    account.wanted.key = Some(WantedKey::Given(other));
+    account.proxy.forget_requests();
+    let error = account.apply().await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Refused(item) if item.property == "encryption"), "{error}");
+    assert!(error.to_string().contains(&used), "{error}");
+    assert_eq!(account.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_used() {
+    let mut account = Account::new("keys");
+    let gone = key(&account).await;
+    let id = gone.rsplit('/').next().unwrap();
+    account.services.kms.schedule_key_deletion().key_id(id).pending_window_in_days(7).send().await.unwrap();
+    let elsewhere = gone.replace("us-east-1", "eu-west-1");
+    for (key, why) in [(gone, "PendingDeletion"), (elsewhere, "eu-west-1"), ("alias/nobody".to_owned(), "no such key")]
+    {
+        account.wanted.key = Some(WantedKey::Given(key));
+        let items = account.plan().await;
+        let refused: Vec<_> = items.iter().filter(|item| item.action == Action::Refuse).collect();
+        assert!(matches!(refused.as_slice(), [item] if item.why.contains(why)), "{why}: {refused:#?}");
+    }
+    assert!(account.proxy.requests().iter().all(|request| request.method != "PUT"));
+}
+
+#[tokio::test]
+async fn buckets_that_cannot_be_used() {
+    let account = Account::new("foreign");
+    account.proxy.inject(Rule::new(Fault::status(403)).operation("HeadBucket").nth(1));
+    let foreign = account.plan().await;
+    assert_eq!(action(&foreign, "existence"), Some(Action::Refuse));
+    assert!(foreign[0].why.contains("another account's"), "{foreign:#?}");
+    let moved = Fault::status(301).header("x-amz-bucket-region", "ap-south-1");
+    account.proxy.inject(Rule::new(moved).operation("HeadBucket").nth(1));
+    let elsewhere = account.plan().await;
+    assert_eq!(action(&elsewhere, "existence"), Some(Action::Refuse));
+    assert!(elsewhere[0].why.contains("--region ap-south-1"), "{elsewhere:#?}");
+}
+
+#[tokio::test]
+async fn a_table_with_another_key_is_refused_and_nothing_is_made() {
+    let account = Account::new("schema");
+    let table = json!({"TableName": account.table(), "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]});
+    Moto::shared().dynamodb("CreateTable", &table.to_string());
+    let error = account.apply().await.unwrap_err().to_string();
+    assert!(error.contains("LockID"), "{error}");
+    assert_eq!(account.writes(), Vec::<String>::new());
+}
+
+/// A step that a service control policy forbids ends it, with AWS's words; what was done before stays.
+#[tokio::test]
+async fn a_step_that_is_forbidden() {
+    let account = Account::new("forbidden");
+    let arn = format!("arn:aws:s3:::{}", account.bucket());
+    let words = format!(
+        "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: s3:PutBucketPolicy on resource: \"{arn}\" \
+         with an explicit deny in a service control policy"
+    );
+    account.proxy.inject(Rule::new(Fault::s3(403, "AccessDenied", &words)).operation("PutBucketPolicy"));
+    let ApplyError::Failed(failed) = account.apply().await.unwrap_err() else { panic!("a request that failed") };
+    let denial = failed.problem().unwrap().denial.unwrap();
+    assert_eq!((denial.action.as_deref(), denial.layer), (Some("s3:PutBucketPolicy"), Layer::Scp));
+    account.proxy.heal();
+    let left = account.plan().await;
+    assert_eq!(action(&left, "existence"), Some(Action::Keep));
+    assert_eq!(action(&left, "tls-only"), Some(Action::Create));
+    account.apply().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_has_too_much_to_do_or_is_not_there() {
+    let account = Account::new("down");
+    account.proxy.inject(Rule::new(Fault::slow_down()).operation("HeadBucket"));
+    account.proxy.inject(Rule::new(Fault::throttling(Duration::ZERO)));
+    let ApplyError::Failed(failed) = account.apply().await.unwrap_err() else { panic!("a request that failed") };
+    assert_eq!(failed.problem().map(|problem| problem.kind), Some(Kind::Throttled), "{failed}");
+    let Account { proxy, services, .. } = account;
+    drop(proxy);
+    let failed = setup::caller(&services).await.unwrap_err();
+    assert!(failed.words().contains("dispatch failure"), "{failed}");
+}

@@ -1,0 +1,101 @@
+//! What is asked for on the command line.
+
+use std::collections::BTreeMap;
+
+use stateward_aws::setup::{self, Caller, Wanted, WantedKey};
+use stateward_aws::{Layout, Services};
+use stateward_store_aws::{Access, configuration};
+use stateward_store_s3::Options;
+
+use super::refused;
+use crate::cli::{Engine, SetupAwsArgs};
+use crate::failure::{Failure, Result};
+
+pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
+    let named = named(args)?;
+    let access = Access { region: args.region.clone(), profile: args.profile.clone(), ..Access::default() };
+    let settings = configuration(&access).await;
+    let region = settings.region().map(|region| region.as_ref().to_owned()).ok_or_else(|| {
+        let why = "neither `--region` nor the AWS configuration says in which Region";
+        Failure::usage("nothing was done", why, "say `--region REGION`, or set `AWS_REGION`")
+    })?;
+    // Of all that speak S3 only AWS itself is set up here, or what stands in for it under one address.
+    let layout = if settings.endpoint_url().is_some() { Layout::Path } else { Layout::Host };
+    let services = Services::new(&settings, layout);
+    let Caller { account, partition } =
+        setup::caller(&services).await.map_err(|failed| refused("AWS was not asked for anything yet", &failed))?;
+    Ok((services, Wanted { region, account, partition, ..named }))
+}
+
+/// What can be told without AWS.
+fn named(args: &SetupAwsArgs) -> Result<Wanted> {
+    let is_dynamodb = args.engine == Engine::Dynamodb;
+    if is_dynamodb != args.state_table.is_some() {
+        let why =
+            "`--engine dynamodb` keeps state in the table that `--state-table` names, and no other engine has one";
+        return Err(Failure::usage("nothing was done", why, "give both, or neither"));
+    }
+    for bucket in [&args.bucket, &args.access_log].into_iter().flatten() {
+        Options::from_url(&format!("s3://{bucket}")).map_err(|error| {
+            let next = "give a bucket 3 to 63 lower-case letters, digits and hyphens";
+            Failure::usage("the bucket is not named rightly", error.to_string(), next)
+        })?;
+    }
+    for (one, other) in [(&args.bucket, &args.access_log), (&args.lock_table, &args.state_table)] {
+        if one.is_some() && one == other {
+            let why = format!("{} is named for two things", one.as_deref().unwrap_or_default());
+            return Err(Failure::usage("nothing was done", why, "give each a name of its own"));
+        }
+    }
+    let name = args.bucket.as_ref().or(args.state_table.as_ref()).map_or("", String::as_str);
+    Ok(Wanted {
+        bucket: args.bucket.clone(),
+        lock_table: args.lock_table.clone(),
+        state_table: args.state_table.clone(),
+        key: args.kms_key.as_deref().map(|key| key_of(key, name)).transpose()?,
+        log_bucket: args.access_log.clone(),
+        trail: args.trail.clone(),
+        tags: tags(&args.tags)?,
+        ..Wanted::default()
+    })
+}
+
+fn key_of(key: &str, name: &str) -> Result<WantedKey> {
+    if key == "create" {
+        // Aliases know no dots.
+        return Ok(WantedKey::Made(format!("alias/stateward-{}", name.replace('.', "-"))));
+    }
+    let is_arn = key.starts_with("arn:") && key.split(':').nth(2) == Some("kms") && key.splitn(6, ':').count() == 6;
+    if is_arn || key.starts_with("alias/") {
+        return Ok(WantedKey::Given(key.to_owned()));
+    }
+    let why = format!("`{key}` is neither `create` nor the ARN of a key nor `alias/NAME`");
+    Err(Failure::usage("the key is not named rightly", why, "give `--kms-key` one of these"))
+}
+
+fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>> {
+    let pair = |pair: &String| {
+        let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            Failure::usage("nothing was done", format!("`{pair}` is no tag"), "give `--tag KEY=VALUE`")
+        })?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    pairs.iter().map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_or_given() {
+        let made = |key: &str| key_of(key, "my.states").ok();
+        assert_eq!(made("create"), Some(WantedKey::Made("alias/stateward-my-states".to_owned())));
+        for given in ["alias/state", "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555"] {
+            assert_eq!(made(given), Some(WantedKey::Given(given.to_owned())));
+        }
+        for wrong in ["", "state", "arn:aws:s3:::states", "11111111-2222-4333-8444-555555555555"] {
+            assert_eq!(made(wrong), None, "{wrong}");
+        }
+    }
+}
