@@ -135,7 +135,7 @@ fn told(context: &Context, state: &TerraformState, facts: &Facts, decision: &Dec
             }
             words.push_str("  --object-version ID  make any other version of the list the current one\n");
         }
-        Decision::Refused { why, next } => words.push_str(&format!("{why}\n{next}\n")),
+        Decision::Refused { why, next } => words.extend([why.as_str(), "\n", next.as_str(), "\n"]),
     }
     words
 }
