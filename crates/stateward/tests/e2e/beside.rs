@@ -341,6 +341,10 @@ fn what_is_no_plan_and_what_cannot_be_told() {
     command.env("TF_CLI_ARGS_apply", "-no-color");
     let output = Running::start(command).wait(LIMIT).expect_success();
     assert!(output.stderr.contains("`TF_CLI_ARGS_apply` is set"), "{}", output.report());
+    let mut command = world.0.command(&one, &[&STATE[..], &APPLY].concat());
+    command.env("TF_CLI_ARGS_plan", "-destroy");
+    let output = Running::start(command).wait(LIMIT).expect_success();
+    assert!(output.stdout.contains("0 destroyed"), "{}", output.report());
     assert_eq!(world.triggers()[1], text("1"));
 }
 

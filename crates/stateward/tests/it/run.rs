@@ -158,6 +158,21 @@ fn what_terragrunt_would_ask_of_the_wrong_state_is_said() {
 }
 
 #[test]
+fn terragrunt_in_many_directories_by_its_environment() {
+    let world = World::local();
+    let tool = world.dir.write("terragrunt", "#!/bin/sh\necho \"at $TF_HTTP_ADDRESS\"\n");
+    fs::set_permissions(tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |name: &str, value: &str| {
+        world.cli().env(name, value).run(&["run", "--state", "app", "--", "./terragrunt", "apply"])
+    };
+    for name in ["TG_ALL", "TG_GRAPH"] {
+        let refused = run(name, "true").expect_code(2);
+        assert!(refused.stderr.contains("it would work on many directories"), "{}", refused.report());
+        assert!(run(name, "false").expect_success().stdout.starts_with("at http://127.0.0.1:"));
+    }
+}
+
+#[test]
 fn commands_that_cannot_be_run() {
     let told = World::local().told(&[
         "run --state app -- ./no-such-program",

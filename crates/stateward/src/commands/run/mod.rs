@@ -85,8 +85,10 @@ async fn with_state(
     let loopback =
         Loopback::start(served, secret(), limit).await.map_err(|error| not_started(&args.command, &error))?;
     let addresses = Addresses { state: loopback.state_url(), lock: loopback.lock_url() };
-    let mut changes =
-        Changes { set: environment(context, &addresses), removed: REMOVED.iter().map(Into::into).collect() };
+    // An `apply` that plans by itself does not read what is meant for `plan`.
+    let of_others = apply.map_or(&[][..], |_| &["TF_CLI_ARGS_plan", "TF_CLI_ARGS_show"]);
+    let removed = REMOVED.iter().chain(of_others).map(Into::into).collect();
+    let mut changes = Changes { set: environment(context, &addresses), removed };
     let detour = match args.override_backend {
         false => None,
         true => {
@@ -147,9 +149,8 @@ fn with_configuration(apply: Apply, place: &Place, environment: &Environment) ->
     if ephemeral.is_empty() || apply.plan.is_some() {
         return Ok(apply.repeat(ephemeral));
     }
-    let gives = |name: &&str| environment.get(name).is_some_and(|options| options.contains("-var"));
-    if let Some(name) = ["TF_CLI_ARGS", "TF_CLI_ARGS_plan"].into_iter().find(gives) {
-        return Err(format!("`{name}` gives variables values, and ephemeral ones need them once more"));
+    if environment.get("TF_CLI_ARGS").is_some_and(|options| options.contains("-var")) {
+        return Err("`TF_CLI_ARGS` gives variables values, and ephemeral ones need them once more".to_owned());
     }
     match Values::find(&apply, &place.directory).missing(ephemeral, |name| environment.get(name).is_some()) {
         Some(name) => Err(format!("the ephemeral variable `{name}` has no value, and would be asked for once only")),

@@ -31,7 +31,11 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn find(environment: &Environment, args: &RunArgs, invocation: Option<&Invocation<'_>>) -> Result<Self> {
-        if invocation.is_some_and(Invocation::is_for_many) {
+        let told = |name| environment.get(name).is_some_and(|value| !matches!(value, "" | "0" | "f" | "false"));
+        let by_variable = |invocation: &Invocation<'_>| {
+            invocation.tool == Tool::Terragrunt && ["TG_ALL", "TG_GRAPH"].into_iter().any(told)
+        };
+        if invocation.is_some_and(|invocation| invocation.is_for_many() || by_variable(invocation)) {
             let why = "it would work on many directories, each with a state of its own, and a run has one state";
             return Err(Failure::usage(NOT_STARTED, why, "run it once in each directory"));
         }
