@@ -15,6 +15,9 @@ use crate::cli::DoctorArgs;
 use crate::config::StoreUrl;
 use crate::failure::{Failure, Result};
 
+/// `doctor` takes flags, `state repair` and `lock inspect` take URLs.
+const NAME_IT: &str = "give the directory of a configuration with `backend \"s3\"`, or the place itself: `--bucket` and `--key`, \
+                       or `s3://BUCKET/KEY`";
 const NOT_FOUND: &str = "it is not known where the state is kept";
 
 /// Where the state is kept, by what was given, the store's settings or a directory.
@@ -103,17 +106,13 @@ pub(in crate::commands) fn of_directory(
     let cached = cached(&data_dir);
     let declared = configuration.declared.map(|declared| declared.backend);
     let Some(counts) = declared.as_ref().or(cached.as_ref()) else {
-        return Err(Failure::usage(
-            NOT_FOUND,
-            format!("`{}` has no `backend` block", directory.display()),
-            "give `--dir DIR`, or `--bucket` and `--key`",
-        ));
+        return Err(Failure::usage(NOT_FOUND, format!("`{}` has no `backend` block", directory.display()), NAME_IT));
     };
     if counts.kind() != Some("s3") {
         return Err(Failure::usage(
             "there is nothing on AWS to look at",
             format!("`{}` keeps its state in {}", directory.display(), counts.title()),
-            "give the directory of a configuration with `backend \"s3\"`, or `--bucket` and `--key`",
+            NAME_IT,
         ));
     }
     let mut given = Given::default();
