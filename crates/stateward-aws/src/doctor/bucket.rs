@@ -1,6 +1,9 @@
 //! The bucket as it is.
 
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
 use stateward_store_aws::{Bucket, Encryption};
 
@@ -45,8 +48,7 @@ impl Patient {
         let Some(bucket) = &self.bucket else {
             return Found { found: vec![Finding::untested(CHECK, NO_BUCKET)], reached: Reached::None };
         };
-        let listing = bucket.client.list_objects_v2().bucket(&bucket.name).prefix(&self.target.key).max_keys(1);
-        match listing.send().await {
+        match self.listing(bucket).send().await {
             Ok(_) => {}
             Err(error) => {
                 let failed = Failed::new("S3: ListObjectsV2", &error);
@@ -72,7 +74,9 @@ impl Patient {
         let head = bucket.client.head_bucket().bucket(&bucket.name).expected_bucket_owner(account);
         match head.send().await {
             Ok(answer) => there(answer.bucket_region()),
-            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403) => Finding::warn(
+            // Where only some names may be listed, this is refused, for it names none; a listing of these says more.
+            Err(error) if is_403(&error) && self.is_owned(bucket, account).await => there(None),
+            Err(error) if is_403(&error) => Finding::warn(
                 CHECK,
                 format!("{} belongs to another account than {account}", bucket.name),
                 "whoever owns a bucket reads what is in it; names of buckets that were deleted can be taken by anybody",
@@ -80,6 +84,15 @@ impl Patient {
             ),
             Err(_) => there(None),
         }
+    }
+
+    async fn is_owned(&self, bucket: &Bucket, account: &str) -> bool {
+        self.listing(bucket).expected_bucket_owner(account).send().await.is_ok()
+    }
+
+    /// Whether there is anything of ours.
+    pub(super) fn listing(&self, bucket: &Bucket) -> ListObjectsV2FluentBuilder {
+        bucket.client.list_objects_v2().bucket(&bucket.name).prefix(self.target.listed()).max_keys(1)
     }
 
     pub(super) async fn bucket_versioning(&self, reached: Reached) -> Vec<Finding> {
@@ -250,4 +263,8 @@ impl Patient {
             }
         }
     }
+}
+
+fn is_403<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403)
 }

@@ -144,11 +144,12 @@ impl Patient {
                 Live::of(answer.map(drop).map_err(|error| Failed::new("S3: GetObject", &error)))
             }
             "s3:ListBucket" => {
-                let answer = client.list_objects_v2().bucket(&bucket.name).prefix(&self.target.key).max_keys(1);
+                let answer = self.listing(bucket);
                 Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectsV2", &error)))
             }
             "s3:ListBucketVersions" => {
-                let answer = client.list_object_versions().bucket(&bucket.name).prefix(&self.target.key).max_keys(1);
+                let answer =
+                    client.list_object_versions().bucket(&bucket.name).prefix(self.target.listed()).max_keys(1);
                 Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectVersions", &error)))
             }
             "s3:PutObject" | "s3:DeleteObject" if self.options.read_only => read_only(),

@@ -97,6 +97,15 @@ impl Target {
         }
     }
 
+    /// The names that are listed: those of the state, or all of a store. Policies may allow these alone.
+    pub(crate) fn listed(&self) -> String {
+        match (self.layout, self.key.as_str()) {
+            (Layout::S3, key) => key.to_owned(),
+            (_, "") => String::new(),
+            (_, prefix) => format!("{prefix}/"),
+        }
+    }
+
     /// The `LockID` of an object.
     pub(crate) fn lock_id(&self, object: &str) -> String {
         format!("{}/{object}", self.place)
@@ -111,6 +120,7 @@ impl Target {
         let key = given.or(kms_key).filter(|key| key.starts_with("arn:") && key.contains(":key/"));
         Keeping {
             workspaces: self.workspace != DEFAULT_WORKSPACE,
+            workspace_prefix: Some(self.workspace_key_prefix.clone()),
             lock_table: self.lock_table.clone(),
             use_lockfile: self.use_lockfile,
             kms_key: key.map(str::to_owned),

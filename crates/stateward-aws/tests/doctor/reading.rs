@@ -5,11 +5,12 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use stateward_aws::doctor::{Finding, Status};
-use stateward_iam::{Layer, Outcome};
+use stateward_iam::{Keeping, Layer, Layout, Outcome, Purpose, generate};
 use stateward_store_aws::{Encryption, Role};
 use stateward_testkit::Moto;
 
 use crate::lab_place::{ACCOUNT, LabPlace, all_but, everything, policy};
+use crate::place::KEY;
 
 /// The right that is refused, and no other one; and what is said of it.
 async fn refused(at: &mut LabPlace, number: usize, right: &str, change: impl FnOnce(&mut Value)) -> Finding {
@@ -21,6 +22,29 @@ async fn refused(at: &mut LabPlace, number: usize, right: &str, change: impl FnO
     assert_eq!(finding.check, right, "{finding:#?}");
     assert!(fails.next().is_none());
     finding
+}
+
+/// They allow listings of the state's names alone, and so no request that names none.
+#[tokio::test]
+async fn with_a_generated_policy_nothing_is_missing() {
+    let mut at = LabPlace::new();
+    let (bucket, table) = (at.place.bucket().to_owned(), at.place.table().to_owned());
+    for (number, layout, key) in [(1, Layout::S3, KEY), (2, Layout::Stateward, "net")] {
+        let mut keeping = Keeping::new(layout, bucket.as_str(), key);
+        keeping.workspaces = true;
+        keeping.lock_table = Some(table.clone());
+        let generated = serde_json::to_value(generate(&keeping, Purpose::Admin).unwrap()).unwrap();
+        at.place.credentials = Some(at.keys(number, &at.user(number)));
+        at.set(number, |world| world["users"][0]["policies"] = json!([generated]));
+        at.place.target.layout = layout;
+        at.place.target.key = key.to_owned();
+        let found = at.place.examine().await;
+        let open: Vec<_> = found.iter().filter(|finding| finding.status >= Status::Warn).collect();
+        assert!(open.is_empty(), "{layout:?}: {open:#?}");
+        let right = |right: &str| found.iter().find(|finding| finding.check == right).map(|finding| finding.status);
+        assert_eq!(right("right:s3:ListBucket"), Some(Status::Ok), "{layout:?}");
+        assert_eq!(right("bucket-exists"), Some(Status::Ok), "{layout:?}");
+    }
 }
 
 fn in_organization(world: &mut Value, scps: &Value) {
