@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::AggregatedBytes;
-use jiff::Timestamp;
 use md5::{Digest, Md5};
 use serde::Deserialize;
 use stateward_store_aws::Bucket;
@@ -12,6 +11,7 @@ use super::probes::{Outcome, key_of};
 use super::table::NO_TABLE;
 use super::{Finding, Patient, Reached};
 use crate::Failed;
+use crate::recovery::LockInfo;
 
 const MANY: &str = "a store holds many states: `stateward state verify` and `stateward lock list` look at them";
 /// A lock that is older is told of.
@@ -27,17 +27,6 @@ struct Header {
     serial: u64,
     #[serde(default)]
     lineage: String,
-}
-
-/// A lock as Terraform writes it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Lock {
-    #[serde(rename = "ID")]
-    id: String,
-    operation: String,
-    who: String,
-    created: String,
 }
 
 impl Patient {
@@ -187,17 +176,16 @@ impl Patient {
         }]
     }
 
-    fn held(&self, held: &[(&str, Lock)], kinds: usize) -> Finding {
+    fn held(&self, held: &[(&str, LockInfo)], kinds: usize) -> Finding {
         const CHECK: &str = "orphan-lock";
         let Some((kind, lock)) = held.first() else { return Finding::ok(CHECK, "the state is not locked") };
-        let created = lock.created.parse::<Timestamp>().ok();
-        let age = created.map(|created| (self.options.now)().as_second() - created.as_second());
+        let age = lock.taken().map(|created| (self.options.now)().as_second() - created.as_second());
         let told = match age {
             Some(age) if age >= 2 * 3600 => format!("{} h", age / 3600),
             Some(age) => format!("{} min", age.max(0) / 60),
             None => "an unknown time".to_owned(),
         };
-        let Lock { id, operation, who, created } = lock;
+        let LockInfo { id, operation, who, created, .. } = lock;
         let fix = format!("ask {who} whether the run is alive; if it is gone: terraform force-unlock {id}");
         let why = format!("{who} took it at {created} for {operation} ({kind}, {id})");
         let half = held.len() < kinds && age.is_none_or(|age| age > BETWEEN);
