@@ -24,7 +24,7 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use lab::LabArgs;
-pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LintArgs, PolicyCommand};
+pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LayoutArg, LintArgs, PolicyCommand};
 pub(crate) use recovery::{InspectArgs, RepairArgs, TerraformStateArgs};
 pub(crate) use setup::{Engine, SetupAwsArgs, SetupCommand};
 pub(crate) use trail::{Moment, TrailArgs};

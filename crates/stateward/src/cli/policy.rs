@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use serde::Deserialize;
 use stateward_iam::{Keeping, Layout, PolicyKind, Purpose};
 
 #[derive(Debug, Subcommand)]
@@ -67,12 +68,30 @@ pub(crate) struct KeepingArgs {
     partition: String,
 }
 
-/// [`Layout`] as an argument; with `--table`, stateward's is the one in a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// [`Layout`] as it is told; where a table is named, stateward's is the one in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum LayoutArg {
+    #[default]
     S3,
     Dynamodb,
     Stateward,
+}
+
+impl LayoutArg {
+    pub(crate) fn layout(self, in_table: bool) -> Layout {
+        match self {
+            Self::S3 => Layout::S3,
+            Self::Dynamodb => Layout::Dynamodb,
+            Self::Stateward if in_table => Layout::StatewardDynamodb,
+            Self::Stateward => Layout::Stateward,
+        }
+    }
+
+    /// A table where there can be none.
+    pub(crate) fn is_misplaced(self, in_table: bool) -> bool {
+        self == Self::S3 && in_table
+    }
 }
 
 /// [`Purpose`] as an argument.
@@ -97,12 +116,7 @@ impl From<PurposeArg> for Purpose {
 
 impl KeepingArgs {
     pub(crate) fn keeping(&self) -> Keeping {
-        let layout = match self.layout {
-            LayoutArg::S3 => Layout::S3,
-            LayoutArg::Dynamodb => Layout::Dynamodb,
-            LayoutArg::Stateward if self.table.is_some() => Layout::StatewardDynamodb,
-            LayoutArg::Stateward => Layout::Stateward,
-        };
+        let layout = self.layout.layout(self.table.is_some());
         let place = self.bucket.as_ref().or(self.table.as_ref());
         Keeping {
             below: self.prefix.is_some(),
@@ -122,9 +136,8 @@ impl KeepingArgs {
         }
     }
 
-    /// A bucket where there can be none, or the other way round.
     pub(crate) fn is_misplaced(&self) -> bool {
-        self.layout == LayoutArg::S3 && self.table.is_some()
+        self.layout.is_misplaced(self.table.is_some())
     }
 }
 

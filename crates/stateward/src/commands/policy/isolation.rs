@@ -7,7 +7,8 @@ use stateward_core::view::List;
 use stateward_iam::{Environment, IsolationError, Keeping, Layout, PolicyKind, PolicySet, Tried, Verdict, isolation};
 use toml::{Table, Value};
 
-use super::{check, files, words};
+use super::{MISPLACED, check, files, words};
+use crate::cli::LayoutArg;
 use crate::commands::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -44,7 +45,7 @@ fn no_isolation(path: &Path, error: &IsolationError) -> Failure {
 struct Written {
     principal: String,
     #[serde(default)]
-    layout: WrittenLayout,
+    layout: LayoutArg,
     bucket: Option<String>,
     table: Option<String>,
     key: Option<String>,
@@ -66,15 +67,6 @@ struct Written {
     #[serde(default)]
     resource_policies: Vec<PathBuf>,
     trust: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum WrittenLayout {
-    #[default]
-    S3,
-    Dynamodb,
-    Stateward,
 }
 
 fn environments(path: &Path) -> Result<Vec<Environment>> {
@@ -133,15 +125,11 @@ impl Written {
         let ((Some(place), None) | (None, Some(place))) = (&self.bucket, &self.table) else {
             return Err("give either `bucket` or `table`".to_owned());
         };
-        let layout = match (self.layout, self.table.is_some()) {
-            (WrittenLayout::S3, true) => {
-                return Err("the `s3` backend keeps states in a bucket, and not in a table".to_owned());
-            }
-            (WrittenLayout::S3, false) => Layout::S3,
-            (WrittenLayout::Dynamodb, _) => Layout::Dynamodb,
-            (WrittenLayout::Stateward, true) => Layout::StatewardDynamodb,
-            (WrittenLayout::Stateward, false) => Layout::Stateward,
-        };
+        let in_table = self.table.is_some();
+        if self.layout.is_misplaced(in_table) {
+            return Err(MISPLACED.to_owned());
+        }
+        let layout = self.layout.layout(in_table);
         if self.key.is_some() && self.prefix.is_some() {
             return Err("give either `key` (one state) or `prefix` (all below it)".to_owned());
         }

@@ -27,12 +27,13 @@ pub(super) fn run(context: &Context, command: &PolicyCommand) -> Result<Exit> {
     }
 }
 
+const MISPLACED: &str = "the `s3` backend keeps states in a bucket, and not in a table";
 const KEEPING: &str = "nothing can be said about this way of keeping state";
 
 fn keeping(args: &KeepingArgs) -> Result<Keeping> {
     if args.is_misplaced() {
         let next = "give `--bucket`, or say with `--layout` who keeps state in a table";
-        return Err(Failure::usage(KEEPING, "the `s3` backend keeps states in a bucket, and not in a table", next));
+        return Err(Failure::usage(KEEPING, MISPLACED, next));
     }
     Ok(args.keeping())
 }
