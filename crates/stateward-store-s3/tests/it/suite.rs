@@ -1,15 +1,11 @@
-//! The conformance suite, whole: with small blobs kept in records, as usual, and with all blobs in packs.
+//! The conformance suite, whole: on each server with small blobs kept in records, as usual, and on the faster one also with all blobs
+//! in packs.
 
 use crate::world::{Somewhere, on_moto, on_versitygw};
 
 mod moto {
     use super::*;
     stateward_store::conformance_suite!(Somewhere::usual(on_moto()));
-}
-
-mod moto_packs {
-    use super::*;
-    stateward_store::conformance_suite!(Somewhere::packed(on_moto()));
 }
 
 mod versitygw {
