@@ -158,10 +158,10 @@ pub(crate) fn placed(keeping: &Keeping, policies: &PolicySet, resource_policies:
     }
     let statements = policies.all().chain(resource_policies).flat_map(|named| &named.policy.statements);
     let patterns = statements.filter_map(|statement| statement.resources.as_ref()).flat_map(|all| &all.patterns);
-    let arns = keeping.kms_key.iter().map(String::as_str).chain(patterns.map(|(_, pattern)| pattern.source.as_str()));
+    let arns = keeping.keys().map(String::as_str).chain(patterns.map(|(_, pattern)| pattern.source.as_str()));
     let ours = |arn: &Segments<'_>| {
         let table = arn.resource().strip_prefix("table/").is_some_and(|name| keeping.has_table(name));
-        (keeping.kms_key.is_some() && arn.service() == "kms" || arn.service() == "dynamodb" && table)
+        (keeping.keys().next().is_some() && arn.service() == "kms" || arn.service() == "dynamodb" && table)
             && !arn.region().contains(['*', '?'])
     };
     let named = arns.filter_map(Segments::of).find(ours).filter(|arn| !arn.region().is_empty());

@@ -124,6 +124,8 @@ pub struct Keeping {
     pub use_lockfile: bool,
     /// The ARN of the key that encrypts.
     pub kms_key: Option<String>,
+    /// The ARN of the key that encrypts the lock table, where that is not one of AWS's own.
+    pub lock_table_key: Option<String>,
     /// `aws` unless told otherwise.
     pub partition: String,
     /// The Region of the tables; `*` for any.
@@ -163,6 +165,9 @@ pub enum KeepingError {
         /// Of the states.
         key: String,
     },
+    /// A key of nothing.
+    #[error("there is a key for the lock table, and no lock table: name it, or leave its key out")]
+    NoLockTable,
     /// Locks in a bucket, and there is none.
     #[error("state in a table has no lock file: leave `use_lockfile` out")]
     NoLockfile,
@@ -181,6 +186,7 @@ impl Keeping {
             lock_table: None,
             use_lockfile: false,
             kms_key: None,
+            lock_table_key: None,
             partition: "aws".to_owned(),
             region: "*".to_owned(),
             account: "*".to_owned(),
@@ -232,9 +238,12 @@ impl Keeping {
         if self.use_lockfile && in_table {
             return Err(KeepingError::NoLockfile);
         }
-        match &self.kms_key {
-            Some(key) if !is_key(key) => Err(KeepingError::KmsKey(key.clone())),
-            _ => Ok(()),
+        if self.lock_table_key.is_some() && self.lock_table.is_none() {
+            return Err(KeepingError::NoLockTable);
+        }
+        match self.keys().find(|key| !is_key(key)) {
+            Some(key) => Err(KeepingError::KmsKey(key.clone())),
+            None => Ok(()),
         }
     }
 
@@ -246,6 +255,11 @@ impl Keeping {
     /// Whether its states may have any names, those of lock files, digests and workspaces among them.
     pub(crate) fn has_any_names(&self) -> bool {
         self.below || matches!(self.layout, Layout::Stateward | Layout::StatewardDynamodb)
+    }
+
+    /// What encrypts states and locks, and policies have a say about.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.kms_key.iter().chain(&self.lock_table_key)
     }
 
     /// Whether state or locks are kept in this table.

@@ -110,8 +110,8 @@ impl Lab {
         Self { live: Mutex::new(live), surroundings, upstreams, seeding: tokio::sync::Mutex::default() }
     }
 
-    /// Goes on in another world. Sessions stay, and what changed of a key's policy is noticed late by the services that
-    /// use the key. The servers that do what is allowed stay the same.
+    /// Goes on in another world. Sessions stay, and buckets, tables and keys of which it says nothing; what changed of a key's
+    /// policy is noticed late by the services that use the key. The servers that do what is allowed stay the same.
     pub fn change(&self, mut world: World) {
         let now = self.now();
         let mut live = self.live();

@@ -191,8 +191,11 @@ impl World {
         }
     }
 
-    /// Goes on with another world's principals and policies. What changed of a key's policy holds from now on.
+    /// Goes on with another world's principals and policies. What changed of a key's policy holds from now on. Buckets, tables and
+    /// keys that it says nothing of stay as requests have made them.
     pub(crate) fn follow(&mut self, before: &Self, now: Timestamp) {
+        keep(&mut self.buckets, &before.buckets);
+        keep(&mut self.tables, &before.tables);
         for (arn, key) in &mut self.keys {
             let Some(old) = before.keys.get(arn) else { continue };
             let mut policies = old.policies.clone();
@@ -202,6 +205,13 @@ impl World {
             }
             key.policies = policies;
         }
+        keep(&mut self.keys, &before.keys);
+    }
+}
+
+fn keep<T: Clone>(now: &mut BTreeMap<String, T>, before: &BTreeMap<String, T>) {
+    for (name, one) in before {
+        now.entry(name.clone()).or_insert_with(|| one.clone());
     }
 }
 

@@ -83,12 +83,6 @@ impl Moto {
         self.object("DELETE", bucket, key, b"").expect_status(204);
     }
 
-    /// Takes away the bucket's policy.
-    #[track_caller]
-    pub fn delete_policy(&self, bucket: &str) {
-        self.object("DELETE", bucket, "?policy", b"").expect_status(204);
-    }
-
     /// The keys of a bucket's objects: of the first thousand.
     #[track_caller]
     pub fn objects(&self, bucket: &str) -> Vec<String> {

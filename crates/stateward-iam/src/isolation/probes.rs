@@ -71,7 +71,7 @@ pub(super) fn of(from: &Environment, to: &Environment) -> Vec<Probe> {
             Target::State | Target::Lockfile | Target::Store | Target::Records => sides.objects(target, &mut probes),
             Target::Names | Target::Workspaces => sides.names(target, &mut probes),
             Target::StateItem | Target::LockItem | Target::DigestItem => sides.items(target, &mut probes),
-            Target::Key => sides.key(&mut probes),
+            Target::Key | Target::LockTableKey => sides.key(target, &mut probes),
             // Tables and buckets have items and names, with which they are tried.
             Target::StateTable | Target::LockTable | Target::LockfileKey => {}
         }
@@ -157,12 +157,12 @@ impl Sides<'_> {
         }
     }
 
-    fn key(&self, probes: &mut Vec<Probe>) {
-        let samples = Target::Key.samples(&self.to.keeping, &self.account);
+    fn key(&self, target: Target, probes: &mut Vec<Probe>) {
+        let samples = target.samples(&self.to.keeping, &self.account);
         for sample in samples {
             let via = sample.context.into_iter().flat_map(|(_, values)| values.into_list()).map(Given::One);
             let given: Vec<Given> = via.chain([Given::Nothing]).collect();
-            let own = self.from.keeping.kms_key == self.to.keeping.kms_key;
+            let own = self.from.keeping.keys().any(|key| *key == sample.resource);
             for action in actions("kms", "key") {
                 let harmless = own && (only_tells(action) || OF_USE.contains(&action.name));
                 let probe = |given: &Given| Probe::new(action, &sample.resource, vec![(VIA, given.clone())], harmless);

@@ -38,6 +38,8 @@ pub(super) fn of(layout: Layout) -> impl Iterator<Item = &'static Operation> {
 /// Locks and digests stand in the same places whoever keeps the state.
 const LOCKS: &[Operation] = &[
     operation("check the digest", Purpose::ReadOnly, &[("dynamodb:GetItem", Target::DigestItem)]),
+    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html: reads and writes alike.
+    operation("use the encrypted lock table", Purpose::ReadOnly, &[("kms:Decrypt", Target::LockTableKey)]),
     operation(
         "take the lock",
         Purpose::Plan,

@@ -27,6 +27,8 @@ pub(crate) enum Target {
     Key,
     /// The key, where lock files are encrypted with it.
     LockfileKey,
+    /// The key of the lock table.
+    LockTableKey,
 }
 
 /// By operator, then by key.
@@ -64,6 +66,7 @@ impl Target {
             Self::LockTable | Self::LockItem | Self::DigestItem => keeping.lock_table.is_some(),
             Self::Key => keeping.kms_key.is_some(),
             Self::LockfileKey => keeping.kms_key.is_some() && keeping.use_lockfile,
+            Self::LockTableKey => keeping.lock_table_key.is_some(),
             _ => true,
         }
     }
@@ -83,6 +86,7 @@ impl Target {
             Self::LockItem => "LockItems",
             Self::DigestItem => "DigestItems",
             Self::Key | Self::LockfileKey => "Key",
+            Self::LockTableKey => "LockTableKey",
         }
     }
 
@@ -94,6 +98,7 @@ impl Target {
             // The states of a store have any name, also one that ends like a lock file's or a digest's.
             (Self::Lockfile, Self::Store) | (Self::DigestItem, Self::LockItem) => any_name,
             (Self::Lockfile, Self::State) | (Self::Workspaces, Self::Names) => keeping.below,
+            (Self::LockTableKey, Self::Key) => keeping.layout.in_table() && keeping.kms_key == keeping.lock_table_key,
             _ => false,
         }
     }
@@ -119,6 +124,7 @@ impl Target {
             }
             Self::StateTable | Self::StateItem => table(&keeping.place),
             Self::Key | Self::LockfileKey => keeping.kms_key.clone().unwrap_or_default(),
+            Self::LockTableKey => keeping.lock_table_key.clone().unwrap_or_default(),
             _ => format!("arn:{}:s3:::{}", keeping.partition, keeping.place),
         }
     }
@@ -150,8 +156,8 @@ impl Target {
                 }
             },
             Self::Workspaces => Conditions::from([one("StringEquals", PREFIX, vec![workspaces(keeping)])]),
-            Self::Key | Self::LockfileKey => {
-                Conditions::from([one("StringLike", "kms:ViaService", vec![via(keeping, "*")])])
+            Self::Key | Self::LockfileKey | Self::LockTableKey => {
+                Conditions::from([one("StringLike", "kms:ViaService", vec![self.via(keeping, "*")])])
             }
             _ => Conditions::new(),
         }
@@ -188,6 +194,15 @@ impl Target {
         }
     }
 
+    /// The service that uses a key for whoever makes a request.
+    fn via(self, keeping: &Keeping, region: &str) -> String {
+        let region = if keeping.region == "*" { region } else { &keeping.region };
+        let in_table = self == Self::LockTableKey || keeping.layout.in_table();
+        let service = if in_table { "dynamodb" } else { "s3" };
+        let domain = if keeping.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        format!("{service}.{region}.{domain}")
+    }
+
     /// Requests about it, as AWS sees them; tables are in `account` unless the keeping says otherwise.
     pub(crate) fn samples(self, keeping: &Keeping, account: &str) -> Vec<Sample> {
         let account = if keeping.account == "*" { account } else { &keeping.account };
@@ -206,8 +221,8 @@ impl Target {
                 };
                 self.leading(keeping, WORKSPACE).into_iter().map(of).collect()
             }
-            Self::Key | Self::LockfileKey => {
-                let context = vec![(VIA_LOWER, Values::One(via(keeping, region)))];
+            Self::Key | Self::LockfileKey | Self::LockTableKey => {
+                let context = vec![(VIA_LOWER, Values::One(self.via(keeping, region)))];
                 vec![Sample { resource: self.only(keeping, region, account), context }]
             }
             // S3 takes the name of an object that is not there for a prefix.
@@ -229,14 +244,6 @@ impl Target {
 
 const LEADING_LOWER: &str = "dynamodb:leadingkeys";
 const VIA_LOWER: &str = "kms:viaservice";
-
-/// The service that uses the key for whoever makes a request.
-fn via(keeping: &Keeping, region: &str) -> String {
-    let region = if keeping.region == "*" { region } else { &keeping.region };
-    let service = if keeping.layout.in_table() { "dynamodb" } else { "s3" };
-    let domain = if keeping.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
-    format!("{service}.{region}.{domain}")
-}
 
 fn object(keeping: &Keeping, key: &str) -> String {
     format!("arn:{}:s3:::{}/{key}", keeping.partition, keeping.place)

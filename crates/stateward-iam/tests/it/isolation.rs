@@ -31,6 +31,7 @@ fn keeping(name: &str) -> Keeping {
     keeping.use_lockfile = true;
     keeping.lock_table = Some("locks".to_owned());
     keeping.kms_key = Some(KEY.to_owned());
+    keeping.lock_table_key = Some(KEY.to_owned());
     keeping
 }
 

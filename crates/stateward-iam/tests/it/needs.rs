@@ -23,6 +23,7 @@ fn keepings() -> Vec<Keeping> {
             keeping.lock_table = has(1).then(|| "locks".to_owned());
             keeping.use_lockfile = has(2);
             keeping.kms_key = has(3).then(|| KEY.to_owned());
+            keeping.lock_table_key = (has(1) && has(3)).then(|| KEY.to_owned());
             if layout == Layout::S3 {
                 all.push(Keeping { key: "prod".to_owned(), below: true, ..keeping.clone() });
                 all.push(Keeping { workspace_prefix: Some("spaces".to_owned()), ..keeping.clone() });
@@ -207,7 +208,11 @@ fn names_that_would_mean_something_else_are_refused() {
         (Keeping { lock_table: Some("a/b".to_owned()), ..good.clone() }, "`a/b` is no name of a table"),
         (Keeping { region: "EU".to_owned(), ..good.clone() }, "`EU` is no Region"),
         (Keeping { account: "12".to_owned(), ..good.clone() }, "`12` is no account"),
-        (Keeping { kms_key: Some("alias/x".to_owned()), ..good }, "`alias/x` is no ARN of a KMS key"),
+        (Keeping { kms_key: Some("alias/x".to_owned()), ..good.clone() }, "`alias/x` is no ARN of a KMS key"),
+        (
+            Keeping { lock_table_key: Some(KEY.to_owned()), ..good },
+            "there is a key for the lock table, and no lock table",
+        ),
         (Keeping { below: true, ..table.clone() }, "only states of the `s3` backend are taken together"),
         (Keeping { use_lockfile: true, ..table }, "state in a table has no lock file"),
         (outside, "workspaces at `env:` do not lie below `a`"),
@@ -272,6 +277,30 @@ fn policies_of_resources_count_for_their_resource() {
     assert_eq!(run(&[bucket.clone(), key.clone()]), [""; 0]);
     assert_eq!(run(&[bucket]), ["kms:Decrypt", "kms:GenerateDataKey"]);
     assert_eq!(run(&[key]), ["s3:GetObject", "s3:ListBucket", "s3:PutObject"]);
+}
+
+/// `DynamoDB` uses a table's key for whoever reads or writes items, and S3 a bucket's.
+#[test]
+fn each_service_uses_its_key() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.lock_table = Some("locks".to_owned());
+    keeping.kms_key = Some(KEY.to_owned());
+    let plain = generated(&keeping, Purpose::Apply);
+    keeping.lock_table_key = Some(KEY.to_owned());
+    let broken = refused(&keeping, Purpose::Apply, &with(&plain));
+    let [item] = broken.as_slice() else { panic!("one action: {broken:?}") };
+    assert_eq!((item.action, item.needed_for.as_slice()), ("kms:Decrypt", &["use the encrypted lock table"][..]));
+    let whole = generated(&keeping, Purpose::Apply);
+    let statements = whole["Statement"].as_array().expect("a list").iter();
+    let of_keys: Vec<_> = statements
+        .filter(|statement| statement["Resource"] == json!([KEY]))
+        .map(|statement| (&statement["Action"], &statement["Condition"]["StringLike"]["kms:ViaService"]))
+        .collect();
+    let expected = [
+        (json!(["kms:Decrypt", "kms:GenerateDataKey"]), json!(["s3.*.amazonaws.com"])),
+        (json!(["kms:Decrypt"]), json!(["dynamodb.*.amazonaws.com"])),
+    ];
+    assert_eq!(of_keys, expected.each_ref().map(|(action, via)| (action, via)));
 }
 
 #[test]

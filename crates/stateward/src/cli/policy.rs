@@ -57,6 +57,9 @@ pub(crate) struct KeepingArgs {
     /// The key that encrypts the states.
     #[arg(long, value_name = "ARN")]
     kms_key: Option<String>,
+    /// The key that encrypts the lock table.
+    #[arg(long, value_name = "ARN", requires = "lock_table")]
+    lock_table_kms_key: Option<String>,
     /// The Region of the tables; unless told, any.
     #[arg(long, value_name = "REGION", default_value = "*", hide_default_value = true)]
     region: String,
@@ -125,6 +128,7 @@ impl KeepingArgs {
             lock_table: self.lock_table.clone(),
             use_lockfile: self.use_lockfile,
             kms_key: self.kms_key.clone(),
+            lock_table_key: self.lock_table_kms_key.clone(),
             partition: self.partition.clone(),
             region: self.region.clone(),
             account: self.account.clone(),

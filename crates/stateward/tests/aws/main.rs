@@ -3,6 +3,7 @@
 
 mod beside;
 mod doctor;
+mod lab;
 mod queue;
 mod recovery;
 mod setup;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Output, Rule, SeenRequest, Terraform, TestDir, fresh_name};
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Output, Rule, SeenRequest, TestDir, fresh_name};
 
 use crate::{LIMIT, cli};
 
@@ -143,24 +143,4 @@ fn the_servers_tables_are_as_it_makes_them() {
     };
     assert_eq!(shape(&ours), shape(&its));
     assert_eq!(shape(&our_locks), shape(&its_locks));
-}
-
-/// Terraform with the block that is printed.
-#[test]
-fn the_printed_block_is_taken_by_terraform() {
-    let (moto, dir, names) = (Moto::shared(), TestDir::new(), names());
-    let told =
-        cli(&dir, &moto.env()).run(&arguments(&names, &["--kms-key", "create", "--yes"])).expect_success().stdout;
-    let start = told.find("terraform {").unwrap();
-    let block = &told[start..start + told[start..].find("\n}\n").unwrap() + 3];
-    // moto looks at no condition, and so would refuse everything by the statement about plain HTTP.
-    moto.delete_policy(&names[0]);
-    let work = Terraform::find().workdir(&dir, "work").envs(moto.env().pairs()).limit(LIMIT);
-    work.write("main.tf", format!("{block}\nresource \"terraform_data\" \"a\" {{\n  input = \"a\"\n}}\n"));
-    work.run(&["init", "-input=false", "-backend-config=use_path_style=true"]).expect_success();
-    work.run(&["apply", "-auto-approve"]).expect_success();
-    assert_eq!(moto.objects(&names[0]), ["terraform.tfstate"]);
-    let digest =
-        json!({"TableName": names[1], "Key": {"LockID": {"S": format!("{}/terraform.tfstate-md5", names[0])}}});
-    assert!(moto.dynamodb("GetItem", &digest.to_string())["Item"]["Digest"]["S"].is_string());
 }

@@ -57,6 +57,7 @@ struct Written {
     #[serde(default)]
     use_lockfile: bool,
     kms_key: Option<String>,
+    lock_table_kms_key: Option<String>,
     region: Option<String>,
     account: Option<String>,
     partition: Option<String>,
@@ -142,6 +143,7 @@ impl Written {
             lock_table: self.lock_table.clone(),
             use_lockfile: self.use_lockfile,
             kms_key: self.kms_key.clone(),
+            lock_table_key: self.lock_table_kms_key.clone(),
             region: or_any(&self.region, "*"),
             account: or_any(&self.account, "*"),
             partition: or_any(&self.partition, "aws"),

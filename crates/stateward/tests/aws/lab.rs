@@ -1,0 +1,345 @@
+//! What `stateward setup aws` makes and prints, under AWS's access control: real Terraform with the printed block, and no rights
+//! but those of the printed command.
+//!
+//! The lab stands for AWS's endpoints, which are asked by HTTPS: `aws:SecureTransport` is true in it unless it is told otherwise.
+//! It keeps the bucket's policy and judges by it; what does what is allowed behind it never sees a policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use stateward_iam::Layer;
+use stateward_lab::{Config, Credentials, Running, Surroundings, World};
+use stateward_testkit::{AwsEnv, Cli, LockInfo, Moto, Output, Terraform, TestDir, Workdir, fresh_name};
+
+use crate::{LIMIT, cli, state};
+
+const ADMINISTRATOR: &str = "administrator";
+/// As the printed block has it.
+const STATE_KEY: &str = "terraform.tfstate";
+const LOCK_ID: &str = "f108b30f-8c7b-b79e-433f-91f4236138ae";
+const MAIN: &str = "resource \"terraform_data\" \"a\" {\n  input = \"a\"\n}\n";
+
+/// What was set up, and who works with it.
+struct Bench {
+    lab: Running,
+    dir: TestDir,
+    bucket: String,
+    table: Option<String>,
+    /// What the set-up printed.
+    told: String,
+    /// The policies that the printed command makes, by purpose.
+    policies: BTreeMap<&'static str, Value>,
+    keys: BTreeMap<String, Credentials>,
+}
+
+fn arn(name: &str) -> String {
+    format!("arn:aws:iam::123456789012:user/{name}")
+}
+
+fn user(name: &str, policies: &[&Value]) -> Value {
+    json!({ "arn": arn(name), "policies": policies })
+}
+
+/// The administrator and others; `network` as the lab's file says it.
+fn world(others: &[Value], network: &Value) -> World {
+    let everything = json!({ "Statement": { "Effect": "Allow", "Action": "*", "Resource": "*" } });
+    let users: Vec<Value> = [user(ADMINISTRATOR, &[&everything])].into_iter().chain(others.iter().cloned()).collect();
+    let config = json!({ "upstream": { "url": Moto::shared().url() }, "users": users, "network": network });
+    let config: Config = config.to_string().parse().unwrap();
+    config.compile(&|path| panic!("no file is named, not {}", path.display())).unwrap()
+}
+
+/// The policy without an action of one of its statements.
+fn without(policy: &Value, (sid, action): (&str, &str)) -> Value {
+    let mut less = policy.clone();
+    let statements = less["Statement"].as_array_mut().unwrap();
+    let statement = statements.iter_mut().find(|statement| statement["Sid"] == sid).unwrap();
+    let actions = statement["Action"].as_array_mut().unwrap();
+    let before = actions.len();
+    actions.retain(|own| own != action);
+    assert_eq!(actions.len() + 1, before, "{action} is in {sid} of {policy}");
+    statements.retain(|statement| statement["Action"] != json!([]));
+    less
+}
+
+impl Bench {
+    /// Sets up through the lab, as somebody who may do everything.
+    fn new(table: bool, key: bool) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "Terraform signs with the real time")]
+        let now = Arc::new(Timestamp::now);
+        let surroundings = Surroundings { now, seed: [1; 32], on_decision: Arc::new(|_| {}) };
+        let world = world(&[], &json!({}));
+        let keys = keys(&world);
+        let lab = Running::start(world, surroundings).unwrap();
+        let (dir, bucket) = (TestDir::new(), fresh_name("setup"));
+        let table = table.then(|| fresh_name("locks"));
+        let mut bench = Self { lab, dir, bucket, table, told: String::new(), policies: BTreeMap::new(), keys };
+        let mut setup = vec!["setup", "aws", "--bucket", &bench.bucket, "--yes"];
+        setup.extend(bench.table.iter().flat_map(|table| ["--lock-table", table]));
+        setup.extend(key.then_some(["--kms-key", "create"]).into_iter().flatten());
+        let told = bench.cli(ADMINISTRATOR).run(&setup).expect_success().stdout;
+        bench.told = told;
+        for purpose in ["plan", "apply", "admin"] {
+            let policy = bench.generated("--key", purpose);
+            bench.policies.insert(purpose, policy);
+        }
+        bench.lab.lab().forget_decisions();
+        bench
+    }
+
+    /// What the printed command makes that has this flag.
+    fn generated(&self, flag: &str, purpose: &str) -> Value {
+        let is_it = |line: &&str| line.trim().starts_with("stateward policy generate") && line.contains(flag);
+        let command = self.told.lines().find(is_it).unwrap();
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let words: Vec<&str> = words.into_iter().map(|word| if word == "apply" { purpose } else { word }).collect();
+        let printed = cli(&self.dir, &AwsEnv::new()).run(&words).expect_success().stdout;
+        serde_json::from_str(&printed).unwrap()
+    }
+
+    fn block(&self) -> &str {
+        let start = self.told.find("terraform {").unwrap();
+        &self.told[start..start + self.told[start..].find("\n}\n").unwrap() + 3]
+    }
+
+    /// The environment of somebody: its keys, and the lab for AWS.
+    fn env(&self, who: &str) -> Vec<(&'static str, String)> {
+        let keys = self.keys.get(who).unwrap();
+        let own = [("AWS_ACCESS_KEY_ID", &keys.access_key), ("AWS_SECRET_ACCESS_KEY", &keys.secret_key)];
+        let own = own.map(|(name, key)| (name, key.clone()));
+        AwsEnv::new().others(self.lab.url()).pairs().into_iter().chain(own).collect()
+    }
+
+    fn cli(&self, who: &str) -> Cli<'_> {
+        cli(&self.dir, &AwsEnv::new()).envs(self.env(who))
+    }
+
+    /// From now on there are these others beside the administrator.
+    fn let_in(&mut self, others: &[Value], network: &Value) {
+        let world = world(others, network);
+        self.keys = keys(&world);
+        self.lab.lab().change(world);
+    }
+
+    /// A directory with a backend block.
+    fn work(&self, name: &str, block: &str) -> Workdir {
+        let work = Terraform::find().workdir(&self.dir, name).limit(LIMIT);
+        work.write("main.tf", format!("{block}\n{MAIN}"));
+        work
+    }
+
+    /// Runs Terraform as somebody.
+    fn run(&self, work: &Workdir, who: &str, arguments: &[&str]) -> Output {
+        work.clone().envs(self.env(who)).run(arguments)
+    }
+
+    /// `terraform init` as somebody. How a bucket is addressed is not the set-up's to say: under AWS's own names its name leads.
+    fn init(&self, work: &Workdir, who: &str) {
+        self.run(work, who, &["init", "-backend-config=use_path_style=true"]).expect_success();
+    }
+
+    /// What `stateward explain` makes of what was printed.
+    fn explained(&self, printed: &Output) -> String {
+        let explained = cli(&self.dir, &AwsEnv::new()).run_with_input(&["explain"], printed.stderr.as_str());
+        explained.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// It was a statement of the bucket's policy that refused an action, and `explain` says so.
+    #[track_caller]
+    fn is_refused_by(&self, sid: &str, action: &str, output: &Output) {
+        assert_ne!(output.code(), Some(0), "{sid} lets it through: {}", output.report());
+        let decisions = self.lab.lab().decisions();
+        let denied = decisions.iter().find(|decision| decision.action == action && !decision.is_allowed()).unwrap();
+        let by: Vec<_> = denied.statements.iter().map(|statement| statement.sid.as_deref()).collect();
+        assert_eq!((denied.layer, by), (Some(Layer::Resource), vec![Some(sid)]), "{denied}");
+        let explained = self.explained(output);
+        for word in [&format!("`{action}`"), "the resource's own policy denies it"] {
+            assert!(explained.contains(word), "{sid}: no {word} in {explained}");
+        }
+    }
+
+    /// A lock that somebody left behind on the state.
+    fn put_lock(&self) {
+        let path = format!("{}/{STATE_KEY}", self.bucket);
+        let info = LockInfo { path: path.clone(), ..LockInfo::new(LOCK_ID, "OperationTypeApply") }.to_bytes();
+        match &self.table {
+            Some(table) => {
+                let info = String::from_utf8(info).unwrap();
+                let item = json!({ "LockID": { "S": path }, "Info": { "S": info } });
+                let put = json!({ "TableName": table, "Item": item });
+                Moto::shared().dynamodb("PutItem", &put.to_string());
+            }
+            None => Moto::shared().put_object(&self.bucket, &format!("{STATE_KEY}.tflock"), info),
+        }
+    }
+}
+
+fn keys(world: &World) -> BTreeMap<String, Credentials> {
+    let named =
+        |(arn, keys): (String, &Credentials)| (arn.rsplit('/').next().unwrap_or_default().to_owned(), keys.clone());
+    world.credentials().map(named).collect()
+}
+
+/// A command that goes with the policy for a purpose, and not without one action of one of its statements.
+struct Less {
+    purpose: &'static str,
+    /// The statement, and the action.
+    right: (&'static str, &'static str),
+    command: &'static [&'static str],
+}
+
+impl Less {
+    const fn of(
+        purpose: &'static str,
+        sid: &'static str,
+        action: &'static str,
+        command: &'static [&'static str],
+    ) -> Self {
+        Self { purpose, right: (sid, action), command }
+    }
+
+    fn who(&self) -> String {
+        format!("{}-less-{}-{}", self.purpose, self.right.0, self.right.1.replace(':', "-"))
+    }
+}
+
+const PLAN: &[&str] = &["plan"];
+/// Writes the state also where nothing has changed.
+const APPLY: &[&str] = &["apply", "-auto-approve", "-replace=terraform_data.a"];
+const DELETE: &[&str] = &["workspace", "delete", "feature"];
+const UNLOCK: &[&str] = &["force-unlock", "-force", LOCK_ID];
+
+/// With the whole policy for it each command goes; with one action less it fails, and `explain` names the action. `before` is tried
+/// while there is no state yet. What leaves a lock behind comes last of `after`.
+fn goes_with_these_rights_alone(mut bench: Bench, before: &[Less], after: &[Less]) {
+    let whole = bench.policies.iter().map(|(purpose, policy)| user(purpose, &[policy]));
+    let less = before.iter().chain(after);
+    let less = less.map(|case| user(&case.who(), &[&without(&bench.policies[case.purpose], case.right)]));
+    let all: Vec<Value> = whole.chain(less).collect();
+    bench.let_in(&all, &json!({}));
+    let work = bench.work("work", bench.block());
+    let refused = |case: &Less| {
+        let output = bench.run(&work, &case.who(), case.command);
+        assert_ne!(output.code(), Some(0), "it goes without {:?}: {}", case.right, output.report());
+        let explained = bench.explained(&output);
+        assert!(explained.contains(&format!("`{}`", case.right.1)), "{:?} is not named in: {explained}", case.right);
+    };
+    bench.init(&work, "plan");
+    before.iter().for_each(refused);
+    bench.run(&work, "plan", PLAN).expect_success();
+    bench.run(&work, "apply", &["apply", "-auto-approve"]).expect_success();
+    bench.run(&work, "apply", &["workspace", "new", "feature"]).expect_success();
+    bench.run(&work, "plan", &["workspace", "select", "default"]).expect_success();
+    for case in after {
+        if case.command == UNLOCK {
+            bench.put_lock();
+        }
+        refused(case);
+    }
+    bench.run(&work, "admin", DELETE).expect_success();
+    bench.put_lock();
+    bench.run(&work, "admin", UNLOCK).expect_success();
+    bench.run(&work, "apply", APPLY).expect_success();
+    assert_eq!(Moto::shared().objects(&bench.bucket), [STATE_KEY]);
+}
+
+#[test]
+fn a_lock_file_and_the_keys_of_s3() {
+    let before = [Less::of("plan", "Names", "s3:ListBucket", PLAN)];
+    let after = [
+        Less::of("plan", "States", "s3:GetObject", PLAN),
+        Less::of("plan", "Lockfiles", "s3:PutObject", PLAN),
+        Less::of("apply", "States", "s3:PutObject", APPLY),
+        Less::of("admin", "States", "s3:DeleteObject", DELETE),
+        Less::of("plan", "Lockfiles", "s3:DeleteObject", PLAN),
+        Less::of("admin", "Lockfiles", "s3:DeleteObject", UNLOCK),
+    ];
+    goes_with_these_rights_alone(Bench::new(false, false), &before, &after);
+}
+
+#[test]
+fn a_lock_table_and_a_key_for_both() {
+    let after = [
+        Less::of("plan", "Key", "kms:Decrypt", PLAN),
+        Less::of("plan", "LockTableKey", "kms:Decrypt", PLAN),
+        Less::of("plan", "LockItems", "dynamodb:PutItem", PLAN),
+        Less::of("apply", "Key", "kms:GenerateDataKey", APPLY),
+        Less::of("plan", "LockItems", "dynamodb:DeleteItem", PLAN),
+        Less::of("admin", "LockItems", "dynamodb:DeleteItem", UNLOCK),
+    ];
+    goes_with_these_rights_alone(Bench::new(true, true), &[], &after);
+}
+
+/// What the bucket's policy says about keys and about plain HTTP, to those whose own policies allow all that is needed.
+#[test]
+fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
+    let mut bench = Bench::new(false, true);
+    let users = [user("apply", &[&bench.policies["apply"]])];
+    bench.let_in(&users, &json!({}));
+    let without = |names: &[&str]| {
+        let kept = bench.block().lines().filter(|line| !names.iter().any(|name| line.trim().starts_with(name)));
+        kept.collect::<Vec<_>>().join("\n")
+    };
+    let as_printed = bench.block().to_owned();
+    let key = as_printed.split("kms_key_id").nth(1).and_then(|rest| rest.split('"').nth(1)).unwrap().to_owned();
+    let other = format!("{}/99999999-2222-4333-8444-555555555555", key.split('/').next().unwrap());
+    for (name, block, refusing) in [
+        ("as-printed", as_printed.clone(), None),
+        // What asks for nothing gets the bucket's key.
+        ("nothing", without(&["encrypt", "kms_key_id"]), None),
+        // Terraform's `encrypt` alone asks for S3's own key.
+        ("encrypt-alone", without(&["kms_key_id"]), Some("StatewardNoKeyOfS3")),
+        ("another-key", as_printed.replace(&key, &other), Some("StatewardNoOtherKey")),
+    ] {
+        let work = bench.work(name, &block);
+        bench.init(&work, "apply");
+        bench.lab.lab().forget_decisions();
+        let output = bench.run(&work, "apply", APPLY);
+        let Some(sid) = refusing else {
+            output.expect_success();
+            let used =
+                bench.lab.lab().decisions().into_iter().filter(|decision| decision.action == "kms:GenerateDataKey");
+            assert_eq!(
+                used.map(|decision| decision.resource).collect::<Vec<_>>(),
+                [key.clone(), key.clone()],
+                "{name}"
+            );
+            continue;
+        };
+        bench.is_refused_by(sid, "s3:PutObject", &output);
+    }
+    bench.let_in(&users, &json!({ "secure_transport": false }));
+    let work = bench.work("as-printed", &as_printed);
+    bench.lab.lab().forget_decisions();
+    bench.is_refused_by("StatewardTlsOnly", "s3:PutObject", &bench.run(&work, "apply", APPLY));
+}
+
+/// stateward's own store stands in the same bucket, under the same policy, with the rights of the printed command.
+#[test]
+fn stateward_s_own_store() {
+    for (table, key) in [(false, true), (true, true)] {
+        let mut bench = Bench::new(table, key);
+        let of_store = bench.generated("--layout stateward", "admin");
+        bench.let_in(&[user("store", &[&of_store])], &json!({}));
+        let store = bench.told.split("--store '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_owned();
+        bench.dir.write("state.tfstate", state(3, "a"));
+        for (name, more) in [("bucket-s-key", ""), ("given-key", "&kms_key_id=KEY")] {
+            let key = bench.block().split("kms_key_id").nth(1).and_then(|rest| rest.split('"').nth(1)).unwrap();
+            let store = format!("{store}&use_path_style=true{}", more.replace("KEY", key));
+            let run = |words: &[&str]| bench.cli("store").run(&[&["--store", store.as_str()], words].concat());
+            run(&["state", "import", name, "state.tfstate"]).expect_success();
+            assert_eq!(run(&["state", "pull", name]).expect_success().stdout, state(3, "a"));
+            run(&["state", "history", name]).expect_success();
+            run(&["lock", "list"]).expect_success();
+            run(&["state", "delete", name, "--yes"]).expect_success();
+        }
+        for (more, why) in [("&encrypt=true", "S3's own key"), ("&kms_key_id=alias/other", "another key")] {
+            let store = format!("{store}&use_path_style=true{more}");
+            let words = ["--store", store.as_str(), "state", "import", "wrong", "state.tfstate"];
+            let error = bench.cli("store").run(&words).expect_code(4).stderr;
+            assert!(error.contains("s3:PutObject"), "{why}: {error}");
+        }
+    }
+}
