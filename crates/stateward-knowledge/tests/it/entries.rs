@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use stateward_knowledge::{Entry, Remedy, count, entries, entry_for, find};
+use stateward_knowledge::{Entry, Remedy, Step, Test, count, entries, entry_for, find};
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -69,7 +69,24 @@ fn the_tests_that_they_rest_on_exist() {
     for entry in entries() {
         for test in &entry.tests {
             let source = fs::read_to_string(root().join(&test.file)).unwrap_or_default();
-            assert!(source.contains(&format!("fn {}()", test.name)), "{}: {} in {}", entry.id, test.name, test.file);
+            let there = source.contains(&format!("#[test]\nfn {}()", test.name));
+            assert!(there, "{}: {} in {}", entry.id, test.name, test.file);
+        }
+    }
+}
+
+/// A command that writes is recommended on the strength of a test that runs it.
+#[test]
+fn what_recovers_is_tested() {
+    for (command, words) in [("state repair", r#""state", "repair""#), ("lock inspect", r#""lock", "inspect""#)] {
+        let recommends =
+            |step: &Step| step.run.as_ref().is_some_and(|run| run.contains(&format!("stateward {command}")));
+        let recommending: Vec<_> = entries().iter().filter(|entry| entry.workarounds.iter().any(recommends)).collect();
+        assert!(!recommending.is_empty(), "nothing recommends {command}");
+        for entry in recommending {
+            let runs_it =
+                |test: &Test| fs::read_to_string(root().join(&test.file)).is_ok_and(|text| text.contains(words));
+            assert!(entry.tests.iter().any(runs_it), "{}: none of its tests runs {command}", entry.id);
         }
     }
 }
