@@ -4,7 +4,7 @@ mod advice;
 
 use serde::Serialize;
 
-use crate::eval::{Decision, Layer, Named, Outcome, PolicySet};
+use crate::eval::{Layer, Named, Outcome, PolicySet};
 use crate::needs::{Keeping, KeepingError, Need, Purpose};
 use crate::policy::condition::{Condition, Test};
 use crate::policy::principal::{Principal, is_account};
@@ -84,25 +84,24 @@ pub fn check(
     Ok(items)
 }
 
-/// Decides with the policy of the request's resource that is among these; gives the policies with it, and what was assumed.
-pub(crate) fn decide(
+/// The policies with the one of the request's resource that is among these, and what was assumed.
+pub(crate) fn with_resource_policy(
     request: &Request,
     policies: &PolicySet,
     resource_policies: &[Named],
-) -> (PolicySet, Decision, Vec<String>) {
+) -> (PolicySet, Vec<String>) {
     let mut notes = Vec::new();
     let mut resource = resource_policies.iter().find(|named| is_about(&named.policy, request)).cloned();
     if resource.is_none() && request.service() == "kms" {
         resource = default_key_policy(request);
         notes.push("taken that the key has the policy that AWS gives to new keys: pass its own to be sure".to_owned());
     }
-    let set = PolicySet { resource, ..policies.clone() };
-    let decision = set.evaluate(request);
-    (set, decision, notes)
+    (PolicySet { resource, ..policies.clone() }, notes)
 }
 
 fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies: &[Named]) -> CheckItem {
-    let (set, decision, notes) = decide(request, policies, resource_policies);
+    let (set, notes) = with_resource_policy(request, policies, resource_policies);
+    let decision = set.evaluate(request);
     let add = advice::of(&set, &decision);
     let answer = Answer::new(&set, decision, notes);
     CheckItem {

@@ -28,6 +28,7 @@ pub use needs::{Keeping, KeepingError, Layout, Purpose, UnknownName};
 pub use place::Place;
 pub use policy::principal::Principal;
 pub use policy::{Effect, Policy, PolicyError, PolicyErrorKind, PolicyKind, Statement, Version};
+pub use printed::decode_sent;
 pub use request::{Context, Request, RequestError};
 pub use scenario::{Answer, AnswerStatement, Line, Scenario, ScenarioError, evaluate_json, evaluate_line};
 pub use size::limit as size_limit;

@@ -33,7 +33,7 @@ impl Policy {
 
     /// Reads a document as the service sends it: IAM percent-encodes it.
     pub fn parse_sent(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {
-        if text.starts_with('%') { Self::parse(&decode(text), kind) } else { Self::parse(text, kind) }
+        Self::parse(&decode_sent(text), kind)
     }
 
     /// The command line prints documents as JSON or as a string of it.
@@ -43,6 +43,11 @@ impl Policy {
             _ => Self::from_node(text, document, kind),
         }
     }
+}
+
+/// A document as the service sends it, percent-encoded or not, as it was written.
+pub fn decode_sent(text: &str) -> String {
+    if text.starts_with('%') { decode(text) } else { text.to_owned() }
 }
 
 /// Percent-decoded; what is no escape stays, so that the JSON reader complains about it.

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::request;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -203,7 +203,7 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer
     let (head, body) = request.into_parts();
     // A client that leaves in the middle of its request has asked for nothing.
     let body = body.collect().await.map_err(|_left| NoAnswer)?.to_bytes();
-    let (number, fault) = shared.note(&head);
+    let (number, fault) = shared.note(&head, &body);
     let answer = shared.carry_out(fault, head, body).await;
     shared.script().note_status(number, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
     answer
@@ -215,8 +215,8 @@ impl Shared {
     }
 
     /// Its number among all requests, and what is to go wrong with it.
-    fn note(&self, head: &request::Parts) -> (usize, Option<Fault>) {
-        let seen = seen(head);
+    fn note(&self, head: &request::Parts, body: &[u8]) -> (usize, Option<Fault>) {
+        let seen = seen(head, body);
         let mut script = self.script();
         let mut fault = None;
         // All of them look at it, also when one has struck: each counts what it matches.
@@ -299,7 +299,7 @@ fn scripted(status: u16, headers: &[(String, String)], body: String) -> Answer {
     })
 }
 
-fn seen(head: &request::Parts) -> SeenRequest {
+fn seen(head: &request::Parts, body: &[u8]) -> SeenRequest {
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     SeenRequest {
         method: head.method.as_str().to_owned(),
@@ -307,5 +307,13 @@ fn seen(head: &request::Parts) -> SeenRequest {
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         status: None,
+        action: action(head, body),
     }
+}
+
+/// What a form asks for.
+fn action(head: &request::Parts, body: &[u8]) -> Option<String> {
+    let is_form = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+    let form = std::str::from_utf8(body).ok().filter(|_| is_form)?;
+    form.split('&').find_map(|pair| pair.strip_prefix("Action=")).map(str::to_owned)
 }

@@ -30,6 +30,9 @@ pub struct SeenRequest {
     pub headers: BTreeMap<String, String>,
     /// What the client was answered; `None` where it got no answer.
     pub status: Option<u16>,
+    /// The `Action` of a form, by which IAM and STS know their operations. `FaultProxy` alone looks at bodies.
+    #[serde(default)]
+    pub action: Option<String>,
 }
 
 impl SeenRequest {
@@ -44,11 +47,22 @@ impl SeenRequest {
         if let Some(target) = self.header("x-amz-target") {
             return target.rsplit('.').next().unwrap_or(target);
         }
+        if let Some(action) = &self.action {
+            return action;
+        }
         match self.path.trim_start_matches('/').split_once('/') {
             Some((_, key)) if !key.is_empty() => self.object_operation(),
             _ if self.path == "/" => "ListBuckets",
             _ => self.bucket_operation(),
         }
+    }
+
+    /// Whether it changes something.
+    pub fn writes(&self) -> bool {
+        if self.header("x-amz-target").is_some() || self.action.is_some() {
+            return !["Describe", "Get", "List"].iter().any(|reads| self.operation().starts_with(reads));
+        }
+        ["PUT", "DELETE"].contains(&self.method.as_str())
     }
 
     fn object_operation(&self) -> &str {
@@ -110,7 +124,9 @@ mod tests {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let headers = header.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let (path, query) = (path.to_owned(), query.to_owned());
-        SeenRequest { method: method.to_owned(), path, query, headers, status: Some(200) }.operation().to_owned()
+        let method = method.to_owned();
+        let request = SeenRequest { method, path, query, headers, status: Some(200), action: None };
+        request.operation().to_owned()
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::item::Part;
 use super::read::again;
-use super::{Act, Action, Call, Item, Wanted, calls, plan, read};
+use super::{Act, Action, Call, Item, Wanted, access, calls, read, steps};
 use crate::{Failed, Services};
 
 /// So long AWS gets to do what it was asked, each time.
@@ -17,6 +18,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const NOT_YET: &[&str] = &[
     "ContinuousBackupsUnavailableException",
     "InsufficientS3BucketPolicyException",
+    "NoSuchEntity",
     "NotFoundException",
     "OperationAborted",
     "ResourceInUseException",
@@ -61,7 +63,11 @@ pub async fn apply(
     // Whether nothing was asked for since all was read: the end is what AWS says at the end.
     let mut is_read = true;
     loop {
-        let items = plan(wanted, &found);
+        let mut items = steps(wanted, &found);
+        // Nobody is let do anything before it is seen, by what is there now, that it reaches nothing of others.
+        if next(&items, &asked).is_none_or(|(_, call)| call.act.part() == Part::Access) {
+            items.extend(access::apart(wanted, &found));
+        }
         if let Some(item) = items.iter().find(|item| item.action == Action::Refuse) {
             return Err(ApplyError::Refused(Box::new(item.clone())));
         }
@@ -129,6 +135,7 @@ fn is_done(act: &Act, failed: &Failed) -> bool {
         Act::CreateTable { .. } => failed.is("ResourceInUseException"),
         Act::CreateAlias { .. } => failed.is("AlreadyExistsException"),
         Act::CreateTrail => failed.is("TrailAlreadyExistsException"),
+        Act::CreatePolicy { .. } | Act::CreateRole { .. } => failed.is("EntityAlreadyExists"),
         // Once it is on it cannot be put again, and the error has no code of its own.
         Act::Expire => failed.is("ValidationException") && failed.words().contains("already enabled"),
         _ => false,

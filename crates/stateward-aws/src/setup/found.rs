@@ -22,6 +22,8 @@ pub struct Found {
     pub state_table: Option<Table>,
     /// The trail.
     pub trail: Option<Trail>,
+    /// Policies and roles, by the name that they have in common.
+    pub access: BTreeMap<String, Access>,
 }
 
 impl Found {
@@ -181,4 +183,37 @@ pub struct TrailSettings {
     pub selectors: Vec<EventSelector>,
     /// What it records, where that is said in the other way.
     pub advanced: Vec<AdvancedEventSelector>,
+}
+
+/// The policy of an environment, and the role that carries it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The policy.
+    pub policy: Option<ManagedPolicy>,
+    /// The role; `None` also where none is wanted.
+    pub role: Option<Role>,
+}
+
+/// A policy that can be attached to users and roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ManagedPolicy {
+    /// What it says, as JSON: the version that is in force.
+    pub document: String,
+    /// Its versions that are not in force, the oldest first.
+    pub versions: Vec<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Role {
+    /// Who may take it, as JSON.
+    pub trust: String,
+    /// Whether it carries the environment's policy.
+    pub carries: bool,
+    /// The other policies that it carries or has within: name and JSON.
+    pub others: Vec<(String, String)>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
 }

@@ -12,7 +12,7 @@ use super::{Rule, Use};
 /// One setting: what it is, what it shall be, and what is done about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
-    /// `bucket NAME`, `table NAME`, `key ALIAS`, `trail NAME`.
+    /// `bucket NAME`, `table NAME`, `key ALIAS`, `trail NAME`, `policy NAME`, `role NAME`; `environments NAMES` of all together.
     pub resource: String,
     /// The setting: `existence`, `versioning`.
     pub property: &'static str,
@@ -47,7 +47,7 @@ pub enum Action {
 /// A request that does one item.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The name of what it is about: of a bucket, a table, a trail; a key's id.
+    /// The name of what it is about: of a bucket, a table, a trail, a policy, a role; a key's id.
     pub of: String,
     /// What is asked.
     pub act: Act,
@@ -129,6 +129,30 @@ pub enum Act {
     SelectAdvanced(Vec<AdvancedEventSelector>),
     /// Have the trail record at all.
     StartLogging,
+    /// Make the policy of an environment.
+    CreatePolicy {
+        /// What it says, as JSON.
+        document: String,
+        /// Its tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Put a version of the policy in force; those that were there stay.
+    PolicyVersion(String),
+    /// Give the policy these tags beside those it has.
+    TagPolicy(BTreeMap<String, String>),
+    /// Make the role of an environment.
+    CreateRole {
+        /// Who may take it, as JSON.
+        trust: String,
+        /// Its tags.
+        tags: BTreeMap<String, String>,
+    },
+    /// Put who may take the role: those that were there, and more.
+    Trust(String),
+    /// Have the role carry the policy of its own name.
+    AttachPolicy,
+    /// Give the role these tags beside those it has.
+    TagRole(BTreeMap<String, String>),
 }
 
 /// What of the set-up a request changes.
@@ -138,6 +162,7 @@ pub(super) enum Part {
     Bucket,
     Table,
     Trail,
+    Access,
 }
 
 impl Act {
@@ -151,6 +176,13 @@ impl Act {
             | Self::Expire
             | Self::TagTable(_) => Part::Table,
             Self::CreateTrail | Self::Select(_) | Self::SelectAdvanced(_) | Self::StartLogging => Part::Trail,
+            Self::CreatePolicy { .. }
+            | Self::PolicyVersion(_)
+            | Self::TagPolicy(_)
+            | Self::CreateRole { .. }
+            | Self::Trust(_)
+            | Self::AttachPolicy
+            | Self::TagRole(_) => Part::Access,
             _ => Part::Bucket,
         }
     }
@@ -164,6 +196,8 @@ impl Act {
                 | Self::CreateBucket
                 | Self::CreateTable { .. }
                 | Self::CreateTrail
+                | Self::CreatePolicy { .. }
+                | Self::CreateRole { .. }
         )
     }
 }

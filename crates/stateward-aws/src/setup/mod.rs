@@ -1,11 +1,14 @@
-//! Make what Terraform's state needs on AWS, or bring what is there up to it: a bucket, tables, a key, a record of calls.
+//! Make what Terraform's state needs on AWS, or bring what is there up to it: a bucket, tables, a key, a record of calls,
+//! policies and roles.
 //!
 //! What is there is read into [`Found`]; [`plan`] compares it with what is [`Wanted`] and asks nothing. Nothing that exists is weakened
 //! or deleted: a setting that is stricter than needed, or somebody else's, stays.
 
+mod access;
 mod apply;
 mod bucket;
 mod calls;
+mod environment;
 mod found;
 mod item;
 mod key;
@@ -18,8 +21,10 @@ mod trail;
 mod wanted;
 
 pub use apply::{ApplyError, apply};
+pub use environment::{Environment, EnvironmentError, Trusted};
 pub use found::{
-    Bucket, Encryption, Found, Key, KeySettings, Logging, Maker, Settings, Table, Trail, TrailSettings, UsedKey,
+    Access, Bucket, Encryption, Found, Key, KeySettings, Logging, Maker, ManagedPolicy, Role, Settings, Table, Trail,
+    TrailSettings, UsedKey,
 };
 pub use item::{Act, Action, Call, Item};
 pub use lifecycle::Rule;
@@ -29,8 +34,13 @@ pub use wanted::{TAG, Use, Wanted, WantedKey};
 use item::Resource;
 use key::KeyIs;
 
-/// What is to be done, in the order in which it is done.
+/// What is to be done, in the order in which it is done, and whether environments will be kept apart.
 pub fn plan(wanted: &Wanted, found: &Found) -> Vec<Item> {
+    steps(wanted, found).into_iter().chain(access::apart(wanted, found)).collect()
+}
+
+/// What is to be done alone: the proof beside it takes thousands of decisions.
+fn steps(wanted: &Wanted, found: &Found) -> Vec<Item> {
     let mut items = Vec::new();
     if let Some(key) = &wanted.key {
         items.extend(key::plan(wanted, key, found.key.as_ref().unwrap_or(&Key::Missing)));
@@ -49,5 +59,6 @@ pub fn plan(wanted: &Wanted, found: &Found) -> Vec<Item> {
     if let Some(name) = &wanted.trail {
         items.extend(trail::plan(wanted, name, found.trail.as_ref().unwrap_or(&Trail::Missing)));
     }
+    items.extend(access::plan(wanted, found));
     items
 }

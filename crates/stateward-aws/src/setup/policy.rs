@@ -1,11 +1,11 @@
-//! The bucket's policy: statements are added to it, none is taken away.
+//! Policies of buckets and of who may take a role: statements are added to them, none is taken away.
 
 use std::collections::BTreeSet;
 use std::iter;
 
 use serde_json::{Map, Value, json};
 
-use super::Wanted;
+use super::{Trusted, Wanted};
 
 /// What a policy shall say.
 pub(super) struct Statements {
@@ -70,6 +70,21 @@ impl Statements {
         all
     }
 
+    /// These may take the role whose policy it is.
+    pub(super) fn of_trust<'a>(trusted: impl Iterator<Item = &'a Trusted>) -> Self {
+        let statement = |who: &Trusted| match who {
+            Trusted::Principal(arn) => {
+                json!({"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "sts:AssumeRole"})
+            }
+            // For whom a token is meant is looked at by AWS itself: the provider there has a list of that.
+            Trusted::Subject { provider, subject } => {
+                let condition = json!({"StringLike": {format!("{}:sub", issuer(provider)): subject}});
+                json!({"Effect": "Allow", "Principal": {"Federated": provider}, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": condition})
+            }
+        };
+        Self { needed: trusted.map(|who| ("StatewardTrusts", statement(who))).collect(), tls_only: None }
+    }
+
     /// Whether a statement of the policy does for one that is needed.
     fn said(&self, needed: &Value, statement: &Value) -> bool {
         match &self.tls_only {
@@ -82,6 +97,51 @@ impl Statements {
 /// Under which prefix a bucket tells of requests.
 pub(super) fn prefix(bucket: &str) -> String {
     format!("s3/{bucket}/")
+}
+
+/// By what name tokens of a provider call it.
+fn issuer(provider: &str) -> &str {
+    provider.split_once(":oidc-provider/").map_or(provider, |(_, issuer)| issuer)
+}
+
+/// The statements of a policy that let somebody do something; none where it cannot be read.
+fn allowing(policy: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    let all = match &policy["Statement"] {
+        Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    };
+    all.into_iter().filter(|statement| statement["Effect"] == "Allow").collect()
+}
+
+/// Whom a role's trust policy names.
+pub(super) fn principals(trust: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for statement in allowing(trust) {
+        let who = &statement["Principal"];
+        let named =
+            listed(who).into_iter().chain(who.as_object().into_iter().flatten().flat_map(|(_, who)| listed(who)));
+        all.extend(named.map(str::to_owned));
+    }
+    all
+}
+
+/// Whether a role's trust policy lets somebody in, under whatever conditions.
+pub(super) fn trusts(trust: &str, who: &Trusted) -> bool {
+    allowing(trust).iter().any(|statement| {
+        let principal = &statement["Principal"];
+        match who {
+            Trusted::Principal(arn) => {
+                *principal == "*" || listed(&principal["AWS"]).iter().any(|one| one == arn || *one == "*")
+            }
+            Trusted::Subject { provider, subject } => {
+                let key = format!("{}:sub", issuer(provider));
+                let conditions = statement["Condition"].as_object().into_iter().flatten();
+                let mut subjects = conditions.flat_map(|(_, keys)| listed(&keys[&key]));
+                listed(&principal["Federated"]).contains(&provider.as_str()) && subjects.any(|one| one == subject)
+            }
+        }
+    })
 }
 
 /// The policy with what is needed; `None` where it says all of it already.
@@ -177,7 +237,7 @@ fn sole(map: &Map<String, Value>) -> Option<(&String, &Value)> {
     map.iter().next().filter(|_| map.len() == 1)
 }
 
-fn listed(value: &Value) -> Vec<&str> {
+pub(super) fn listed(value: &Value) -> Vec<&str> {
     match value {
         Value::String(one) => vec![one],
         Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Environment;
+
 /// The tag that whatever is made gets in the call that creates it. By it a set-up that was broken off is told from what somebody else
 /// made.
 pub const TAG: (&str, &str) = ("stateward:made-by", "setup");
@@ -21,6 +23,8 @@ pub struct Wanted {
     pub log_bucket: Option<String>,
     /// The name of the trail that records who reads and writes state.
     pub trail: Option<String>,
+    /// The environments that share the bucket, each with a policy of its own.
+    pub environments: Vec<Environment>,
     /// Tags of whatever is made.
     pub tags: BTreeMap<String, String>,
     /// The Region of all of it.
@@ -60,6 +64,26 @@ impl Wanted {
     pub(super) fn all_tags(&self) -> BTreeMap<String, String> {
         let ours = (TAG.0.to_owned(), TAG.1.to_owned());
         self.tags.clone().into_iter().chain([ours]).collect()
+    }
+
+    /// The environments with the bucket that they share.
+    pub(super) fn environments(&self) -> impl Iterator<Item = (&str, &Environment)> {
+        self.bucket.iter().flat_map(|bucket| self.environments.iter().map(move |one| (bucket.as_str(), one)))
+    }
+
+    /// The ARN of the policy of an environment; `None` where there is no bucket.
+    pub fn policy_arn(&self, environment: &Environment) -> Option<String> {
+        Some(self.iam_arn("policy", &environment.access(self.bucket.as_deref()?)))
+    }
+
+    /// The ARN of the role of an environment; `None` where it has none.
+    pub fn role_arn(&self, environment: &Environment) -> Option<String> {
+        let bucket = self.bucket.as_deref().filter(|_| environment.has_role())?;
+        Some(self.iam_arn("role", &environment.access(bucket)))
+    }
+
+    pub(super) fn iam_arn(&self, kind: &str, name: &str) -> String {
+        format!("arn:{}:iam::{}:{kind}/{name}", self.partition, self.account)
     }
 
     pub(super) fn bucket_arn(&self, name: &str) -> String {

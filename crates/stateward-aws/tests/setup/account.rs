@@ -6,23 +6,14 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
-use stateward_aws::setup::{self, ApplyError, Item, Wanted, WantedKey};
+use stateward_aws::setup::{self, ApplyError, Environment, Item, Wanted, WantedKey};
 use stateward_aws::{Layout, Services};
-use stateward_testkit::{FaultProxy, Moto, SeenRequest, fresh_name};
+use stateward_testkit::{FaultProxy, Moto, fresh_name};
 
 pub(crate) struct Account {
     pub(crate) proxy: FaultProxy,
     pub(crate) services: Services,
     pub(crate) wanted: Wanted,
-}
-
-/// Whether a request changes something.
-pub(crate) fn writes(request: &SeenRequest) -> bool {
-    let operation = request.operation();
-    match request.header("x-amz-target") {
-        Some(_) => !["Describe", "Get", "List"].iter().any(|reads| operation.starts_with(reads)),
-        None => ["PUT", "DELETE"].contains(&request.method.as_str()),
-    }
 }
 
 impl Account {
@@ -57,10 +48,17 @@ impl Account {
             key: Some(WantedKey::Made(format!("alias/{}", fresh_name(name)))),
             log_bucket: Some(fresh_name(&format!("{name}-logs"))),
             trail: Some(fresh_name(&format!("{name}-trail"))),
+            environments: account.environments(&["dev", "prod"], &["prod=arn:aws:iam::123456789012:root"]),
             tags: [("team".to_owned(), "network".to_owned())].into(),
             ..account.wanted
         };
         account
+    }
+
+    /// Environments in the bucket, and who is trusted there.
+    pub(crate) fn environments(&self, names: &[&str], trusted: &[&str]) -> Vec<Environment> {
+        let [names, trusted] = [names, trusted].map(|all| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+        Environment::all(self.bucket(), &names, &trusted).unwrap()
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -84,6 +82,6 @@ impl Account {
 
     /// The operations of requests that change something.
     pub(crate) fn writes(&self) -> Vec<String> {
-        self.proxy.requests().iter().filter(|request| writes(request)).map(ToString::to_string).collect()
+        self.proxy.requests().iter().filter(|request| request.writes()).map(ToString::to_string).collect()
     }
 }

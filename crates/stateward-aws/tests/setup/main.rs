@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use stateward_aws::setup::{Action, Item};
 use stateward_testkit::{Fault, Rule};
 
-use self::account::{Account, writes};
+use self::account::Account;
 
 /// What the next write meets, and all that comes after it: the end, as of a process that is killed there.
 fn break_off(account: &Account, fault: Fault) {
     let ended = Arc::new(AtomicBool::new(false));
     let is_over = Arc::clone(&ended);
     account.proxy.inject(Rule::new(Fault::status(403)).when(move |_| is_over.load(Ordering::SeqCst)));
-    account.proxy.inject(Rule::new(fault).when(move |request| writes(request) && !ended.swap(true, Ordering::SeqCst)));
+    account.proxy.inject(Rule::new(fault).when(move |request| request.writes() && !ended.swap(true, Ordering::SeqCst)));
 }
 
 fn acting(items: &[Item]) -> Vec<(&str, &str)> {

@@ -151,6 +151,46 @@ async fn a_table_with_another_key_is_refused_and_nothing_is_made() {
     assert_eq!(account.writes(), Vec::<String>::new());
 }
 
+/// What somebody put in force is taken back as one more version, and that they once looked at it is not forgotten.
+#[tokio::test]
+async fn a_policy_that_somebody_widened() {
+    let mut account = Account::new("widened");
+    account.wanted.environments = account.environments(&["dev", "prod"], &[]);
+    account.apply().await.unwrap();
+    let (iam, arn) = (&account.services.iam, account.wanted.policy_arn(&account.wanted.environments[0]).unwrap());
+    let all =
+        json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}});
+    let request = iam.create_policy_version().policy_arn(&arn).policy_document(all.to_string());
+    request.set_as_default(true).send().await.unwrap();
+    let planned = account.plan().await;
+    let changed: Vec<_> = planned.iter().filter(|item| item.acts()).collect();
+    assert!(
+        matches!(changed.as_slice(), [item] if item.property == "rights" && item.why.contains("s3:GetObject on *"))
+    );
+    account.proxy.forget_requests();
+    account.apply().await.unwrap();
+    assert_eq!(account.writes(), ["CreatePolicyVersion"]);
+    let versions = iam.list_policy_versions().policy_arn(&arn).send().await.unwrap().versions.unwrap();
+    assert_eq!(versions.len(), 3);
+}
+
+/// A role of ours that was given more than its environment keeps everything from being done.
+#[tokio::test]
+async fn a_role_that_reaches_over() {
+    let mut account = Account::new("reaching");
+    account.wanted.environments = account.environments(&["dev", "prod"], &["arn:aws:iam::123456789012:root"]);
+    account.apply().await.unwrap();
+    let role = format!("stateward-{}-dev", account.bucket());
+    let all = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}});
+    let request = account.services.iam.put_role_policy().role_name(role).policy_name("more");
+    request.policy_document(all.to_string()).send().await.unwrap();
+    account.wanted.environments = account.environments(&["dev", "prod", "test"], &["arn:aws:iam::123456789012:root"]);
+    account.proxy.forget_requests();
+    let error = account.apply().await.unwrap_err().to_string();
+    assert!(error.contains("dev reaches what is of prod") && error.contains("the policy more of its role"), "{error}");
+    assert_eq!(account.writes(), Vec::<String>::new());
+}
+
 /// A step that a service control policy forbids ends it, with AWS's words; what was done before stays.
 #[tokio::test]
 async fn a_step_that_is_forbidden() {

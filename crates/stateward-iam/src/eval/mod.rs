@@ -180,6 +180,13 @@ impl PolicySet {
         decision
     }
 
+    /// The same where it matters alone whether a request is let through: by which of several refusals it is not may stay open.
+    pub(crate) fn lets_through(&self, request: &Request) -> Decision {
+        let decision = combine::decide(self, request);
+        let is_open = decision.possible.contains(&Outcome::Allowed) && request.context.has_unknown();
+        if is_open { complete::refine(self, request, decision) } else { decision }
+    }
+
     /// The policy of a statement.
     pub fn policy(&self, at: &StatementRef) -> Option<&Named> {
         let level = |levels: &'_ Option<Vec<Vec<Named>>>| -> Option<usize> {

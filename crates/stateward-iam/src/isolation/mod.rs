@@ -6,7 +6,7 @@ mod probes;
 
 use serde::Serialize;
 
-use crate::check::{asked_keys, decide, placed, run_context};
+use crate::check::{asked_keys, placed, run_context, with_resource_policy};
 use crate::eval::{Layer, Named, Outcome, PolicySet};
 use crate::needs::{Keeping, KeepingError};
 use crate::policy::principal::Principal;
@@ -194,17 +194,19 @@ impl Probe {
         let account = to.account();
         let account = Some(account.as_str()).filter(|account| !account.is_empty());
         let request = Request::new(&from.principal, &self.action, &self.resource, account, context)?;
-        let (set, decision, notes) = if request.assumes_role() {
+        let (set, notes) = if request.assumes_role() {
             let trust = to.trust.clone().or_else(|| trusting(&to.principal));
-            let set = PolicySet { resource: trust, ..from.policies.clone() };
-            let decision = set.evaluate(&request);
-            (set, decision, Vec::new())
+            (PolicySet { resource: trust, ..from.policies.clone() }, Vec::new())
         } else {
-            decide(&request, &from.policies, &to.resource_policies)
+            with_resource_policy(&request, &from.policies, &to.resource_policies)
         };
+        let decision = set.lets_through(&request);
+        let may_pass = decision.possible.contains(&Outcome::Allowed);
         let answer = Answer::new(&set, decision, notes);
         let verdict = match answer.decision {
             Outcome::ImplicitDeny | Outcome::ExplicitDeny => Verdict::Refused,
+            // By which of two refusals is all that depends.
+            Outcome::Depends if !may_pass => Verdict::Refused,
             _ if self.harmless => Verdict::Shared,
             Outcome::Allowed => Verdict::Open,
             Outcome::Depends => Verdict::Unproven,

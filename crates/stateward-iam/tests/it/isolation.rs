@@ -233,6 +233,20 @@ fn what_depends_on_the_unknown_is_not_proven() {
     assert!(!open.is_empty() && open.iter().all(|tried| tried.depends_on == ["s3:ExistingObjectTag/team"]), "{open:?}");
 }
 
+/// A bucket's policy that refuses writes with another key asks for what a request may or may not say; who is let do nothing stays refused.
+#[test]
+fn a_refusal_that_depends_on_the_unknown_opens_nothing() {
+    let mut environments = ["dev", "prod"].map(|name| environment(name, keeping(name)));
+    let other_key = json!({"Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"}, "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": KEY}});
+    let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::states/*", "Condition": other_key}});
+    for one in &mut environments {
+        one.resource_policies = vec![named("bucket", &policy, PolicyKind::Resource)];
+    }
+    let all = tried(&environments);
+    assert!(all.iter().any(|tried| tried.decision == Outcome::Depends), "by which statement it is refused depends");
+    assert_eq!(crossing(&all), [""; 0]);
+}
+
 #[test]
 fn environments_that_make_no_sense_are_refused() {
     let (dev, prod) = (environment("dev", keeping("dev")), environment("prod", keeping("prod")));

@@ -206,7 +206,7 @@ mod tests {
 
     fn request(method: &str, path: &str) -> SeenRequest {
         let (method, path) = (method.to_owned(), path.to_owned());
-        SeenRequest { method, path, query: String::new(), headers: BTreeMap::new(), status: None }
+        SeenRequest { method, path, query: String::new(), headers: BTreeMap::new(), status: None, action: None }
     }
 
     /// Which of 12 requests meet the fault, counted from 1.

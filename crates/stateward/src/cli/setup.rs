@@ -4,7 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SetupCommand {
-    /// Make what state needs on AWS, or bring what is there up to it: a bucket, tables, a key, a record of calls.
+    /// Make what state needs on AWS, or bring what is there up to it: a bucket, tables, a key, a record of calls, policies and
+    /// roles.
     ///
     /// It reads what is there, shows what it would do and why, asks, does it, and checks it. Nothing that is there is weakened or
     /// deleted. It can be run again at any time, also after it was broken off.
@@ -51,6 +52,14 @@ pub(crate) struct SetupAwsArgs {
     /// A trail that records who reads and writes state and locks; its files go to the bucket of `--access-log`.
     #[arg(long, value_name = "NAME", requires = "access_log")]
     pub(crate) trail: Option<String>,
+    /// Environments that share the bucket, each with its states below a prefix of its name: a policy is made for each, which reaches no
+    /// other's.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "bucket", conflicts_with = "state_table")]
+    pub(crate) environments: Vec<String>,
+    /// Who may work there: a role with the policy is made, and the account, user or role of this ARN may take it. An OIDC provider is
+    /// trusted with a subject, `ARN#SUBJECT`; `ENV=` before it names the one environment. May be given more than once.
+    #[arg(long, value_name = "[ENV=]ARN", requires = "environments")]
+    pub(crate) trust: Vec<String>,
     /// A tag for whatever is made; may be given more than once.
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     pub(crate) tags: Vec<String>,

@@ -12,14 +12,6 @@ fn document(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap()
 }
 
-/// Whether a request changes something.
-fn writes(request: &SeenRequest) -> bool {
-    match request.header("x-amz-target") {
-        Some(_) => !["Describe", "Get", "List"].iter().any(|reads| request.operation().starts_with(reads)),
-        None => request.method == "PUT" || request.method == "DELETE",
-    }
-}
-
 fn actions(answer: &Value) -> Vec<&str> {
     answer["items"].as_array().unwrap().iter().map(|item| item["action"].as_str().unwrap()).collect()
 }
@@ -42,14 +34,14 @@ fn a_set_up_is_shown_then_done_once_and_the_second_run_writes_nothing() {
     assert!(actions(&dry).contains(&"create"), "{dry}");
     let asked = run(&[]).expect_code(2).stderr;
     assert!(asked.contains("--yes"), "{asked}");
-    assert!(!proxy.requests().iter().any(writes), "nothing is done unasked");
+    assert!(!proxy.requests().iter().any(SeenRequest::writes), "nothing is done unasked");
     let done = document(&run(&["--yes"]).expect_success());
     assert_eq!(done, dry, "what was shown is what was done");
-    assert!(proxy.requests().iter().any(writes));
+    assert!(proxy.requests().iter().any(SeenRequest::writes));
     proxy.forget_requests();
     let again = document(&run(&["--yes"]).expect_success());
     assert!(actions(&again).iter().all(|action| *action == "keep"), "{again}");
-    assert!(!proxy.requests().iter().any(writes), "{:?}", proxy.requests());
+    assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
 }
 
 /// At some points of many the process dies, without a chance to say or to finish anything; the next one goes on.
@@ -115,6 +107,11 @@ fn what_cannot_be_meant() {
         (&["--bucket", "states", "--access-log", "states"], "a name of its own"),
         (&["--engine", "dynamodb", "--bucket", "states"], "--state-table"),
         (&["--state-table", "states"], "--engine dynamodb"),
+        (&["--bucket", "states", "--environments", "dev,a/b"], "no name of an environment"),
+        (&["--bucket", "states", "--environments", "dev,Dev"], "two environments"),
+        (&["--bucket", "states", "--environments", "dev", "--trust", "*"], "ARN"),
+        (&["--bucket", "states", "--environments", "dev", "--trust", "prod=arn:aws:iam::111122223333:root"], "`prod`"),
+        (&["--bucket", "states", "--trust", "arn:aws:iam::111122223333:root"], "--environments"),
     ] {
         let error = cli(&dir, &AwsEnv::new()).run(&[&["setup", "aws"][..], arguments].concat()).expect_code(2).stderr;
         assert!(error.contains(word), "{word:?} in {error}");
@@ -143,4 +140,52 @@ fn the_servers_tables_are_as_it_makes_them() {
     };
     assert_eq!(shape(&ours), shape(&its));
     assert_eq!(shape(&our_locks), shape(&its_locks));
+}
+
+/// What is there at the end is what is checked, by the other command that can tell.
+#[test]
+fn environments_are_made_and_are_kept_apart() {
+    let (moto, dir, names) = (Moto::shared(), TestDir::new(), names());
+    let proxy = FaultProxy::to(moto.url());
+    let env = AwsEnv::new().others(proxy.url());
+    let more = ["--environments", "dev,prod", "--trust", "prod=arn:aws:iam::123456789012:root", "--yes"];
+    let all = arguments(&names, &more);
+    let told = cli(&dir, &env).run(&all).expect_success().stdout;
+    let [bucket, table] = &names;
+    let block = format!(
+        "terraform {{\n  backend \"s3\" {{\n    bucket               = \"{bucket}\"\n    key                  = \"prod/terraform.tfstate\"\n    \
+         workspace_key_prefix = \"prod\"\n    region               = \"us-east-1\"\n    encrypt              = true\n    \
+         dynamodb_table       = \"{table}\"\n\n    assume_role = {{\n      role_arn = \"arn:aws:iam::123456789012:role/stateward-{bucket}-prod\"\n    \
+         }}\n  }}\n}}\n"
+    );
+    assert!(told.contains(&block), "{told}");
+    assert!(
+        told.contains(&format!("--policy-arn arn:aws:iam::123456789012:policy/stateward-{bucket}-dev\n")),
+        "{told}"
+    );
+
+    let store = format!(
+        "s3://{bucket}/prod?region=us-east-1&lock_table={table}&role_arn=arn:aws:iam::123456789012:role/stateward-{bucket}-prod"
+    );
+    assert!(told.contains(&format!("--store '{store}'")), "{told}");
+
+    proxy.forget_requests();
+    let again = document(&cli(&dir, &env).run(&[&all[..], &["--json"]].concat()).expect_success());
+    assert!(actions(&again).iter().all(|action| *action == "keep"), "{again}");
+    assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
+    let mut file = format!("[all]\nbucket = \"{bucket}\"\nlock_table = \"{table}\"\nworkspaces = true\n");
+    for name in ["dev", "prod"] {
+        let resource = format!("policy stateward-{bucket}-{name}");
+        let mut items = again["items"].as_array().unwrap().iter();
+        let rights = items.find(|item| item["resource"] == resource && item["property"] == "rights").unwrap();
+        dir.write(&format!("{name}.json"), rights["current"].to_string());
+        file += &format!(
+            "[environments.{name}]\nprefix = \"{name}\"\npolicies = [\"{name}.json\"]\n\
+             principal = \"arn:aws:iam::123456789012:role/stateward-{bucket}-{name}\"\n"
+        );
+    }
+    let file = dir.write("environments.toml", file);
+    let checked = cli(&dir, &env).run(&["policy", "check", "--isolation", file.to_str().unwrap()]);
+    let checked = checked.expect_success().stdout;
+    assert!(checked.contains("dev -> prod kept apart") && checked.contains("prod -> dev kept apart"), "{checked}");
 }

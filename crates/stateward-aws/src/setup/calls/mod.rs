@@ -1,5 +1,6 @@
 //! The requests that do the items.
 
+mod access;
 mod bucket;
 mod key;
 mod table;
@@ -16,6 +17,7 @@ pub(super) async fn send(services: &Services, wanted: &Wanted, call: &Call) -> R
         Part::Key => key::send(&services.kms, wanted, of, &call.act).await,
         Part::Table => table::send(&services.dynamodb, wanted, of, &call.act).await,
         Part::Trail => trail::send(&services.trail, wanted, of, &call.act).await,
+        Part::Access => access::send(&services.iam, wanted, of, &call.act).await,
         Part::Bucket => bucket::send(&services.s3, wanted, of, &call.act).await,
     }
 }

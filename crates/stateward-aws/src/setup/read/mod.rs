@@ -1,14 +1,18 @@
 //! Read what is there. Nothing is written.
 
+mod access;
 mod bucket;
 mod key;
 mod table;
 mod trail;
 
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
 use futures::try_join;
 
 use super::item::Part;
-use super::{Bucket, Call, Found, Key, Table, Trail, Use, Wanted};
+use super::{Access, Bucket, Call, Found, Key, Table, Trail, Use, Wanted};
 use crate::{Failed, Services};
 
 pub(super) use key::ALIAS;
@@ -40,15 +44,16 @@ pub async fn caller(services: &Services) -> Result<Caller, Failed> {
 ///
 /// A request that was refused or not answered.
 pub async fn read(services: &Services, wanted: &Wanted) -> Result<Found, Failed> {
-    let (key, bucket, log_bucket, lock_table, state_table, trail) = try_join!(
+    let (key, bucket, log_bucket, lock_table, state_table, trail, access) = try_join!(
         Box::pin(key_of(services, wanted)),
         Box::pin(bucket_of(services, wanted, wanted.bucket.as_deref())),
         Box::pin(bucket_of(services, wanted, wanted.log_bucket.as_deref())),
         Box::pin(table_of(services, wanted, wanted.lock_table.as_deref(), Use::Locks)),
         Box::pin(table_of(services, wanted, wanted.state_table.as_deref(), Use::State)),
         Box::pin(trail_of(services, wanted)),
+        Box::pin(access_of(services, wanted, None)),
     )?;
-    Ok(Found { key, bucket, log_bucket, lock_table, state_table, trail })
+    Ok(Found { key, bucket, log_bucket, lock_table, state_table, trail, access })
 }
 
 /// Reads again what a request has changed.
@@ -63,6 +68,7 @@ pub(super) async fn again(services: &Services, wanted: &Wanted, found: &mut Foun
         }
         Part::Table => found.state_table = table_of(services, wanted, of, Use::State).await?,
         Part::Trail => found.trail = trail_of(services, wanted).await?,
+        Part::Access => found.access.extend(access_of(services, wanted, of).await?),
     }
     Ok(())
 }
@@ -79,6 +85,20 @@ async fn trail_of(services: &Services, wanted: &Wanted) -> Result<Option<Trail>,
         Some(name) => trail::find(&services.trail, name).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Of all environments, or of the one whose policy and role have this name.
+async fn access_of(
+    services: &Services,
+    wanted: &Wanted,
+    only: Option<&str>,
+) -> Result<BTreeMap<String, Access>, Failed> {
+    let named = wanted.environments().map(|(bucket, one)| (one.access(bucket), one));
+    let asked = named.filter(|(name, _)| only.is_none_or(|only| only == name)).map(|(name, one)| async {
+        let found = Box::pin(access::find(&services.iam, wanted, &name, one.has_role())).await?;
+        Ok((name, found))
+    });
+    Ok(try_join_all(asked).await?.into_iter().collect())
 }
 
 async fn bucket_of(services: &Services, wanted: &Wanted, name: Option<&str>) -> Result<Option<Bucket>, Failed> {

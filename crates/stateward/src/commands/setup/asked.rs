@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stateward_aws::setup::{self, Caller, Wanted, WantedKey};
+use stateward_aws::setup::{self, Caller, Environment, EnvironmentError, Wanted, WantedKey};
 use stateward_aws::{Layout, Services};
 use stateward_store_aws::{Access, configuration};
 use stateward_store_s3::Options;
@@ -48,7 +48,10 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
         }
     }
     let name = args.bucket.as_ref().or(args.state_table.as_ref()).map_or("", String::as_str);
+    let environments = Environment::all(args.bucket.as_deref().unwrap_or_default(), &args.environments, &args.trust)
+        .map_err(|error| no_environment(&error))?;
     Ok(Wanted {
+        environments,
         bucket: args.bucket.clone(),
         lock_table: args.lock_table.clone(),
         state_table: args.state_table.clone(),
@@ -58,6 +61,22 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
         tags: tags(&args.tags)?,
         ..Wanted::default()
     })
+}
+
+fn no_environment(error: &EnvironmentError) -> Failure {
+    let next = match error {
+        EnvironmentError::Name(_) => "give `--environments` names such as `dev,staging,prod`",
+        EnvironmentError::Twice(_) => "give each environment a name of its own",
+        EnvironmentError::TooLong { .. } => {
+            "give the environment a shorter name, or leave `--trust` out and attach its policy to a role of your own"
+        }
+        EnvironmentError::Principal(_) => "give `--trust` an ARN such as `arn:aws:iam::111122223333:role/ci`",
+        EnvironmentError::NoSubject(_) => {
+            "say for whom: `--trust 'ARN#repo:OWNER/NAME:environment:dev'`, with the subject as the provider writes it"
+        }
+        EnvironmentError::Unknown(_) => "name in `--trust` one of those that `--environments` names",
+    };
+    Failure::usage("nothing was done", error.to_string(), next)
 }
 
 fn key_of(key: &str, name: &str) -> Result<WantedKey> {

@@ -1,7 +1,7 @@
 //! The set-up as text.
 
 use serde_json::Value;
-use stateward_aws::setup::{Action, Item, Wanted};
+use stateward_aws::setup::{Action, Environment, Item, Wanted};
 
 use crate::output::human::{hanging, one_line, word};
 use crate::output::{BOLD, GREEN, RED, YELLOW};
@@ -45,6 +45,7 @@ fn value(value: &Value) -> String {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(all) => all.iter().map(self::value).collect::<Vec<_>>().join(" "),
+        Value::Object(all) if all.contains_key("Statement") => document(&all["Statement"]),
         Value::Object(all) => {
             let pair = |(key, of): (&String, &Value)| format!("{key}={}", self::value(of));
             all.iter().map(pair).collect::<Vec<_>>().join(" ")
@@ -53,29 +54,38 @@ fn value(value: &Value) -> String {
     }
 }
 
+/// A policy, as the names of its statements with their actions.
+fn document(statements: &Value) -> String {
+    let all = statements.as_array().map_or(std::slice::from_ref(statements), Vec::as_slice);
+    let statement = |one: &Value| {
+        let name = one["Sid"].as_str().or(one["Effect"].as_str()).unwrap_or_default();
+        format!("{name}({})", value(&one["Action"]))
+    };
+    all.iter().map(statement).collect::<Vec<_>>().join(" ")
+}
+
 pub(super) fn done(item: &Item) -> String {
     format!("done: {} of {}\n", item.property, item.resource)
 }
 
 /// What to write where, now that all is there.
 pub(super) fn ready(wanted: &Wanted, key: Option<&str>) -> String {
-    let region = &wanted.region;
-    let lock = wanted.lock_table.as_deref().map(|table| format!("&lock_table={table}"));
     let mut parts = vec!["\nAll is there.\n".to_owned()];
     let mut of_store = Vec::new();
-    if let Some(bucket) = &wanted.bucket {
+    if let Some(bucket) = wanted.bucket.as_ref().filter(|_| !wanted.environments.is_empty()) {
+        parts.extend(wanted.environments.iter().map(|one| environment(wanted, bucket, one, key)));
+    } else if let Some(bucket) = &wanted.bucket {
         parts.push("\nFor Terraform and OpenTofu, with a `key` of its own for each configuration:\n\n".to_owned());
-        parts.push(block(wanted, bucket, key));
+        parts.push(block(wanted, bucket, None, key));
         let own = format!("--bucket {bucket} --key {STATE_KEY} --workspaces");
         parts.push(format!("\nThe policy for who runs it, as `--for` says: {PURPOSES}.\n\n"));
         parts.push(rights(wanted, &own, key));
-        let lock = lock.as_deref().unwrap_or("&use_lockfile=true");
-        parts.push(format!("\nFor stateward: --store 's3://{bucket}?region={region}{lock}'\n"));
+        parts.push(store(wanted, bucket, None));
         of_store.push(format!("--layout stateward --bucket {bucket}"));
     }
     if let Some(table) = &wanted.state_table {
-        let lock = lock.as_deref().unwrap_or_default();
-        parts.push(format!("\nFor stateward: --store 'dynamodb://{table}?region={region}{lock}'\n"));
+        let lock = wanted.lock_table.as_deref().map(|table| format!("&lock_table={table}")).unwrap_or_default();
+        parts.push(format!("\nFor stateward: --store 'dynamodb://{table}?region={}{lock}'\n", wanted.region));
         of_store.push(format!("--layout stateward --table {table}"));
     }
     for own in of_store {
@@ -99,15 +109,47 @@ fn rights(wanted: &Wanted, own: &str, key: Option<&str>) -> String {
     format!("  {}\n", words.join(" "))
 }
 
-/// The backend block.
-fn block(wanted: &Wanted, bucket: &str, key: Option<&str>) -> String {
+/// Where a store stands: in a bucket, or below the prefix of an environment in one.
+fn store(wanted: &Wanted, bucket: &str, of: Option<&Environment>) -> String {
+    let prefix = of.map(|one| format!("/{}", one.name)).unwrap_or_default();
+    let lock = match &wanted.lock_table {
+        Some(table) => format!("lock_table={table}"),
+        None => "use_lockfile=true".to_owned(),
+    };
+    let role = role(wanted, of).map(|role| format!("&role_arn={role}")).unwrap_or_default();
+    format!("\nFor stateward: --store 's3://{bucket}{prefix}?region={}&{lock}{role}'\n", wanted.region)
+}
+
+/// What to write for an environment, and who may work there.
+fn environment(wanted: &Wanted, bucket: &str, one: &Environment, key: Option<&str>) -> String {
+    let name = &one.name;
+    let who = match wanted.role_arn(one) {
+        None => format!(
+            "Whoever works there needs its policy:\n  aws iam attach-role-policy --role-name ROLE --policy-arn {}\n",
+            wanted.policy_arn(one).unwrap_or_default()
+        ),
+        Some(_) if one.is_assumed() => String::new(),
+        Some(role) => format!("A pipeline works there as {role}, by a token of its provider.\n"),
+    };
+    format!(
+        "\n{BOLD}{name}{BOLD:#}, with a `key` of its own below `{name}/` for each configuration:\n\n{}{}{who}",
+        block(wanted, bucket, Some(one), key),
+        store(wanted, bucket, Some(one))
+    )
+}
+
+/// The role that whoever works in an environment takes.
+fn role(wanted: &Wanted, of: Option<&Environment>) -> Option<String> {
+    wanted.role_arn(of.filter(|one| one.is_assumed())?)
+}
+
+/// The backend block, of an environment or of the whole bucket.
+fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, key: Option<&str>) -> String {
     let quoted = |text: &str| format!("\"{text}\"");
-    let mut settings = vec![
-        ("bucket", quoted(bucket)),
-        ("key", quoted(STATE_KEY)),
-        ("region", quoted(&wanted.region)),
-        ("encrypt", "true".to_owned()),
-    ];
+    let state = of.map_or_else(String::new, |one| format!("{}/", one.name)) + STATE_KEY;
+    let mut settings = vec![("bucket", quoted(bucket)), ("key", quoted(&state))];
+    settings.extend(of.map(|one| ("workspace_key_prefix", quoted(&one.name))));
+    settings.extend([("region", quoted(&wanted.region)), ("encrypt", "true".to_owned())]);
     // Without it Terraform's `encrypt` asks for S3's own key.
     settings.extend(key.map(|key| ("kms_key_id", quoted(key))));
     settings.push(match wanted.lock_table.as_deref() {
@@ -115,6 +157,8 @@ fn block(wanted: &Wanted, bucket: &str, key: Option<&str>) -> String {
         None => ("use_lockfile", "true".to_owned()),
     });
     let width = settings.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: Vec<String> = settings.iter().map(|(name, value)| format!("    {name:width$} = {value}\n")).collect();
+    let mut lines: Vec<String> =
+        settings.iter().map(|(name, value)| format!("    {name:width$} = {value}\n")).collect();
+    lines.extend(role(wanted, of).map(|role| format!("\n    assume_role = {{\n      role_arn = \"{role}\"\n    }}\n")));
     format!("terraform {{\n  backend \"s3\" {{\n{}  }}\n}}\n", lines.concat())
 }

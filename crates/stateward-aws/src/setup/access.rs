@@ -1,0 +1,251 @@
+//! The plan for who may do what: for each environment a policy for its states alone, and a role that carries it.
+//!
+//! A policy that set-up made says what it says now, unless somebody has made it stricter since; who has widened it sees what is taken back.
+//! To tell one from the other the policy's tags have a fingerprint of what set-up put last.
+
+mod apart;
+mod rights;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use stateward_iam::{Keeping, KeepingError, Layout, Purpose, generate};
+
+use self::rights::Rights;
+use super::key::KeyIs;
+use super::policy::{self, Statements, principals, trusts};
+use super::{Access, Act, Environment, Found, Item, ManagedPolicy, Resource, Role, Trusted, Wanted, tags};
+
+const GRANTS: &str = "It lets plan, apply and open locks by force, by Terraform and by stateward, on what stands below the prefix of the environment, \
+                      and nothing beside it.";
+const MADE: &str = "Set in the call that makes it.";
+const LATER: &str = "The key's ARN is added, which is known once the key is made.";
+const CARRIES: &str = "The role may do what its policy says.";
+const LETS_IN: &str = "Those who were asked for may take the role; who could before, can.";
+const NOTED: &str = "By this it is seen whether somebody has changed the policy since.";
+/// The tag of a policy with the fingerprint of what it was made to say.
+const FINGERPRINT: &str = "stateward:rights";
+/// As many versions of a policy as IAM keeps.
+const VERSIONS: usize = 5;
+
+/// An environment, with what is there of it and what its policy shall say.
+struct Side<'a> {
+    wanted: &'a Wanted,
+    environment: &'a Environment,
+    bucket: &'a str,
+    /// Of the policy and of the role.
+    name: String,
+    keeping: Keeping,
+    /// What the policy shall say.
+    document: Value,
+    found: Access,
+    key: KeyIs<'a>,
+}
+
+pub(super) fn plan(wanted: &Wanted, found: &Found) -> Vec<Item> {
+    match sides(wanted, found) {
+        Ok(sides) => sides.iter().flat_map(|side| side.policy().into_iter().chain(side.role())).collect(),
+        Err(obstacle) => vec![*obstacle],
+    }
+}
+
+/// The item that says that the environments are kept apart, or what reaches over; `None` for less than two.
+pub(super) fn apart(wanted: &Wanted, found: &Found) -> Option<Item> {
+    apart::plan(&sides(wanted, found).ok()?, found)
+}
+
+fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<Item>> {
+    let side = |(bucket, environment): (&'a str, &'a Environment)| {
+        Side::new(wanted, bucket, environment, found).map_err(|error| {
+            let of = Resource { kind: "policy", name: &environment.access(bucket) };
+            let why = format!("No policy can be made: {error}.");
+            Box::new(of.refuse("existence", (Value::Null, json!(environment.name)), why))
+        })
+    };
+    wanted.environments().map(side).collect()
+}
+
+impl<'a> Side<'a> {
+    fn new(
+        wanted: &'a Wanted,
+        bucket: &'a str,
+        environment: &'a Environment,
+        found: &'a Found,
+    ) -> Result<Self, KeepingError> {
+        let key = KeyIs::of(wanted, found);
+        let name = environment.access(bucket);
+        let arn = if let KeyIs::Made(arn) = key { Some(arn.to_owned()) } else { None };
+        // stateward keeps records of its own beside the states, which takes all that Terraform takes, and that.
+        let keeping = Keeping {
+            lock_table: wanted.lock_table.clone(),
+            use_lockfile: wanted.lock_table.is_none(),
+            lock_table_key: arn.clone().filter(|_| wanted.lock_table.is_some()),
+            kms_key: arn,
+            partition: wanted.partition.clone(),
+            region: wanted.region.clone(),
+            account: wanted.account.clone(),
+            ..Keeping::new(Layout::Stateward, bucket, &environment.name)
+        };
+        let document = json!(generate(&keeping, Purpose::Apply)?);
+        let found = found.access.get(&name).cloned().unwrap_or_default();
+        Ok(Self { wanted, environment, bucket, name, keeping, document, found, key })
+    }
+
+    fn prefix(&self) -> Value {
+        json!(format!("{}/{}/", self.bucket, self.environment.name))
+    }
+
+    fn foreign(&self, of: &Resource<'_>, tags: &BTreeMap<String, String>) -> Option<Item> {
+        (!self.environment.is_maker(self.bucket, tags)).then(|| {
+            let why = format!(
+                "There is a {} of this name, which no set-up of this environment made: whoever has it would get other rights. \
+                 Give the environment another name, or delete the {0} yourself.",
+                of.kind
+            );
+            of.refuse("existence", (json!("somebody's"), self.prefix()), why)
+        })
+    }
+
+    fn policy(&self) -> Vec<Item> {
+        let of = Resource { kind: "policy", name: &self.name };
+        let Some(found) = &self.found.policy else { return self.new_policy(&of) };
+        if let Some(obstacle) = self.foreign(&of, &found.tags) {
+            return vec![obstacle];
+        }
+        let mut items = vec![of.keep("existence", self.prefix(), "The policy is there, and set-up made it.")];
+        items.extend(self.rights(&of, found));
+        items.extend(tags::plan(&of, &self.wanted.tags, &found.tags, |_| Act::TagPolicy(self.wanted.tags.clone())));
+        items
+    }
+
+    fn new_policy(&self, of: &Resource<'_>) -> Vec<Item> {
+        let (values, why) = ((Value::Null, self.prefix()), format!("There is no policy of this name. {GRANTS}"));
+        let rights = of.keep("rights", self.document.clone(), MADE);
+        if self.key == KeyIs::NotMade {
+            return vec![of.later("existence", values, format!("{why} {LATER}")), rights];
+        }
+        let mut tags = self.environment.tags(self.wanted, self.bucket);
+        tags.extend(Rights::of(&self.document).map(|rights| (FINGERPRINT.to_owned(), rights.fingerprint())));
+        let act = Act::CreatePolicy { document: self.document.to_string(), tags };
+        vec![of.put("existence", values, why, act), rights]
+    }
+
+    /// What the policy says, and the fingerprint of it.
+    fn rights(&self, of: &Resource<'_>, found: &ManagedPolicy) -> Vec<Item> {
+        let there: Value = serde_json::from_str(&found.document).unwrap_or(Value::Null);
+        if self.key == KeyIs::NotMade {
+            return vec![of.later("rights", (there, self.document.clone()), LATER)];
+        }
+        let (Some(is), noted) = (Rights::of(&there), found.tags.get(FINGERPRINT)) else {
+            return self.other_rights(of, found, there, "It was changed since, by what cannot be compared.");
+        };
+        let Some(shall) = Rights::of(&self.document) else { return Vec::new() };
+        let mark = shall.fingerprint();
+        let (more, less) = (is.beyond(&shall), shall.beyond(&is));
+        let told = |what: &str, rights: &[String]| match rights {
+            [] => String::new(),
+            rights => format!(" {what}: {}.", rights.join(", ")),
+        };
+        if more.is_empty() && less.is_empty() {
+            let kept = of.keep("rights", there, GRANTS);
+            let mark = (noted != Some(&mark)).then(|| note(of, noted, mark));
+            return [kept].into_iter().chain(mark).collect();
+        }
+        let differs = told("Given back", &less) + &told("Taken away", &more);
+        if noted == Some(&is.fingerprint()) {
+            return self.other_rights(of, found, there, &format!("It is as an earlier set-up made it.{differs}"));
+        }
+        if more.is_empty() {
+            let why = format!(
+                "Somebody made it stricter since, and so it stays.{} To undo that, put the version before it in force \
+                 (`aws iam set-default-policy-version`).",
+                told("Not allowed", &less)
+            );
+            return vec![of.keep("rights", there, why)];
+        }
+        self.other_rights(of, found, there, &format!("It was changed since set-up made it.{differs}"))
+    }
+
+    fn other_rights(&self, of: &Resource<'_>, found: &ManagedPolicy, there: Value, why: &str) -> Vec<Item> {
+        let values = (there, self.document.clone());
+        if let Some(oldest) = found.versions.first().filter(|_| found.versions.len() + 1 >= VERSIONS) {
+            let why = format!(
+                "{why} IAM keeps {VERSIONS} versions of a policy, and all are in use. Look at the oldest, and delete it if nobody needs it: \
+                 `aws iam delete-policy-version --policy-arn {} --version-id {oldest}`.",
+                self.wanted.iam_arn("policy", &self.name)
+            );
+            return vec![of.refuse("rights", values, why)];
+        }
+        let why = format!("{why} What is in force now stays as a version of the policy.");
+        let put = of.put("rights", values, why, Act::PolicyVersion(self.document.to_string()));
+        let (noted, mark) =
+            (found.tags.get(FINGERPRINT), Rights::of(&self.document).map(|rights| rights.fingerprint()));
+        // Noted when it is in force: else what is in force would be taken for changed by hand.
+        let mark = mark.filter(|mark| noted != Some(mark));
+        [put].into_iter().chain(mark.map(|mark| of.later("fingerprint", (json!(noted), json!(mark)), NOTED))).collect()
+    }
+
+    fn role(&self) -> Vec<Item> {
+        if !self.environment.has_role() {
+            return Vec::new();
+        }
+        let of = Resource { kind: "role", name: &self.name };
+        let carries = |there: bool| match there {
+            true => of.keep("policy", json!(self.name), CARRIES),
+            false => of.put("policy", (Value::Null, json!(self.name)), CARRIES, Act::AttachPolicy),
+        };
+        let Some(found) = &self.found.role else {
+            let act = Act::CreateRole {
+                trust: self.trust().unwrap_or_default(),
+                tags: self.environment.tags(self.wanted, self.bucket),
+            };
+            let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
+            let first = of.put("existence", (Value::Null, self.prefix()), "There is no role of this name.", act);
+            return vec![first, of.keep("trust", json!(names), MADE), carries(false)];
+        };
+        if let Some(obstacle) = self.foreign(&of, &found.tags) {
+            return vec![obstacle];
+        }
+        let mut items = vec![
+            of.keep("existence", self.prefix(), "The role is there, and set-up made it."),
+            self.lets_in(&of, found),
+            carries(found.carries),
+        ];
+        items.extend(tags::plan(&of, &self.wanted.tags, &found.tags, |_| Act::TagRole(self.wanted.tags.clone())));
+        items
+    }
+
+    /// Who may take the role: those that may already, under whatever conditions, and those that were asked for.
+    fn lets_in(&self, of: &Resource<'_>, found: &Role) -> Item {
+        let current = principals(&found.trust);
+        match self.trust() {
+            Some(trust) if trust == found.trust => of.keep("trust", json!(current), LETS_IN),
+            Some(trust) => {
+                let wanted = principals(&trust);
+                of.put("trust", (json!(current), json!(wanted)), LETS_IN, Act::Trust(trust))
+            }
+            None => {
+                let why = "Who may take the role cannot be read, so nobody can be added. Mend its trust policy first.";
+                let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
+                of.refuse("trust", (Value::Null, json!(names)), why)
+            }
+        }
+    }
+
+    /// The role's trust policy: what is there, and a statement for each who is not let in by it; `None` where it cannot be read.
+    fn trust(&self) -> Option<String> {
+        let there = self.found.role.as_ref().map(|role| role.trust.as_str());
+        let missing = self.environment.trusted.iter().filter(|who| !there.is_some_and(|there| trusts(there, who)));
+        let merged = policy::with(there, &Statements::of_trust(missing)).ok()?;
+        merged.or_else(|| there.map(str::to_owned))
+    }
+}
+
+/// The tag that says what the policy was made to say.
+fn note(of: &Resource<'_>, found: Option<&String>, mark: String) -> Item {
+    let values = (json!(found), json!(mark));
+    of.put("fingerprint", values, NOTED, Act::TagPolicy([(FINGERPRINT.to_owned(), mark)].into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Whether the environments are kept apart, by what their policies will say and by what is there beside them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use stateward_iam::{
+    self as iam, AnswerStatement, Named, Policy, PolicyError, PolicyKind, PolicySet, Tried, Verdict, isolation,
+};
+
+use super::super::{Bucket, Found, Item, Resource};
+use super::Side;
+
+const APART: &str = "Whoever works in one was tried, by the evaluator, on what each other one has, with every action that AWS knows for it.";
+/// So many leaks are told in full.
+const TOLD: usize = 3;
+
+/// That they are kept apart, or what reaches over: then nothing is done.
+pub(super) fn plan(sides: &[Side<'_>], found: &Found) -> Option<Item> {
+    if sides.len() < 2 {
+        return None;
+    }
+    let names: Vec<&str> = sides.iter().map(|side| side.environment.name.as_str()).collect();
+    let of = &Resource { kind: "environments", name: &names.join(", ") };
+    let apart = (Value::Null, json!("kept apart"));
+    let tried = match sides.iter().map(|side| environment(side, found)).collect::<Result<Vec<_>, _>>() {
+        Ok(environments) => isolation(&environments).map_err(|error| error.to_string()),
+        Err(Unreadable { name, error }) => Err(format!("{name} cannot be read: {error}")),
+    };
+    let tried = match tried {
+        Ok(tried) => tried,
+        Err(problem) => {
+            let why = format!("It cannot be told whether they are kept apart: {problem}.");
+            return Some(of.refuse("isolation", apart, why));
+        }
+    };
+    let crossing: Vec<&Tried> =
+        tried.iter().filter(|tried| matches!(tried.verdict, Verdict::Open | Verdict::Unproven)).collect();
+    if crossing.is_empty() {
+        let pairs = tried.iter().map(|tried| (&tried.from, &tried.to)).collect::<BTreeSet<_>>().len();
+        return Some(of.keep("isolation", json!({"pairs": pairs, "requests": tried.len()}), APART));
+    }
+    let told: Vec<String> = crossing.iter().take(TOLD).map(|tried| words(tried)).collect();
+    let more = match crossing.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!(", and {more} requests more"),
+    };
+    let why = format!(
+        "They would not be kept apart: {}{more}. Take out what lets them through, and run it again.",
+        told.join("; ")
+    );
+    Some(of.refuse("isolation", (json!("not kept apart"), json!("kept apart")), why))
+}
+
+fn words(tried: &Tried) -> String {
+    let Tried { from, to, action, resource, verdict, .. } = tried;
+    let may = if *verdict == Verdict::Open { "reaches" } else { "may reach" };
+    let by = |at: &AnswerStatement| format!("statement {} of {}", at.statement, at.policy);
+    let by: Vec<String> = tried.statements.iter().map(by).collect();
+    format!("{from} {may} what is of {to} with {action} on {resource} by {}", by.join(" and "))
+}
+
+/// A policy that nothing can be said about.
+struct Unreadable {
+    name: String,
+    error: PolicyError,
+}
+
+fn named(name: String, text: &str, kind: PolicyKind) -> Result<Named, Unreadable> {
+    match Policy::parse(text, kind) {
+        Ok(policy) => Ok(Named { name, policy }),
+        Err(error) => Err(Unreadable { name, error }),
+    }
+}
+
+fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unreadable> {
+    let role = side.found.role.as_ref();
+    let own = named(format!("the policy {}", side.name), &side.document.to_string(), PolicyKind::Identity)?;
+    let others = role.into_iter().flat_map(|role| &role.others);
+    let others = others.map(|(name, text)| named(format!("the policy {name} of its role"), text, PolicyKind::Identity));
+    let identity = [Ok(own)].into_iter().chain(others).collect::<Result<_, _>>()?;
+    let of_bucket = match &found.bucket {
+        Some(Bucket::There(settings)) => settings.policy.as_deref(),
+        _ => None,
+    };
+    let of_bucket = of_bucket.map(|text| named("the bucket's policy".to_owned(), text, PolicyKind::Resource));
+    let trust = side.environment.has_role().then(|| side.trust()).flatten();
+    let trust = trust.map(|text| named(format!("the trust policy of {}", side.name), &text, PolicyKind::Trust));
+    Ok(iam::Environment {
+        name: side.environment.name.clone(),
+        // Where set-up makes no role the policy is somebody's all the same: of a role that is called as it is.
+        principal: side.wanted.iam_arn("role", &side.name),
+        keeping: side.keeping.clone(),
+        policies: PolicySet { identity, ..PolicySet::default() },
+        resource_policies: of_bucket.into_iter().collect::<Result<_, _>>()?,
+        trust: trust.transpose()?,
+    })
+}

@@ -1,0 +1,283 @@
+use stateward_iam::{CheckItem, Named, Outcome, Policy, PolicyKind, PolicySet, check};
+
+use super::super::{Action, Bucket, Call, Key, KeySettings, Settings, WantedKey};
+use super::*;
+
+const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
+const ROOT: &str = "arn:aws:iam::111122223333:root";
+
+fn wanted(trusted: &[&str]) -> Wanted {
+    let [region, account, partition] = ["eu-west-1", "111122223333", "aws"].map(str::to_owned);
+    let names = ["dev", "prod"].map(str::to_owned);
+    let trusted: Vec<String> = trusted.iter().map(|&one| one.to_owned()).collect();
+    let environments = Environment::all("states", &names, &trusted).expect("environments");
+    let lock_table = Some("locks".to_owned());
+    Wanted {
+        bucket: Some("states".to_owned()),
+        lock_table,
+        environments,
+        region,
+        account,
+        partition,
+        ..Wanted::default()
+    }
+}
+
+fn planned(wanted: &Wanted, found: &Found) -> Vec<Item> {
+    plan(wanted, found).into_iter().chain(apart(wanted, found)).collect()
+}
+
+/// The same with a key, and what is there once that is made.
+fn with_key(wanted: Wanted) -> (Wanted, Found) {
+    let key = KeySettings { arn: KEY.to_owned(), ..KeySettings::default() };
+    let found = Found { key: Some(Key::There(key)), ..Found::default() };
+    (Wanted { key: Some(WantedKey::Made("alias/states".to_owned())), ..wanted }, found)
+}
+
+fn acting(items: &[Item]) -> Vec<(&str, &str, Action)> {
+    let acting = items.iter().filter(|item| item.action != Action::Keep);
+    acting.map(|item| (item.resource.as_str(), item.property, item.action)).collect()
+}
+
+fn item<'a>(items: &'a [Item], resource: &str, property: &str) -> &'a Item {
+    let found = items.iter().find(|item| item.resource == resource && item.property == property);
+    found.unwrap_or_else(|| panic!("no {property} of {resource}: {items:#?}"))
+}
+
+/// What is there once the calls of a plan are done.
+fn done(items: &[Item], mut found: Found) -> Found {
+    for Call { of, act } in items.iter().filter_map(|item| item.call.clone()) {
+        let access = found.access.entry(of).or_default();
+        match (act, &mut access.policy, &mut access.role) {
+            (Act::CreatePolicy { document, tags }, policy, _) => {
+                *policy = Some(ManagedPolicy { document, tags, ..ManagedPolicy::default() });
+            }
+            (Act::PolicyVersion(document), Some(policy), _) => {
+                policy.versions.push(format!("v{}", policy.versions.len() + 1));
+                policy.document = document;
+            }
+            (Act::TagPolicy(tags), Some(policy), _) => policy.tags.extend(tags),
+            (Act::CreateRole { trust, tags }, _, role) => *role = Some(Role { trust, tags, ..Role::default() }),
+            (Act::Trust(trust), _, Some(role)) => role.trust = trust,
+            (Act::AttachPolicy, _, Some(role)) => role.carries = true,
+            (Act::TagRole(tags), _, Some(role)) => role.tags.extend(tags),
+            (other, ..) => panic!("{other:?} of what is not there"),
+        }
+    }
+    found
+}
+
+fn made(wanted: &Wanted) -> Found {
+    done(&planned(wanted, &Found::default()), Found::default())
+}
+
+fn policy_of_dev(found: &mut Found) -> &mut ManagedPolicy {
+    found.access.get_mut("stateward-states-dev").and_then(|access| access.policy.as_mut()).expect("a policy")
+}
+
+fn role_of_prod(found: &mut Found) -> &mut Role {
+    found.access.get_mut("stateward-states-prod").and_then(|access| access.role.as_mut()).expect("a role")
+}
+
+const DEV: &str = "policy stateward-states-dev";
+const PROD: &str = "role stateward-states-prod";
+
+#[test]
+fn what_the_plan_makes_is_kept_by_the_next_one() {
+    let wanted = wanted(&[&format!("prod={ROOT}")]);
+    let items = planned(&wanted, &Found::default());
+    let prod = "policy stateward-states-prod";
+    let expected = [(DEV, "existence"), (prod, "existence"), (PROD, "existence"), (PROD, "policy")];
+    assert_eq!(acting(&items), expected.map(|(resource, property)| (resource, property, Action::Create)));
+    assert_eq!(acting(&planned(&wanted, &made(&wanted))), []);
+}
+
+#[test]
+fn nothing_is_planned_where_there_are_no_environments() {
+    assert_eq!(planned(&Wanted { environments: Vec::new(), ..wanted(&[]) }, &Found::default()), []);
+}
+
+/// Terraform and stateward itself can do all that they do, and in the other environment nothing.
+#[test]
+fn a_policy_is_enough_for_its_environment() {
+    let (wanted, found) = with_key(wanted(&[]));
+    let items = planned(&wanted, &found);
+    let rights = item(&items, DEV, "rights").wanted.to_string();
+    let policy = Policy::parse(&rights, PolicyKind::Identity).expect("a policy");
+    assert!(policy.size() < 6_144, "{}", policy.size());
+    let identity = vec![Named { name: "dev".to_owned(), policy }];
+    let set = PolicySet { identity, ..PolicySet::default() };
+    let tried = |layout, key: &str| {
+        let keeping = Keeping {
+            below: layout == Layout::S3,
+            workspaces: layout == Layout::S3,
+            lock_table: wanted.lock_table.clone(),
+            kms_key: Some(KEY.to_owned()),
+            lock_table_key: Some(KEY.to_owned()),
+            ..Keeping::new(layout, "states", key)
+        };
+        let principal = "arn:aws:sts::111122223333:assumed-role/dev/run";
+        check(&keeping, Purpose::Apply, principal, &set, &[]).expect("checked")
+    };
+    let refused = |items: &[CheckItem]| items.iter().filter(|item| item.decision != Outcome::Allowed).count();
+    for layout in [Layout::S3, Layout::Stateward] {
+        assert_eq!(refused(&tried(layout, "dev")), 0, "{layout:?}");
+        let of_prod = tried(layout, "prod");
+        let of_key = of_prod.iter().filter(|item| item.action.starts_with("kms:")).count();
+        assert_eq!(refused(&of_prod), of_prod.len() - of_key, "{layout:?}");
+    }
+}
+
+#[test]
+fn isolation_is_proven_and_told() {
+    let items = planned(&wanted(&[ROOT]), &Found::default());
+    let proof = item(&items, "environments dev, prod", "isolation");
+    assert_eq!((proof.action, &proof.wanted["pairs"]), (Action::Keep, &json!(2)));
+    assert!(proof.wanted["requests"].as_u64().is_some_and(|requests| requests > 300), "{proof:?}");
+}
+
+/// Whatever lets one of them reach the other's states keeps anything from being done.
+#[test]
+fn a_leak_is_found_before_anything_is_done() {
+    let trusting = wanted(&[ROOT]);
+    let bucket = |policy: Value| Found {
+        bucket: Some(Bucket::There(Box::new(Settings { policy: Some(policy.to_string()), ..Settings::default() }))),
+        ..made(&trusting)
+    };
+    let all = "arn:aws:s3:::states/*";
+    let of_account = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:role/stateward-states-dev"}, "Action": "s3:GetObject", "Resource": all}});
+    let within = json!({"Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": all}});
+    let mut other = made(&trusting);
+    role_of_prod(&mut other).others = vec![("everything".to_owned(), within.to_string())];
+    let mut lets_dev_in = made(&trusting);
+    role_of_prod(&mut lets_dev_in).trust = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:role/stateward-states-dev"}, "Action": "sts:AssumeRole"}}).to_string();
+    let mut unreadable = made(&trusting);
+    role_of_prod(&mut unreadable).others = vec![("broken".to_owned(), "{".to_owned())];
+    for (found, words) in [
+        (bucket(of_account), "dev reaches what is of prod with s3:GetObject on arn:aws:s3:::states/prod/"),
+        (other, "prod reaches what is of dev with s3:PutObject"),
+        (lets_dev_in, "sts:AssumeRole"),
+        (unreadable, "broken of its role cannot be read"),
+    ] {
+        let items = planned(&trusting, &found);
+        let proof = item(&items, "environments dev, prod", "isolation");
+        assert!(proof.action == Action::Refuse && proof.why.contains(words), "{words}: {proof:#?}");
+    }
+}
+
+#[test]
+fn a_policy_waits_for_its_key() {
+    let (wanted, found) = with_key(wanted(&[]));
+    let items = planned(&wanted, &Found::default());
+    assert_eq!(item(&items, DEV, "existence").call, None);
+    let items = planned(&wanted, &found);
+    let Some(Call { act: Act::CreatePolicy { document, .. }, .. }) = &item(&items, DEV, "existence").call else {
+        panic!("{items:#?}")
+    };
+    assert!(document.contains(KEY), "{document}");
+}
+
+#[test]
+fn what_an_earlier_set_up_made_gives_way() {
+    let earlier = wanted(&[]);
+    let later = Wanted { lock_table: None, ..wanted(&[]) };
+    let found = made(&earlier);
+    let items = planned(&later, &found);
+    assert!(acting(&items).contains(&(DEV, "rights", Action::Change)), "{items:#?}");
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.why.contains("earlier set-up") && rights.why.contains("dynamodb:PutItem"), "{}", rights.why);
+    // Of which set-up it is shows once it says what it shall.
+    assert_eq!(item(&items, DEV, "fingerprint").call, None);
+    let found = done(&items, found);
+    let items = planned(&later, &found);
+    assert!(acting(&items).iter().all(|(_, property, _)| *property == "fingerprint"), "{items:#?}");
+    let found = done(&items, found);
+    assert_eq!(acting(&planned(&later, &found)), []);
+}
+
+#[test]
+fn a_policy_that_was_made_stricter_stays() {
+    let wanted = wanted(&[]);
+    let mut found = made(&wanted);
+    let policy = policy_of_dev(&mut found);
+    policy.document = policy.document.replace("\"s3:PutObject\",", "").replace("\"s3:PutObject\"", "\"s3:GetObject\"");
+    let items = planned(&wanted, &found);
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.action == Action::Keep && rights.why.contains("s3:PutObject"), "{rights:#?}");
+}
+
+#[test]
+fn what_was_added_by_hand_is_told_and_taken_back() {
+    let wanted = wanted(&[]);
+    let mut found = made(&wanted);
+    let policy = policy_of_dev(&mut found);
+    policy.document = policy.document.replace("dev/*", "*");
+    let items = planned(&wanted, &found);
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.action == Action::Change && rights.why.contains("changed since"), "{rights:#?}");
+    assert!(rights.why.contains("s3:GetObject on arn:aws:s3:::states/*"), "{}", rights.why);
+    assert_eq!(acting(&planned(&wanted, &done(&items, found))), []);
+}
+
+#[test]
+fn no_version_of_a_policy_is_deleted() {
+    let wanted = wanted(&[]);
+    let mut found = made(&wanted);
+    let policy = policy_of_dev(&mut found);
+    policy.document = policy.document.replace("dev/*", "*");
+    policy.versions = ["v2", "v3", "v4", "v5"].map(str::to_owned).to_vec();
+    let items = planned(&wanted, &found);
+    let rights = item(&items, DEV, "rights");
+    let next =
+        "delete-policy-version --policy-arn arn:aws:iam::111122223333:policy/stateward-states-dev --version-id v2";
+    assert!(rights.action == Action::Refuse && rights.why.contains(next), "{rights:#?}");
+}
+
+#[test]
+fn what_is_somebodys_or_another_environments_is_refused() {
+    let wanted = wanted(&[ROOT]);
+    for (key, value) in [("stateward:made-by", "them"), ("stateward:environment", "states-dev/x")] {
+        let mut found = made(&wanted);
+        policy_of_dev(&mut found).tags.insert(key.to_owned(), value.to_owned());
+        role_of_prod(&mut found).tags.clear();
+        let refused = [(DEV, "existence", Action::Refuse), (PROD, "existence", Action::Refuse)];
+        assert_eq!(acting(&planned(&wanted, &found)), refused);
+    }
+}
+
+#[test]
+fn who_may_take_a_role_stays_and_others_are_added() {
+    let found = made(&wanted(&[ROOT]));
+    let ci = "arn:aws:iam::444455556666:role/ci";
+    let more = wanted(&[ci, "dev=arn:aws:iam::111122223333:oidc-provider/ci.example#team/infra"]);
+    let items = planned(&more, &found);
+    assert_eq!(item(&items, PROD, "trust").wanted, json!([ROOT, ci]));
+    let found = done(&items, found);
+    let trust = &found.access["stateward-states-dev"].role.as_ref().expect("a role").trust;
+    assert!(trust.contains(r#""StringLike":{"ci.example:sub":"team/infra"}"#), "{trust}");
+    assert_eq!(acting(&planned(&more, &found)), []);
+}
+
+#[test]
+fn a_condition_on_who_may_take_a_role_stays() {
+    let wanted = wanted(&[ROOT]);
+    let mut found = made(&wanted);
+    let role = role_of_prod(&mut found);
+    let mfa = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}});
+    role.trust = json!({"Statement": [{"Effect": "Allow", "Principal": {"AWS": [ROOT]}, "Action": "sts:AssumeRole", "Condition": mfa}]}).to_string();
+    assert_eq!(acting(&planned(&wanted, &found)), []);
+}
+
+#[test]
+fn tags_that_were_asked_for_are_added() {
+    let mut wanted = wanted(&[ROOT]);
+    let found = made(&wanted);
+    wanted.tags = [("team".to_owned(), "network".to_owned())].into();
+    let items = planned(&wanted, &found);
+    assert_eq!(
+        item(&items, DEV, "tags").call.as_ref().map(|call| &call.act),
+        Some(&Act::TagPolicy(wanted.tags.clone()))
+    );
+    assert_eq!(item(&items, PROD, "tags").action, Action::Create);
+    assert_eq!(acting(&planned(&wanted, &done(&items, found))), []);
+}

@@ -1,0 +1,79 @@
+//! What there is of policies and roles.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::types::Tag;
+use stateward_iam::decode_sent;
+
+use super::super::{Access, ManagedPolicy, Role, Wanted};
+use super::unless;
+use crate::Failed;
+
+const MISSING: &str = "NoSuchEntity";
+
+/// The policy of this name; and the role of this name, where one is wanted.
+pub(super) async fn find(iam: &Client, wanted: &Wanted, name: &str, with_role: bool) -> Result<Access, Failed> {
+    let arn = wanted.iam_arn("policy", name);
+    let policy = policy(iam, &arn).await?;
+    let role = if with_role { role(iam, name, &arn).await? } else { None };
+    Ok(Access { policy, role })
+}
+
+fn tags(all: Option<Vec<Tag>>) -> BTreeMap<String, String> {
+    all.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+async fn policy(iam: &Client, arn: &str) -> Result<Option<ManagedPolicy>, Failed> {
+    let answer = iam.get_policy().policy_arn(arn).send().await;
+    let answer = unless(MISSING, answer.map_err(|error| Failed::new("IAM: GetPolicy", &error)))?;
+    let Some(policy) = answer.and_then(|answer| answer.policy) else { return Ok(None) };
+    let versions = iam.list_policy_versions().policy_arn(arn).into_paginator().items().send().try_collect().await;
+    let mut versions = versions.map_err(|error| Failed::new("IAM: ListPolicyVersions", &error))?;
+    versions.retain(|version| !version.is_default_version);
+    versions.sort_by_key(|version| version.create_date);
+    Ok(Some(ManagedPolicy {
+        document: document(iam, arn, policy.default_version_id.as_deref()).await?,
+        versions: versions.into_iter().filter_map(|version| version.version_id).collect(),
+        tags: tags(policy.tags),
+    }))
+}
+
+/// What a version of a policy says.
+async fn document(iam: &Client, arn: &str, version: Option<&str>) -> Result<String, Failed> {
+    let request = iam.get_policy_version().policy_arn(arn).set_version_id(version.map(str::to_owned));
+    let answer = request.send().await.map_err(|error| Failed::new("IAM: GetPolicyVersion", &error))?;
+    Ok(sent(answer.policy_version.as_ref().and_then(|version| version.document.as_deref())))
+}
+
+fn sent(document: Option<&str>) -> String {
+    document.map(decode_sent).unwrap_or_default()
+}
+
+async fn role(iam: &Client, name: &str, carried: &str) -> Result<Option<Role>, Failed> {
+    let answer = iam.get_role().role_name(name).send().await;
+    let answer = unless(MISSING, answer.map_err(|error| Failed::new("IAM: GetRole", &error)))?;
+    let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(None) };
+    let attached = iam.list_attached_role_policies().role_name(name).into_paginator().items().send();
+    let attached =
+        attached.try_collect().await.map_err(|error| Failed::new("IAM: ListAttachedRolePolicies", &error))?;
+    let mut arns: Vec<String> = attached.into_iter().filter_map(|policy| policy.policy_arn).collect();
+    let all = arns.len();
+    arns.retain(|arn| arn != carried);
+    let carries = arns.len() < all;
+    let mut others = Vec::new();
+    for arn in arns {
+        let answer = iam.get_policy().policy_arn(&arn).send().await;
+        let answer = answer.map_err(|error| Failed::new("IAM: GetPolicy", &error))?;
+        let version = answer.policy.and_then(|policy| policy.default_version_id);
+        let document = document(iam, &arn, version.as_deref()).await?;
+        others.push((arn, document));
+    }
+    let within = iam.list_role_policies().role_name(name).into_paginator().items().send().try_collect().await;
+    for policy in within.map_err(|error| Failed::new("IAM: ListRolePolicies", &error))? {
+        let answer = iam.get_role_policy().role_name(name).policy_name(&policy).send().await;
+        let answer = answer.map_err(|error| Failed::new("IAM: GetRolePolicy", &error))?;
+        others.push((policy, decode_sent(&answer.policy_document)));
+    }
+    Ok(Some(Role { trust: sent(role.assume_role_policy_document.as_deref()), carries, others, tags: tags(role.tags) }))
+}
