@@ -96,7 +96,9 @@ pub(crate) fn with_resource_policy(
         resource = default_key_policy(request);
         notes.push("taken that the key has the policy that AWS gives to new keys: pass its own to be sure".to_owned());
     }
-    (PolicySet { resource, ..policies.clone() }, notes)
+    // A service that uses a key for whoever asks does not go through the endpoint.
+    let vpc_endpoint = policies.vpc_endpoint.clone().filter(|_| request.service() != "kms");
+    (PolicySet { resource, vpc_endpoint, ..policies.clone() }, notes)
 }
 
 fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies: &[Named]) -> CheckItem {

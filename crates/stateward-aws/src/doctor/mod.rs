@@ -25,7 +25,7 @@ use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use futures::future::{self, BoxFuture, FutureExt};
 use jiff::Timestamp;
-use stateward_iam::Purpose;
+use stateward_iam::{Named, Purpose};
 use stateward_store_aws::{Bucket, Counter, Location};
 use tokio::sync::OnceCell;
 
@@ -51,6 +51,8 @@ pub struct Options {
     pub purpose: Purpose,
     /// Write nothing at all.
     pub read_only: bool,
+    /// The policy of the VPC endpoint that requests go through, where it is known.
+    pub vpc_endpoint: Option<Vec<Named>>,
     /// The time.
     pub now: Now,
     /// Never used twice.

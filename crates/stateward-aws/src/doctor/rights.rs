@@ -11,7 +11,7 @@ use stateward_store_aws::Bucket;
 
 use super::basics::account_of;
 use super::finding::is_refused;
-use super::policies::Known;
+use super::policies::{Known, not_given};
 use super::probes::key_of;
 use super::{Finding, Offline, Patient, Reached, Status};
 use crate::Failed;
@@ -292,8 +292,12 @@ fn told(action: &str, tried: &[(&CheckItem, Live)], known: &Known) -> Finding {
 
 impl Known {
     /// What the policies say that could be read, where they say something, and where that is not what was seen.
-    fn beside(&self, item: &CheckItem, unread: Vec<String>, finding: &mut Finding) {
+    fn beside(&self, item: &CheckItem, mut unread: Vec<String>, finding: &mut Finding) {
         let is_refused = finding.status == Status::Fail;
+        let by_endpoint = finding.denial.as_ref().is_some_and(|denial| denial.layer == Layer::VpcEndpoint);
+        if by_endpoint && self.set.vpc_endpoint.is_none() && !unread.iter().any(|one| one.contains("VPC endpoint")) {
+            unread.push(not_given("ID"));
+        }
         let not_read = unread.join(", ");
         if !self.complete {
             if is_refused {

@@ -14,7 +14,7 @@ use aws_smithy_async::time::SystemTimeSource;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use stateward_aws::doctor::{Finding, Options, Patient, Status, Target};
-use stateward_iam::Purpose;
+use stateward_iam::{Named, Purpose};
 use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
 
 pub(crate) const KEY: &str = "net/prod.tfstate";
@@ -26,6 +26,7 @@ pub(crate) struct Place {
     pub(crate) target: Target,
     pub(crate) read_only: bool,
     pub(crate) purpose: Purpose,
+    pub(crate) vpc_endpoint: Option<Vec<Named>>,
     pub(crate) region: Option<&'static str>,
     pub(crate) credentials: Option<Credentials>,
     /// How far our clock is ahead.
@@ -66,6 +67,7 @@ impl Place {
             target,
             read_only: false,
             purpose: Purpose::Apply,
+            vpc_endpoint: None,
             region: Some("us-east-1"),
             credentials: Some(Credentials::for_tests()),
             ahead: SignedDuration::ZERO,
@@ -121,6 +123,7 @@ impl Place {
         let options = Options {
             purpose: self.purpose,
             read_only: self.read_only,
+            vpc_endpoint: self.vpc_endpoint.clone(),
             now: Arc::new(move || Timestamp::now() + ahead),
             seed: rand_seed(),
         };

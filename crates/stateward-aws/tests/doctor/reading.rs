@@ -5,7 +5,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use stateward_aws::doctor::{Finding, Status};
-use stateward_iam::{Keeping, Layer, Layout, Outcome, Purpose, generate};
+use stateward_iam::{Keeping, Layer, Layout, Named, Outcome, Policy, PolicyKind, Purpose, generate};
 use stateward_store_aws::{Encryption, Role};
 use stateward_testkit::Moto;
 
@@ -182,6 +182,31 @@ async fn the_policy_of_the_key() {
     // What is not known is taken to be as AWS makes it.
     assert_eq!(offline.decision, Outcome::Allowed);
     assert!(not_read.why.unwrap().contains("unlike what was seen"));
+}
+
+/// Nobody can read it but who may ask EC2, so it is given.
+#[tokio::test]
+async fn the_policy_of_the_vpc_endpoint() {
+    let mut at = LabPlace::new();
+    let put = "right:dynamodb:PutItem";
+    let document = all_but("dynamodb:PutItem");
+    let mut for_everybody = document.clone();
+    for statement in for_everybody["Statement"].as_array_mut().unwrap() {
+        statement["Principal"] = json!("*");
+    }
+    let printed =
+        json!({ "VpcEndpoints": [{ "VpcEndpointId": "vpce-1", "PolicyDocument": for_everybody.to_string() }] });
+    let policy = Policy::parse_printed(&printed.to_string(), PolicyKind::VpcEndpoint).unwrap();
+    at.place.vpc_endpoint = Some(vec![Named { name: "vpce.json".to_owned(), policy }]);
+    let refused = refused(&mut at, 1, put, |world| {
+        world["vpc_endpoint"] = json!({ "id": "vpce-1", "policy": for_everybody });
+    })
+    .await;
+    let offline = refused.offline.unwrap();
+    assert_eq!(offline.layer, Some(Layer::VpcEndpoint));
+    assert_ne!(offline.decision, Outcome::Allowed);
+    assert_eq!(offline.unread, Vec::<String>::new());
+    assert!(offline.statements.iter().all(|statement| statement.policy == "vpce.json"), "{offline:?}");
 }
 
 /// A key that moto has.

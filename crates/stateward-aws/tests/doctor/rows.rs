@@ -220,7 +220,11 @@ fn around() -> Vec<Row> {
             OF_TABLE,
             Some((Layer::VpcEndpoint, Effect::Explicit)),
             Some(Outcome::Allowed),
-            &["allow it", "unlike what was seen: another policy has a say"],
+            &[
+                "allow it",
+                "unlike what was seen: another policy has a say",
+                "the policy of the VPC endpoint (`aws ec2 describe-vpc-endpoints",
+            ],
         ),
         // It denies reading policies as well, so which one it is stands in the fix alone.
         row(

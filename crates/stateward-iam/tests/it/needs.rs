@@ -303,6 +303,19 @@ fn each_service_uses_its_key() {
     assert_eq!(of_keys, expected.each_ref().map(|(action, via)| (action, via)));
 }
 
+/// An endpoint of S3 has a say about what is asked of S3, and not about the key that S3 then uses.
+#[test]
+fn a_vpc_endpoint_has_no_say_about_the_key() {
+    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
+    keeping.kms_key = Some(KEY.to_owned());
+    let of_s3 = json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}});
+    let endpoint = named("endpoint", &of_s3, PolicyKind::VpcEndpoint);
+    let policies = PolicySet { vpc_endpoint: Some(vec![endpoint]), ..with(&generated(&keeping, Purpose::Apply)) };
+    let refused = refused(&keeping, Purpose::Apply, &policies);
+    let actions: Vec<&str> = refused.iter().map(|item| item.action).collect();
+    assert_eq!(actions, ["s3:PutObject"], "{refused:?}");
+}
+
 #[test]
 fn the_region_is_the_one_that_is_named() {
     let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");

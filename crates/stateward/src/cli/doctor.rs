@@ -38,6 +38,9 @@ pub(crate) struct DoctorArgs {
     /// What is to be done with the state: the rights that this takes are tried.
     #[arg(long = "for", value_enum, value_name = "WHAT", default_value = "apply")]
     pub(crate) purpose: PurposeArg,
+    /// The policy of the VPC endpoint that requests go through, as `aws ec2 describe-vpc-endpoints` prints it.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) vpc_endpoint: Vec<PathBuf>,
     /// Write nothing at all; what takes writing is not tested.
     #[arg(long)]
     pub(crate) read_only: bool,

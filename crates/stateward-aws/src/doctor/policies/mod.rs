@@ -81,9 +81,9 @@ impl Patient {
         }
         let session = self.of_session(caller);
         known.set.session = take(&mut known.unread, "the session policy", session).flatten();
-        if let Some(endpoint) = self.vpc_endpoint() {
-            let why = format!("`aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint}` prints it");
-            take::<()>(&mut known.unread, "the policy of the VPC endpoint", Err(Unread(why)));
+        known.set.vpc_endpoint.clone_from(&self.options.vpc_endpoint);
+        if let Some(endpoint) = self.vpc_endpoint().filter(|_| known.set.vpc_endpoint.is_none()) {
+            known.unread.push(not_given(&endpoint));
         }
         known
     }
@@ -114,6 +114,13 @@ impl Patient {
         let urls = [endpoints.s3.as_deref(), endpoints.dynamodb.as_deref(), self.configuration.endpoint_url()];
         urls.into_iter().flatten().find_map(vpc_endpoint_of)
     }
+}
+
+/// Only EC2 knows it, and is not asked: its client is out of proportion to this one request.
+pub(super) fn not_given(endpoint: &str) -> String {
+    format!(
+        "the policy of the VPC endpoint (`aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint} > vpce.json`, and `--vpc-endpoint vpce.json`)"
+    )
 }
 
 /// `vpce-ID` of `https://bucket.vpce-ID-ZONE.s3.REGION.vpce.amazonaws.com`.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use stateward_aws::doctor::{Finding, Options, Patient, Status};
 use stateward_core::Clock;
+use stateward_iam::PolicyKind;
 use stateward_store_aws::configuration;
 
 pub(super) use target::of_directory as backend_of_directory;
 
 use super::Context;
+use super::policy::files;
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -33,6 +35,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
     let options = Options {
         purpose: args.purpose.into(),
         read_only: args.read_only,
+        vpc_endpoint: files::optional(&args.vpc_endpoint, PolicyKind::VpcEndpoint)?,
         now: Arc::new(|| SystemClock.now()),
         seed: seed(),
     };

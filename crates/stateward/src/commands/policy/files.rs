@@ -60,7 +60,7 @@ pub(super) fn parse(path: &Path, text: &str, kind: PolicyKind) -> Result<Named> 
 }
 
 /// Reads policies; `None` where there are no files.
-pub(super) fn optional<P: AsRef<Path>>(paths: &[P], kind: PolicyKind) -> Result<Option<Vec<Named>>> {
+pub(in crate::commands) fn optional<P: AsRef<Path>>(paths: &[P], kind: PolicyKind) -> Result<Option<Vec<Named>>> {
     if paths.is_empty() {
         return Ok(None);
     }
