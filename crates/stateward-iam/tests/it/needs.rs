@@ -159,6 +159,32 @@ fn a_state_whose_key_ends_alike_is_not_allowed_in_workspaces_either() {
     }
 }
 
+/// What keeps one of them out of the other's workspaces keeps a role out that has both.
+#[test]
+fn one_role_for_two_states_whose_keys_end_alike() {
+    let outer = Keeping { workspaces: true, ..Keeping::new(Layout::S3, "states", "network.tfstate") };
+    let inner = Keeping { key: "prod/network.tfstate".to_owned(), ..outer.clone() };
+    let both = |outer: &Keeping, inner: &Keeping| {
+        let policies = [outer, inner].map(|keeping| generated(keeping, Purpose::Apply));
+        let identity = policies.iter().map(|policy| named("identity", policy, PolicyKind::Identity)).collect();
+        PolicySet { identity, ..PolicySet::default() }
+    };
+    let blocked = refused(&inner, Purpose::Apply, &both(&outer, &inner));
+    let by =
+        |item: &CheckItem| item.statements.iter().map(|made| made.sid.clone().unwrap_or_default()).collect::<Vec<_>>();
+    assert!(!blocked.is_empty());
+    for item in &blocked {
+        assert_eq!((item.decision, by(item)), (Outcome::ExplicitDeny, vec!["OtherStates".to_owned()]), "{item:?}");
+        assert!(item.resource.contains("env:/dev/prod/network.tfstate"), "in a workspace alone: {item:?}");
+    }
+    assert_eq!(refused(&outer, Purpose::Apply, &both(&outer, &inner)), []);
+    let inner = Keeping { workspace_prefix: Some("prod".to_owned()), ..inner };
+    let policies = both(&outer, &inner);
+    for keeping in [&outer, &inner] {
+        assert_eq!(refused(keeping, Purpose::Apply, &policies), [], "each has workspaces of its own: {keeping:?}");
+    }
+}
+
 #[test]
 fn below_a_prefix_everything_is_allowed_and_beside_it_nothing() {
     let mut dev = Keeping::new(Layout::S3, "states", "dev");
