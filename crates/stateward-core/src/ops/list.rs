@@ -1,13 +1,17 @@
 //! What there is: states and locks.
 
+use bytes::Bytes;
+use futures::future;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::SignedDuration;
-use stateward_store::Key;
+use stateward_store::outside::LockPlace;
+use stateward_store::{Key, StoreError};
 
 use super::tx;
 use crate::access::{Caller, Right};
 use crate::backend::Backend;
 use crate::control::{Control, Head, Held, Mode, OpenTx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lockinfo::LockInfo;
 use crate::name::StateId;
 use crate::outside::{spot, state_at};
@@ -17,6 +21,9 @@ use crate::view::{List, LockItem, Phase, StateItem, TxItem};
 
 /// The rights of which any one lets a caller see that a state is there.
 const ANY: [Right; 6] = [Right::Read, Right::Outputs, Right::Write, Right::Lock, Right::ForceUnlock, Right::Delete];
+
+/// Locks of others that are asked for at once.
+const TOGETHER: usize = 16;
 
 /// Which states to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,13 +82,31 @@ impl Backend {
             groups.extend(control.group.map(|group| group.id));
         }
         if let Some(place) = &self.shared.outside.locks {
-            let outsiders = place.holders().await?.into_iter().filter_map(|(at, info)| Some((state_at(&at)?, info)));
+            let outsiders = self.outsiders(caller, place.as_ref()).await?.into_iter();
             let seen = outsiders.filter(|(state, _)| ANY.iter().any(|right| caller.may(*right, state)));
             let items: Vec<LockItem> = seen.map(|(state, info)| outsider_item(&state, &info, now)).collect();
             let ours: Vec<String> = list.items.iter().map(|item| item.id.clone()).chain(groups).collect();
             list.items.extend(items.into_iter().filter(|item| !ours.contains(&item.id)));
         }
         Ok(list)
+    }
+
+    /// Who holds the locks of others. They may be barred from all eyes at once, which policies cannot limit to some: then the lock of
+    /// each state here is asked for by itself.
+    async fn outsiders(&self, caller: &Caller, place: &dyn LockPlace) -> Result<Vec<(StateId, Bytes)>> {
+        match place.holders().await {
+            Ok(all) => Ok(all.into_iter().filter_map(|(at, info)| Some((state_at(&at)?, info))).collect()),
+            Err(StoreError::Denied { .. }) => {
+                let states = self.scan(caller, "", None, usize::MAX, |state, _| vec![state]).await?.items;
+                let read = |state: StateId| async move {
+                    let holder = place.holder(&spot(&state)).await?;
+                    Ok::<_, Error>(holder.map(|info| (state, info)))
+                };
+                let held = stream::iter(states.into_iter().map(read)).buffered(TOGETHER);
+                held.try_filter_map(|found| future::ready(Ok(found))).try_collect().await
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn lock_items(&self, state: &StateId, control: &Control) -> Result<Vec<LockItem>> {

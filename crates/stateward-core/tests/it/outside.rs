@@ -29,6 +29,8 @@ struct Inner {
     log: Vec<&'static str>,
     /// The number of the operation that fails, and whether it is done all the same.
     fault: Option<(usize, bool)>,
+    /// Whether all locks may be looked through at once.
+    is_barred: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -130,7 +132,10 @@ impl LockPlace for Bucket {
     }
 
     async fn holders(&self) -> Result<Vec<(Spot, Bytes)>> {
-        self.operation("holders", |inner| Ok(inner.locks.clone().into_iter().collect()))
+        self.operation("holders", |inner| match inner.is_barred {
+            true => Err(StoreError::Denied { denial: "planned".to_owned() }),
+            false => Ok(inner.locks.clone().into_iter().collect()),
+        })
     }
 }
 
@@ -264,7 +269,8 @@ async fn a_foreign_lock_makes_us_wait_and_shows() {
     assert_eq!(refused.kind(), Kind::Locked);
     assert_eq!(refused.holder().unwrap(), &lock_info("plain", "OperationTypeApply"), "the holder's own bytes");
     bench.lock_for("a", "P", "OperationTypePlan", Duration::ZERO).await.unwrap().delivered();
-    for list in [Some(id("a")), None] {
+    for (list, is_barred) in [(Some(id("a")), false), (None, false), (None, true)] {
+        bucket.inner().is_barred = is_barred;
         let locks = bench.backend.locks(&bench.caller, list.as_ref()).await.unwrap().items;
         assert!(locks.iter().any(|lock| lock.id == "plain" && lock.who == "plain@host"), "{locks:?}");
     }

@@ -72,10 +72,6 @@ const RELEASE: &[(&str, Target)] = &[
     ("dynamodb:DeleteItem", Target::LockItem),
 ];
 
-/// stateward lists the locks of others as its own: in a bucket by the names of the states, in a table by a scan, which
-/// conditions on keys of items let not through.
-const LIST_LOCKS: Operation = operation("list locks", Purpose::Plan, &[("dynamodb:Scan", Target::LockTable)]);
-
 const S3: &[Operation] = &[
     operation("read the state", Purpose::ReadOnly, &[("s3:GetObject", Target::State), ("kms:Decrypt", Target::Key)]),
     // Without it S3 answers 403 where there is no state yet.
@@ -190,7 +186,6 @@ const STATEWARD_DYNAMODB: &[Operation] = &[
             ("kms:Decrypt", Target::Key),
         ],
     ),
-    LIST_LOCKS,
     operation("verify the store", Purpose::Admin, &[("dynamodb:Scan", Target::StateTable)]),
     operation(
         "make the table",

@@ -90,8 +90,7 @@ fn generated_policies_keep_every_other_layout_apart() {
                 _ => ("states".to_owned(), name.to_owned()),
             };
             let mut keeping = Keeping::new(layout, place, key);
-            // One has to be let scan it to list the locks of others.
-            keeping.lock_table = (layout == Layout::S3).then(|| "locks".to_owned());
+            keeping.lock_table = Some("locks".to_owned());
             environment(name, keeping)
         });
         let crossing = crossing(&tried(&environments));

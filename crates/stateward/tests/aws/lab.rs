@@ -29,8 +29,6 @@ struct Bench {
     table: Option<String>,
     /// What the set-up printed.
     told: String,
-    /// The policies that the printed command makes, by purpose.
-    policies: BTreeMap<&'static str, Value>,
     keys: BTreeMap<String, Credentials>,
 }
 
@@ -65,28 +63,28 @@ fn without(policy: &Value, (sid, action): (&str, &str)) -> Value {
 }
 
 impl Bench {
-    /// Sets up through the lab, as somebody who may do everything.
+    /// Sets up a bucket through the lab, as somebody who may do everything.
     fn new(table: bool, key: bool) -> Self {
+        let (bucket, table) = (fresh_name("setup"), table.then(|| fresh_name("locks")));
+        let mut words = vec!["--bucket", &bucket];
+        words.extend(table.iter().flat_map(|table| ["--lock-table", table]));
+        words.extend(key.then_some(["--kms-key", "create"]).into_iter().flatten());
+        let bench = Self::set_up(&words);
+        Self { bucket, table, ..bench }
+    }
+
+    fn set_up(words: &[&str]) -> Self {
         #[expect(clippy::disallowed_methods, reason = "Terraform signs with the real time")]
         let now = Arc::new(Timestamp::now);
         let surroundings = Surroundings { now, seed: [1; 32], on_decision: Arc::new(|_| {}) };
         let world = world(&[], &json!({}));
         let keys = keys(&world);
         let lab = Running::start(world, surroundings).unwrap();
-        let (dir, bucket) = (TestDir::new(), fresh_name("setup"));
-        let table = table.then(|| fresh_name("locks"));
-        let mut bench = Self { lab, dir, bucket, table, told: String::new(), policies: BTreeMap::new(), keys };
-        let mut setup = vec!["setup", "aws", "--bucket", &bench.bucket, "--yes"];
-        setup.extend(bench.table.iter().flat_map(|table| ["--lock-table", table]));
-        setup.extend(key.then_some(["--kms-key", "create"]).into_iter().flatten());
-        let told = bench.cli(ADMINISTRATOR).run(&setup).expect_success().stdout;
-        bench.told = told;
-        for purpose in ["plan", "apply", "admin"] {
-            let policy = bench.generated("--key", purpose);
-            bench.policies.insert(purpose, policy);
-        }
+        let (dir, bucket, told) = (TestDir::new(), String::new(), String::new());
+        let bench = Self { lab, dir, bucket, table: None, told, keys };
+        let told = bench.cli(ADMINISTRATOR).run(&[&["setup", "aws", "--yes"], words].concat()).expect_success().stdout;
         bench.lab.lab().forget_decisions();
-        bench
+        Self { told, ..bench }
     }
 
     /// What the printed command makes that has this flag.
@@ -163,17 +161,21 @@ impl Bench {
     /// A lock that somebody left behind on the state.
     fn put_lock(&self) {
         let path = format!("{}/{STATE_KEY}", self.bucket);
-        let info = LockInfo { path: path.clone(), ..LockInfo::new(LOCK_ID, "OperationTypeApply") }.to_bytes();
         match &self.table {
-            Some(table) => {
-                let info = String::from_utf8(info).unwrap();
-                let item = json!({ "LockID": { "S": path }, "Info": { "S": info } });
-                let put = json!({ "TableName": table, "Item": item });
-                Moto::shared().dynamodb("PutItem", &put.to_string());
-            }
-            None => Moto::shared().put_object(&self.bucket, &format!("{STATE_KEY}.tflock"), info),
+            Some(table) => put_lock_item(table, &path),
+            None => Moto::shared().put_object(&self.bucket, &format!("{STATE_KEY}.tflock"), lock_info(&path)),
         }
     }
+}
+
+fn lock_info(path: &str) -> Vec<u8> {
+    LockInfo { path: path.to_owned(), ..LockInfo::new(LOCK_ID, "OperationTypeApply") }.to_bytes()
+}
+
+fn put_lock_item(table: &str, path: &str) {
+    let info = String::from_utf8(lock_info(path)).unwrap();
+    let item = json!({ "LockID": { "S": path }, "Info": { "S": info } });
+    Moto::shared().dynamodb("PutItem", &json!({ "TableName": table, "Item": item }).to_string());
 }
 
 fn keys(world: &World) -> BTreeMap<String, Credentials> {
@@ -214,9 +216,11 @@ const UNLOCK: &[&str] = &["force-unlock", "-force", LOCK_ID];
 /// With the whole policy for it each command goes; with one action less it fails, and `explain` names the action. `before` is tried
 /// while there is no state yet. What leaves a lock behind comes last of `after`.
 fn goes_with_these_rights_alone(mut bench: Bench, before: &[Less], after: &[Less]) {
-    let whole = bench.policies.iter().map(|(purpose, policy)| user(purpose, &[policy]));
+    let policies =
+        BTreeMap::from(["plan", "apply", "admin"].map(|purpose| (purpose, bench.generated("--key ", purpose))));
+    let whole = policies.iter().map(|(purpose, policy)| user(purpose, &[policy]));
     let less = before.iter().chain(after);
-    let less = less.map(|case| user(&case.who(), &[&without(&bench.policies[case.purpose], case.right)]));
+    let less = less.map(|case| user(&case.who(), &[&without(&policies[case.purpose], case.right)]));
     let all: Vec<Value> = whole.chain(less).collect();
     bench.let_in(&all, &json!({}));
     let work = bench.work("work", bench.block());
@@ -276,7 +280,7 @@ fn a_lock_table_and_a_key_for_both() {
 #[test]
 fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
     let mut bench = Bench::new(false, true);
-    let users = [user("apply", &[&bench.policies["apply"]])];
+    let users = [user("apply", &[&bench.generated("--key ", "apply")])];
     bench.let_in(&users, &json!({}));
     let without = |names: &[&str]| {
         let kept = bench.block().lines().filter(|line| !names.iter().any(|name| line.trim().starts_with(name)));
@@ -342,4 +346,26 @@ fn stateward_s_own_store() {
             assert!(error.contains("s3:PutObject"), "{why}: {error}");
         }
     }
+}
+
+/// So does one in tables, all of them encrypted with a key of one's own. Locks of others are listed without a right to scan for them.
+#[test]
+fn stateward_s_own_store_in_tables() {
+    let [states, locks] = ["states", "locks"].map(fresh_name);
+    let set_up = ["--engine", "dynamodb", "--state-table", &states, "--lock-table", &locks, "--kms-key", "create"];
+    let mut bench = Bench::set_up(&set_up);
+    let of_store = bench.generated("--layout stateward", "apply");
+    assert!(!of_store.to_string().contains("dynamodb:Scan"), "{of_store}");
+    bench.let_in(&[user("store", &[&of_store])], &json!({}));
+    let store = bench.told.split("--store '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_owned();
+    bench.dir.write("state.tfstate", state(3, "a"));
+    let run = |words: &[&str]| bench.cli("store").run(&[&["--store", store.as_str()], words].concat());
+    run(&["state", "import", "net", "state.tfstate"]).expect_success();
+    assert_eq!(run(&["state", "pull", "net"]).expect_success().stdout, state(3, "a"));
+    run(&["state", "history", "net"]).expect_success();
+    put_lock_item(&locks, &format!("{states}/net"));
+    let listed = run(&["lock", "list", "--json"]).expect_success().stdout;
+    assert!(listed.contains(LOCK_ID), "{listed}");
+    let actions: Vec<_> = bench.lab.lab().decisions().into_iter().map(|decision| decision.action).collect();
+    assert!(actions.iter().any(|action| action == "kms:Decrypt"), "{actions:?}");
 }
