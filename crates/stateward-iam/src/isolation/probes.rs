@@ -73,7 +73,7 @@ pub(super) fn of(from: &Environment, to: &Environment) -> Vec<Probe> {
             Target::StateItem | Target::LockItem | Target::DigestItem => sides.items(target, &mut probes),
             Target::Key | Target::LockTableKey => sides.key(target, &mut probes),
             // Tables and buckets have items and names, with which they are tried.
-            Target::StateTable | Target::LockfileKey => {}
+            Target::StateTable | Target::LockTable | Target::LockfileKey => {}
         }
     }
     sides.principals(&mut probes);

@@ -163,7 +163,11 @@ const STATEWARD: &[Operation] = &[
 ];
 
 const STATEWARD_DYNAMODB: &[Operation] = &[
-    operation("open the store", Purpose::ReadOnly, &[("dynamodb:DescribeTable", Target::StateTable)]),
+    operation(
+        "open the store",
+        Purpose::ReadOnly,
+        &[("dynamodb:DescribeTable", Target::StateTable), ("dynamodb:DescribeTable", Target::LockTable)],
+    ),
     operation(
         "read states and records",
         Purpose::ReadOnly,

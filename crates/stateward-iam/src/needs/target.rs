@@ -21,6 +21,7 @@ pub(crate) enum Target {
     StateTable,
     /// The items of the states.
     StateItem,
+    LockTable,
     LockItem,
     DigestItem,
     Key,
@@ -62,7 +63,7 @@ impl Target {
     pub(crate) fn applies(self, keeping: &Keeping) -> bool {
         match self {
             Self::Lockfile => keeping.use_lockfile,
-            Self::LockItem | Self::DigestItem => keeping.lock_table.is_some(),
+            Self::LockTable | Self::LockItem | Self::DigestItem => keeping.lock_table.is_some(),
             Self::Key => keeping.kms_key.is_some(),
             Self::LockfileKey => keeping.kms_key.is_some() && keeping.use_lockfile,
             Self::LockTableKey => keeping.lock_table_key.is_some(),
@@ -81,6 +82,7 @@ impl Target {
             Self::Lockfile => "Lockfiles",
             Self::StateTable => "StateTable",
             Self::StateItem => "StateItems",
+            Self::LockTable => "LockTable",
             Self::LockItem => "LockItems",
             Self::DigestItem => "DigestItems",
             Self::Key | Self::LockfileKey => "Key",
@@ -117,7 +119,9 @@ impl Target {
     fn only(self, keeping: &Keeping, region: &str, account: &str) -> String {
         let table = |name: &str| format!("arn:{}:dynamodb:{region}:{account}:table/{name}", keeping.partition);
         match self {
-            Self::LockItem | Self::DigestItem => table(keeping.lock_table.as_deref().unwrap_or_default()),
+            Self::LockTable | Self::LockItem | Self::DigestItem => {
+                table(keeping.lock_table.as_deref().unwrap_or_default())
+            }
             Self::StateTable | Self::StateItem => table(&keeping.place),
             Self::Key | Self::LockfileKey => keeping.kms_key.clone().unwrap_or_default(),
             Self::LockTableKey => keeping.lock_table_key.clone().unwrap_or_default(),
@@ -233,7 +237,7 @@ impl Target {
                 };
                 prefixes.into_iter().map(of).collect()
             }
-            Self::StateTable => vec![plain(self.only(keeping, region, account))],
+            Self::StateTable | Self::LockTable => vec![plain(self.only(keeping, region, account))],
         }
     }
 }
