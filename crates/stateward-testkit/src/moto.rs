@@ -92,6 +92,19 @@ impl Moto {
         body.split("<Key>").skip(1).filter_map(key).collect()
     }
 
+    /// Who may take a role, as IAM sends it: percent-encoded JSON.
+    #[track_caller]
+    pub fn trust_policy(&self, role: &str) -> String {
+        let authorization = aws::unchecked_authorization("iam");
+        let form = ("Content-Type", "application/x-www-form-urlencoded");
+        let headers = [("Authorization", authorization.as_str()), form];
+        let asked = format!("Action=GetRole&Version=2010-05-08&RoleName={role}");
+        let answer = RawHttp::new(self.service.address()).request("POST", "/", &headers, asked.as_str());
+        let text = answer.expect_status(200).text();
+        let trust = text.split("<AssumeRolePolicyDocument>").nth(1).and_then(|rest| rest.split('<').next());
+        trust.unwrap_or_else(|| panic!("no trust policy in {text}")).to_owned()
+    }
+
     fn object(&self, method: &str, bucket: &str, key: &str, body: &[u8]) -> Response {
         let authorization = aws::unchecked_authorization("s3");
         let headers = [("Authorization", authorization.as_str())];

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward_iam::Layer;
+use stateward_iam::{Layer, decode_sent};
 use stateward_lab::{Config, Credentials, Running, Surroundings, World};
 use stateward_testkit::{AwsEnv, Cli, LockInfo, Moto, Output, Terraform, TestDir, Workdir, fresh_name};
 
@@ -42,9 +42,14 @@ fn user(name: &str, policies: &[&Value]) -> Value {
 
 /// The administrator and others; `network` as the lab's file says it.
 fn world(others: &[Value], network: &Value) -> World {
+    world_with(others, &[], network)
+}
+
+fn world_with(others: &[Value], roles: &[Value], network: &Value) -> World {
     let everything = json!({ "Statement": { "Effect": "Allow", "Action": "*", "Resource": "*" } });
     let users: Vec<Value> = [user(ADMINISTRATOR, &[&everything])].into_iter().chain(others.iter().cloned()).collect();
-    let config = json!({ "upstream": { "url": Moto::shared().url() }, "users": users, "network": network });
+    let upstream = json!({ "url": Moto::shared().url() });
+    let config = json!({ "upstream": upstream, "users": users, "roles": roles, "network": network });
     let config: Config = config.to_string().parse().unwrap();
     config.compile(&|path| panic!("no file is named, not {}", path.display())).unwrap()
 }
@@ -82,9 +87,16 @@ impl Bench {
         let lab = Running::start(world, surroundings).unwrap();
         let (dir, bucket, told) = (TestDir::new(), String::new(), String::new());
         let bench = Self { lab, dir, bucket, table: None, told, keys };
-        let told = bench.cli(ADMINISTRATOR).run(&[&["setup", "aws", "--yes"], words].concat()).expect_success().stdout;
+        let told = bench.setup(words);
         bench.lab.lab().forget_decisions();
         Self { told, ..bench }
+    }
+
+    /// What a set-up says. What it asks of IAM, which the lab only reads, moto does.
+    fn setup(&self, words: &[&str]) -> String {
+        let iam = [("AWS_ENDPOINT_URL_IAM", Moto::shared().url())];
+        let all = [&["setup", "aws", "--yes"], words].concat();
+        self.cli(ADMINISTRATOR).envs(iam).run(&all).expect_success().stdout
     }
 
     /// What the printed command makes that has this flag.
@@ -116,7 +128,10 @@ impl Bench {
 
     /// From now on there are these others beside the administrator.
     fn let_in(&mut self, others: &[Value], network: &Value) {
-        let world = world(others, network);
+        self.go_on(world(others, network));
+    }
+
+    fn go_on(&mut self, world: World) {
         self.keys = keys(&world);
         self.lab.lab().change(world);
     }
@@ -368,4 +383,74 @@ fn stateward_s_own_store_in_tables() {
     assert!(listed.contains(LOCK_ID), "{listed}");
     let actions: Vec<_> = bench.lab.lab().decisions().into_iter().map(|decision| decision.action).collect();
     assert!(actions.iter().any(|action| action == "kms:Decrypt"), "{actions:?}");
+}
+
+impl Bench {
+    /// The role of an environment, as a second set-up sees it.
+    fn role(&self, is: &Value, environment: &str) -> Value {
+        let name = format!("stateward-{}-{environment}", self.bucket);
+        let is_it = |item: &&Value| item["resource"] == format!("policy {name}") && item["property"] == "rights";
+        let rights = is["items"].as_array().unwrap().iter().find(is_it).unwrap();
+        let trust: Value = serde_json::from_str(&decode_sent(&Moto::shared().trust_policy(&name))).unwrap();
+        json!({ "arn": role_arn(&name), "trust": trust, "policies": [rights["current"]] })
+    }
+
+    /// The block of an environment, and its store.
+    fn of(&self, environment: &str) -> (&str, &str) {
+        let start = self.told.find(&format!("\n{environment}, with")).unwrap();
+        let text = &self.told[start..];
+        let block = &text[text.find("terraform {").unwrap()..text.find("\n}\n").unwrap() + 3];
+        let store = text.split("--store '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+        (block, store)
+    }
+}
+
+fn role_arn(name: &str) -> String {
+    format!("arn:aws:iam::123456789012:role/{name}")
+}
+
+/// With the printed blocks, and the roles as they are there: who works in one environment works there, by Terraform and by stateward, and
+/// does nothing in the other, whether by its role or by one's own.
+#[test]
+fn an_environment_s_role_works_there_and_nowhere_else() {
+    let trust = ["dev", "prod"].map(|name| format!("{name}={}", arn(name)));
+    let [bucket, table] = ["setup", "locks"].map(fresh_name);
+    let words = ["--bucket", &bucket, "--lock-table", &table, "--kms-key", "create", "--environments", "dev,prod"];
+    let words = [&words[..], &["--trust", &trust[0], "--trust", &trust[1]]].concat();
+    let mut bench = Bench { bucket: bucket.clone(), ..Bench::set_up(&words) };
+    let is: Value = serde_json::from_str(&bench.setup(&[&words[..], &["--json"]].concat())).unwrap();
+    let users = ["dev", "prod"].map(|name| user(name, &[]));
+    bench.go_on(world_with(&users, &["dev", "prod"].map(|name| bench.role(&is, name)), &json!({})));
+    for name in ["dev", "prod"] {
+        let (block, store) = bench.of(name);
+        let work = bench.work(name, block);
+        bench.init(&work, name);
+        for command in [PLAN, APPLY, &["workspace", "new", "feature"], APPLY, &["workspace", "select", "default"]] {
+            bench.run(&work, name, command).expect_success();
+        }
+        let store = format!("{store}&use_path_style=true");
+        bench.dir.write("state.tfstate", state(3, "a"));
+        let run = |words: &[&str]| bench.cli(name).run(&[&["--store", store.as_str()], words].concat());
+        run(&["state", "import", "network", "state.tfstate"]).expect_success();
+        assert_eq!(run(&["state", "pull", "network"]).expect_success().stdout, state(3, "a"));
+    }
+    let (block, store) = bench.of("prod");
+    let [own, other] = ["dev", "prod"].map(|name| role_arn(&format!("stateward-{}-{name}", bench.bucket)));
+    bench.lab.lab().forget_decisions();
+    let init = ["init", "-backend-config=use_path_style=true"];
+    // By the role of the other environment, which does not trust one.
+    let output = bench.run(&bench.work("its-role", block), "dev", &init);
+    assert!(output.code() != Some(0) && output.stderr.contains("sts:AssumeRole"), "{}", output.report());
+    // By one's own.
+    let work = bench.work("own-role", &block.replace(&other, &own));
+    let output = bench.run(&work, "dev", &init);
+    assert!(output.code() != Some(0) && output.stderr.contains("AccessDenied"), "{}", output.report());
+    let store = format!("{}&use_path_style=true", store.replace(&other, &own));
+    for words in [&["state", "pull", "network"][..], &["state", "import", "network", "state.tfstate"]] {
+        bench.cli("dev").run(&[&["--store", store.as_str()], words].concat()).expect_code(4);
+    }
+    let decisions = bench.lab.lab().decisions();
+    let let_through: Vec<_> =
+        decisions.iter().filter(|decision| decision.is_allowed() && decision.resource.contains("prod")).collect();
+    assert!(let_through.is_empty() && decisions.len() > 4, "{let_through:?} of {}", decisions.len());
 }

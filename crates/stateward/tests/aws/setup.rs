@@ -173,18 +173,18 @@ fn environments_are_made_and_are_kept_apart() {
     let again = document(&cli(&dir, &env).run(&[&all[..], &["--json"]].concat()).expect_success());
     assert!(actions(&again).iter().all(|action| *action == "keep"), "{again}");
     assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
-    let mut file = format!("[all]\nbucket = \"{bucket}\"\nlock_table = \"{table}\"\nworkspaces = true\n");
-    for name in ["dev", "prod"] {
+    let environments = ["dev", "prod"].map(|name| {
         let resource = format!("policy stateward-{bucket}-{name}");
         let mut items = again["items"].as_array().unwrap().iter();
         let rights = items.find(|item| item["resource"] == resource && item["property"] == "rights").unwrap();
-        dir.write(&format!("{name}.json"), rights["current"].to_string());
-        file += &format!(
+        dir.write(format!("{name}.json"), rights["current"].to_string());
+        format!(
             "[environments.{name}]\nprefix = \"{name}\"\npolicies = [\"{name}.json\"]\n\
              principal = \"arn:aws:iam::123456789012:role/stateward-{bucket}-{name}\"\n"
-        );
-    }
-    let file = dir.write("environments.toml", file);
+        )
+    });
+    let shared = format!("[all]\nbucket = \"{bucket}\"\nlock_table = \"{table}\"\nworkspaces = true\n");
+    let file = dir.write("environments.toml", shared + &environments.concat());
     let checked = cli(&dir, &env).run(&["policy", "check", "--isolation", file.to_str().unwrap()]);
     let checked = checked.expect_success().stdout;
     assert!(checked.contains("dev -> prod kept apart") && checked.contains("prod -> dev kept apart"), "{checked}");
