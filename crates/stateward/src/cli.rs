@@ -97,7 +97,7 @@ pub(crate) enum Command {
     Failover(FailoverArgs),
     /// Say what an error text means: what was refused, by which policy, what to do about it and what not.
     ///
-    /// It takes the output of Terraform and OpenTofu, errors of the AWS command line and SDKs, records of `CloudTrail` and logs of CI,
+    /// It takes the output of Terraform and OpenTofu, errors of the AWS command line and SDKs, records of CloudTrail and logs of CI,
     /// wrapped, coloured or cut, of any length. Nothing is asked of AWS.
     #[command(after_help = "Exit codes: 0 something is recognised, 1 nothing is.")]
     Explain(ExplainArgs),
@@ -110,10 +110,10 @@ pub(crate) enum Command {
         after_help = "Exit codes: 0 nothing fails, 1 something does, 2 it is not known where the state is, 4 a right that is needed is refused."
     )]
     Doctor(DoctorArgs),
-    /// List the calls that AWS refused, from `CloudTrail`: who, what, by which policy, from where, how often.
+    /// List the calls that AWS refused, from CloudTrail: who, what, by which policy, from where, how often.
     ///
     /// Sources are log files and directories of them, plain or compressed, what `aws cloudtrail lookup-events` prints, a trail's bucket
-    /// (`s3://BUCKET/PREFIX`), standard input (`-`), or with `--lookup` what `CloudTrail` itself keeps.
+    /// (`s3://BUCKET/PREFIX`), standard input (`-`), or with `--lookup` what CloudTrail itself keeps.
     #[command(
         after_help = "Exit codes: 0 all was read, whatever it tells; 1 something could not be read; 4 AWS refused to have it read."
     )]

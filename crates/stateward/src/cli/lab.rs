@@ -16,7 +16,7 @@ pub(crate) struct LabArgs {
     /// The server that does what is allowed, such as moto; else `upstream.url` of the file.
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Option<String>,
-    /// The server for `DynamoDB`, where it is another, such as `DynamoDB` Local; else `upstream.dynamodb` of the file.
+    /// The server for DynamoDB, where it is another, such as DynamoDB Local; else `upstream.dynamodb` of the file.
     #[arg(long, value_name = "URL")]
     pub(crate) upstream_dynamodb: Option<String>,
 }

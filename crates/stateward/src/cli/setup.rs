@@ -31,7 +31,7 @@ pub(crate) struct SetupAwsArgs {
     /// The bucket.
     #[arg(long, value_name = "NAME", required_unless_present = "state_table")]
     pub(crate) bucket: Option<String>,
-    /// A lock table in `DynamoDB`; without it Terraform's locks are files in the bucket.
+    /// A lock table in DynamoDB; without it Terraform's locks are files in the bucket.
     #[arg(long, value_name = "NAME")]
     pub(crate) lock_table: Option<String>,
     /// Locks are files in the bucket, which is so unless told.

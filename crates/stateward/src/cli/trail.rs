@@ -12,7 +12,7 @@ pub(crate) struct TrailArgs {
     /// Log files, directories of them, `-`, or `s3://BUCKET/PREFIX` with the options of a store in S3.
     #[arg(required_unless_present = "lookup", value_name = "SOURCE")]
     pub(crate) source: Vec<String>,
-    /// Ask `CloudTrail` for what it keeps of the last 90 days: management events of one Region, and no data events.
+    /// Ask CloudTrail for what it keeps of the last 90 days: management events of one Region, and no data events.
     #[arg(long, conflicts_with = "source")]
     pub(crate) lookup: bool,
     /// From then on: a time (`2026-03-01T10:00:00Z`), or how long ago [default: all in files, else `24h`].
