@@ -114,6 +114,7 @@ impl Apply {
 
     fn take(mut self, arguments: &[OsString]) -> Result<Self, String> {
         let mut rest = arguments.iter();
+        let mut of_plan = None;
         while let Some(argument) = rest.next() {
             let text = argument.to_str().ok_or("an argument is not UTF-8")?;
             let Some(option) = text.strip_prefix("--").or(text.strip_prefix('-')).filter(|name| !name.is_empty())
@@ -139,6 +140,7 @@ impl Apply {
                 "input" => self.input = is_on,
                 "json" => self.json = is_on,
                 "var" | "var-file" => self.values.push(GivenValues::new(name, value, &words)?),
+                _ if goes == Goes::ToPlan => of_plan = Some(name),
                 _ => {}
             }
             if matches!(goes, Goes::ToPlan | Goes::ToBoth) {
@@ -148,7 +150,26 @@ impl Apply {
                 self.for_saved.extend(words);
             }
         }
-        Ok(self)
+        match of_plan {
+            // What it is worth there, the tool says.
+            Some(name) if self.plan.is_some() => Err(format!("its option `-{name}` is for a plan, and it names one")),
+            _ => Ok(self),
+        }
+    }
+
+    /// Looks whether options that the environment gives to every command (`TF_CLI_ARGS`) can be given to the plan and to its apply.
+    ///
+    /// # Errors
+    ///
+    /// Which of them cannot.
+    pub fn shares(options: &str) -> Result<(), String> {
+        for word in options.split_whitespace().filter(|word| word.starts_with('-')) {
+            let name = word.trim_start_matches('-').split('=').next().unwrap_or_default();
+            if !OPTIONS.iter().any(|(known, _, goes)| *known == name && *goes == Goes::ToBoth) {
+                return Err(format!("`-{name}`, which is not for both a plan and the apply of one"));
+            }
+        }
+        Ok(())
     }
 
     /// Has the values of ephemeral variables given again when the plan is applied, which does not keep them. All that is given with a
@@ -248,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn options_of_the_environment_go_to_both_or_nowhere() {
+        for both in ["", "-no-color", "-input=false  --parallelism=3 -lock-timeout 5m"] {
+            assert_eq!(Apply::shares(both), Ok(()), "{both}");
+        }
+        for (one, name) in
+            [("-no-color -target=m.x", "`-target`"), ("-auto-approve", "`-auto-approve`"), ("-var a=b", "`-var`")]
+        {
+            assert!(Apply::shares(one).unwrap_err().starts_with(name), "{one}");
+        }
+    }
+
+    #[test]
     fn what_it_says_of_itself() {
         let told = |line| {
             let Apply { plan, auto_approve, input, json, .. } = apply(line).unwrap().unwrap();
@@ -269,6 +302,8 @@ mod tests {
             "terraform apply a b",
             "terraform destroy a",
             "terraform apply -var",
+            "terraform apply -target=m.x a",
+            "terraform apply a -destroy",
         ] {
             assert!(apply(line).unwrap().is_err(), "{line}");
         }

@@ -181,7 +181,10 @@ impl Plan {
             Err(error) => return Ok(whole(error.to_string())),
         };
         let show = apply.show_command(&file);
-        let shown = Child::output(&show, commands.changes).await.map_err(|error| not_started(&show, &error))?;
+        // Options for a plan and its apply are not those of `show`.
+        let mut changes = commands.changes.clone();
+        changes.removed.push("TF_CLI_ARGS".into());
+        let shown = Child::output(&show, &changes).await.map_err(|error| not_started(&show, &error))?;
         let (0, shown) = shown else { return Ok(whole("`show -json` cannot read the plan".to_owned())) };
         let claim = Footprint::of(&plan, &shown).map_err(|error| error.to_string()).and_then(claim_of);
         let applyable = serde_json::from_slice::<Applyable>(&shown).ok().and_then(|plan| plan.applyable);

@@ -130,7 +130,11 @@ fn apply_of(context: &Context, args: &RunArgs, invocation: Option<&Invocation<'_
     let is_set = |name: &str| environment.get(name).is_some();
     let apply = match ["TF_CLI_ARGS_apply", "TF_CLI_ARGS_destroy"].into_iter().find(|name| is_set(name)) {
         Some(name) => Err(format!("`{name}` is set, which says more of it")),
-        None => apply.and_then(|apply| with_configuration(apply, place, environment)),
+        None => apply.and_then(|apply| {
+            let options = environment.get("TF_CLI_ARGS").map(String::from).unwrap_or_default();
+            Apply::shares(&options).map_err(|option| format!("`TF_CLI_ARGS` has {option}"))?;
+            with_configuration(apply, place, environment)
+        }),
     };
     apply.inspect_err(|why| beside::note_whole(why)).ok()
 }
@@ -148,9 +152,6 @@ fn with_configuration(apply: Apply, place: &Place, environment: &Environment) ->
     let ephemeral = &configuration.ephemeral;
     if ephemeral.is_empty() || apply.plan.is_some() {
         return Ok(apply.repeat(ephemeral));
-    }
-    if environment.get("TF_CLI_ARGS").is_some_and(|options| options.contains("-var")) {
-        return Err("`TF_CLI_ARGS` gives variables values, and ephemeral ones need them once more".to_owned());
     }
     match Values::find(&apply, &place.directory).missing(ephemeral, |name| environment.get(name).is_some()) {
         Some(name) => Err(format!("the ephemeral variable `{name}` has no value, and would be asked for once only")),
