@@ -14,6 +14,9 @@ use stateward_store_s3::{ObjectVersion, TerraformPlace};
 /// So many versions of an object are read, the latest.
 pub const VERSIONS_READ: usize = 50;
 
+/// What S3 calls the one version of an object that was written while the bucket kept none.
+const NO_ID: &str = "null";
+
 /// All that is known of a state and its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Facts {
@@ -99,6 +102,11 @@ impl StateCopy {
 
 /// Looks at a state, the versions of its object, and its digest. Each body is held whole, one after the other.
 pub async fn look(place: &TerraformPlace, at: &Spot) -> Result<Facts> {
+    look_knowing(place, at, &[]).await
+}
+
+/// The same, of whose older versions some were read before: what has an ID of its own is never written again.
+pub(super) async fn look_knowing(place: &TerraformPlace, at: &Spot, known: &[StateCopy]) -> Result<Facts> {
     // The digest first: a writer writes it last.
     let digest = place.digest(at).await?;
     let (versions, older_unseen) = match place.versions(at, VERSIONS_READ).await {
@@ -114,6 +122,11 @@ pub async fn look(place: &TerraformPlace, at: &Spot) -> Result<Facts> {
     }
     let mut older = Vec::new();
     for version in versions.iter().filter(|version| !version.current) {
+        let known = known.iter().find(|known| known.version.as_deref() == Some(&version.id) && version.id != NO_ID);
+        if let Some(known) = known {
+            older.push(known.clone());
+            continue;
+        }
         let body = whole(place.read_version(at, &version.id).await?).await?;
         older.push(StateCopy::of(Some(version.id.clone()), written(version), &body));
     }

@@ -10,7 +10,7 @@ use stateward_store::outside::{BytesPlace, LockPlace, Seen, Spot, Taken};
 use stateward_store_s3::TerraformPlace;
 
 use super::decide::{Decision, DigestStep, Plan, Wish, decide};
-use super::facts::{Facts, look, md5_of, whole};
+use super::facts::{Facts, look_knowing, md5_of, whole};
 use super::holder::LockInfo;
 
 /// Why a repair was not carried out, or not to its end.
@@ -96,7 +96,7 @@ impl Repair<'_> {
     }
 
     async fn under_lock(&self, looked: &Facts, plan: &Plan) -> Result<Done, RepairError> {
-        let facts = look(self.place, self.at).await?;
+        let facts = look_knowing(self.place, self.at, &looked.older).await?;
         let is_same = facts.mark == looked.mark && facts.digest == looked.digest;
         if !is_same || decide(&facts, self.wish) != Decision::Repair(plan.clone()) {
             return Err(RepairError::Changed);

@@ -112,7 +112,8 @@ impl TerraformPlace {
         let lock_id = self.inner.spots.lock_id(at);
         if let (Seen::Bytes(Incoming { label: Some(label), mark, .. }), Some(md5)) = (&seen, &md5) {
             info!(lock_id, label, "the digest of a state had been left behind, and is renewed");
-            table.renew_digest(&lock_id, digest, md5).await?;
+            // Where it is another by now, whoever was faster wrote a newer one.
+            table.replace_digest(&lock_id, Some(digest), Some(md5)).await?;
             self.inner.note_digest(mark, md5);
             return Ok(seen);
         }

@@ -135,25 +135,6 @@ impl Table {
         request.send().await.map(drop).map_err(|error| fault_of("DynamoDB: PutItem", &error))
     }
 
-    /// Puts a digest in place of an old one, and of no other.
-    pub(super) async fn renew_digest(&self, lock_id: &str, old: &str, digest: &str) -> Result<()> {
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .key(KEY, text(&digest_id(lock_id)))
-            .update_expression("SET Digest = :new")
-            .condition_expression("Digest = :old")
-            .expression_attribute_values(":new", text(digest))
-            .expression_attribute_values(":old", text(old));
-        let Err(error) = request.send().await else { return Ok(()) };
-        match error.as_service_error() {
-            // Whoever was faster wrote a newer one.
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(fault_of("DynamoDB: UpdateItem", &error)),
-        }
-    }
-
     /// Puts a digest, or none, in place of exactly the old one, or of none; false where it is another by now.
     pub(super) async fn replace_digest(&self, lock_id: &str, old: Option<&str>, new: Option<&str>) -> Result<bool> {
         let Some(new) = new else { return self.drop_digest(lock_id, old).await };

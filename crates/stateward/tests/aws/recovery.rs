@@ -173,6 +173,24 @@ fn a_repair_that_was_cut_off_at_any_write_is_finished_by_the_next() {
     }
 }
 
+/// What a version with an ID holds does not change: the look under the lock reads it from the first look.
+#[test]
+fn a_repair_reads_each_older_version_once() {
+    let (moto, place) = (Moto::shared(), Place::new());
+    for (serial, id) in [(3, "old"), (4, "new"), (5, "newest")] {
+        moto.put_object(&place.bucket, KEY, state(serial, id));
+    }
+    let found = item(&place.repair(&moto.env(), &[]).expect_success());
+    place.set_digest(found["found"]["older"][0]["md5"].as_str().unwrap());
+    let proxy = FaultProxy::to(moto.url());
+    let env = AwsEnv::new().s3(proxy.url()).dynamodb(proxy.url());
+    place.repair(&env, &["--yes"]).expect_success();
+    let requests = proxy.requests();
+    let read = requests.iter().filter(|seen| seen.operation() == "GetObject" && seen.query.contains("versionId="));
+    assert_eq!(read.count(), 2, "{requests:?}");
+    assert_eq!(item(&place.repair(&moto.env(), &[]).expect_success())["decision"], "fits");
+}
+
 /// From the n-th write on nothing gets through.
 fn cut_off(proxy: &FaultProxy, fault: Fault, n: usize) {
     let (writes, is_cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
