@@ -34,6 +34,14 @@ pub enum Layout {
     Path,
 }
 
+impl Layout {
+    /// Of all that speak S3 AWS itself has buckets in the host's name; whatever is asked in its place, for all services or for S3 alone,
+    /// seldom does.
+    pub fn of(configuration: &SdkConfig) -> Self {
+        if stateward_store_aws::s3_endpoint(configuration).is_some() { Self::Path } else { Self::Host }
+    }
+}
+
 impl Services {
     /// The clients. No request is sent.
     pub fn new(configuration: &SdkConfig, layout: Layout) -> Self {

@@ -15,6 +15,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
+use aws_types::service_config::ServiceConfigKey;
 
 use crate::access::{Access, Role};
 use crate::bucket::Bucket;
@@ -26,13 +27,16 @@ use crate::refusal::BucketError;
 const ATTEMPT: Duration = Duration::from_secs(30);
 /// Objects are larger, and take longer.
 const OBJECT_ATTEMPT: Duration = Duration::from_mins(1);
+/// So much before its end an answer has to have begun: the error of the connection names the host, that of the whole request does not.
+const MARGIN: Duration = Duration::from_secs(2);
 
 /// What the options and the environment, the shared files and the machine say together.
 pub async fn configuration(access: &Access) -> SdkConfig {
     // Pinned, so that a new version of the SDK does not change retries and time limits by itself.
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(crate::reach::client())
         .retry_config(RetryConfig::standard().with_max_attempts(access.max_retries.saturating_add(1)))
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
+        .timeout_config(limits(ATTEMPT));
     loader = match &access.region {
         Some(region) => loader.region(Region::new(region.clone())),
         None if access.skip_metadata_api_check => loader.region(region_of_files(access)),
@@ -53,6 +57,18 @@ pub async fn configuration(access: &Access) -> SdkConfig {
         Some(role) => Box::pin(assume(role, access, configuration)).await,
         None => configuration,
     }
+}
+
+/// The endpoint of S3, where the configuration names one: for S3 alone (`AWS_ENDPOINT_URL_S3`), or for all services.
+pub fn s3_endpoint(configuration: &SdkConfig) -> Option<String> {
+    let key =
+        ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    let of_s3 = configuration.service_config().and_then(|of_services| of_services.load_config(key));
+    of_s3.or_else(|| configuration.endpoint_url().map(str::to_owned))
+}
+
+fn limits(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(attempt).read_timeout(attempt.saturating_sub(MARGIN)).build()
 }
 
 fn files(access: &Access) -> Option<EnvConfigFiles> {
@@ -123,7 +139,7 @@ pub fn bucket(
 ) -> Result<Bucket, BucketError> {
     let mut builder = aws_sdk_s3::config::Builder::from(configuration)
         .force_path_style(objects.path_style)
-        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(OBJECT_ATTEMPT).build())
+        .timeout_config(limits(OBJECT_ATTEMPT))
         .interceptor(counter.clone());
     if let Some(region) = at.region {
         builder = builder.region(Region::new(region.to_owned()));

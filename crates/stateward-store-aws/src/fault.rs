@@ -10,6 +10,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use stateward_store::StoreError;
 
+use crate::reach::{NO_ANSWER, Unreached, is_unknown_host, reason, sources};
+
 /// Why a request was not answered with success.
 #[derive(Debug, Clone)]
 pub enum Fault {
@@ -141,8 +143,18 @@ where
         SdkError::ResponseError(answer) if answer.raw().status().as_u16() >= 300 => {
             words_of(operation, answer.raw(), "", None)
         }
+        SdkError::TimeoutError(_) => format!("operation error {operation}, request send failed, {NO_ANSWER}"),
+        SdkError::DispatchFailure(_) if !lacks_credentials(error) => {
+            format!("operation error {operation}, request send failed, {}", told(error))
+        }
         _ => format!("{operation}: {}", DisplayErrorContext(error)),
     }
+}
+
+/// Where no answer came from, and why.
+fn told(error: &(dyn Error + 'static)) -> String {
+    let unreached = sources(error).find_map(|source| source.downcast_ref::<Unreached>());
+    unreached.map_or_else(|| reason(error), ToString::to_string)
 }
 
 fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Option<&str>) -> Fault {
@@ -220,10 +232,6 @@ fn retry_after(raw: &HttpResponse) -> Option<Duration> {
     raw.headers().get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     sources(error).any(|source| source.downcast_ref::<CredentialsError>().is_some())
 }
@@ -231,5 +239,5 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 /// Nobody listened, or the name was not found.
 fn was_not_sent(error: &(dyn Error + 'static)) -> bool {
     let refused = |error: &std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
-    sources(error).any(|source| source.downcast_ref().is_some_and(refused) || source.to_string() == "dns error")
+    sources(error).any(|source| source.downcast_ref().is_some_and(refused)) || is_unknown_host(error)
 }

@@ -1,8 +1,13 @@
 //! What was there before, and what AWS refuses.
 
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
+use aws_sdk_s3::config::SharedCredentialsProvider;
 use aws_sdk_s3::types::{
     BucketVersioningStatus, ExpirationStatus, LifecycleRule, LifecycleRuleFilter, PublicAccessBlockConfiguration,
     ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
@@ -10,7 +15,9 @@ use aws_sdk_s3::types::{
 };
 use serde_json::{Value, json};
 use stateward_aws::setup::{self, Action, ApplyError, Item, WantedKey};
-use stateward_denial::{Kind, Layer};
+use stateward_aws::{Layout, Services};
+use stateward_denial::{Kind, Layer, Reason};
+use stateward_store_aws::{Access, configuration};
 use stateward_testkit::{Fault, Moto, Rule};
 
 use crate::account::Account;
@@ -212,14 +219,44 @@ async fn a_step_that_is_forbidden() {
 }
 
 #[tokio::test]
-async fn a_service_that_has_too_much_to_do_or_is_not_there() {
+async fn a_service_that_has_too_much_to_do() {
     let account = Account::new("down");
     account.proxy.inject(Rule::new(Fault::slow_down()).operation("HeadBucket"));
     account.proxy.inject(Rule::new(Fault::throttling(Duration::ZERO)));
     let ApplyError::Failed(failed) = account.apply().await.unwrap_err() else { panic!("a request that failed") };
     assert_eq!(failed.problem().map(|problem| problem.kind), Some(Kind::Throttled), "{failed}");
-    let Account { proxy, services, .. } = account;
-    drop(proxy);
-    let failed = setup::caller(&services).await.unwrap_err();
-    assert!(failed.words().contains("dispatch failure"), "{failed}");
+}
+
+/// The services of an endpoint, each asked once.
+async fn services_at(endpoint: &str) -> Services {
+    let access = Access { region: Some("us-east-1".to_owned()), max_retries: 0, ..Access::default() };
+    let settings = configuration(&access).await.into_builder().endpoint_url(endpoint);
+    let credentials = SharedCredentialsProvider::new(Credentials::for_tests());
+    Services::new(&settings.credentials_provider(credentials).build(), Layout::Path)
+}
+
+/// Which host, what went wrong, and that it is the network.
+#[tokio::test]
+async fn a_service_that_is_not_reached() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs_up = silent.local_addr().unwrap();
+    thread::spawn(move || {
+        for connection in silent.incoming() {
+            drop(connection.map(|mut connection| connection.read(&mut [0; 64])));
+        }
+    });
+    let plain = Moto::shared().url().replace("http:", "https:");
+    for (url, reason, word) in [
+        (format!("http://{nobody}"), Reason::Refused, "connection refused"),
+        (format!("http://{hangs_up}"), Reason::Refused, "connection"),
+        (plain, Reason::Tls, "TLS handshake failed"),
+    ] {
+        let failed = setup::caller(&services_at(&url).await).await.unwrap_err();
+        let problem = failed.problem().unwrap_or_else(|| panic!("unknown: {failed}"));
+        assert_eq!((problem.kind, problem.failure.unwrap().reason), (Kind::Network, Some(reason)), "{failed}");
+        let start = format!("operation error STS: GetCallerIdentity, request send failed, POST \"{url}\": ");
+        let told = failed.words().strip_prefix(&start).unwrap_or_else(|| panic!("{failed}"));
+        assert!(told.contains(word) && told.len() < 80, "{failed}");
+    }
 }

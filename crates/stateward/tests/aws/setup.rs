@@ -67,6 +67,17 @@ fn a_process_that_is_killed() {
     assert!(actions(&answer).iter().all(|action| *action == "keep"), "{answer}");
 }
 
+/// Where S3 alone has an endpoint of its own, too, that is asked for buckets in the path.
+#[test]
+fn endpoints_of_single_services() {
+    let (moto, dir, names) = (Moto::shared(), TestDir::new(), names());
+    let env = AwsEnv::new().others(moto.url()).pairs();
+    let single = ["S3", "STS", "DYNAMODB"].map(|name| (format!("AWS_ENDPOINT_URL_{name}"), moto.url().to_owned()));
+    let cli = stateward_testkit::Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).limit(LIMIT);
+    let cli = cli.envs(env.into_iter().filter(|(name, _)| !name.contains("ENDPOINT"))).envs(single);
+    cli.run(&arguments(&names, &["--yes"])).expect_success();
+}
+
 #[test]
 fn an_interrupt_tells_what_is_done() {
     let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());

@@ -19,9 +19,7 @@ pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
         let why = "neither `--region` nor the AWS configuration says in which Region";
         Failure::usage("nothing was done", why, "say `--region REGION`, or set `AWS_REGION`")
     })?;
-    // Of all that speak S3 only AWS itself is set up here, or what stands in for it under one address.
-    let layout = if settings.endpoint_url().is_some() { Layout::Path } else { Layout::Host };
-    let services = Services::new(&settings, layout);
+    let services = Services::new(&settings, Layout::of(&settings));
     let Caller { account, partition } =
         setup::caller(&services).await.map_err(|failed| refused("AWS was not asked for anything yet", &failed))?;
     Ok((services, Wanted { region, account, partition, ..named }))
