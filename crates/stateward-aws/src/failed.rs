@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use stateward_denial::Problem;
+use stateward_denial::{Kind, Problem};
 use stateward_store_aws::{Fault, fault_of, words};
 
 /// A request that did not succeed.
@@ -50,6 +50,15 @@ impl Failed {
     /// Whether AWS answered with this code.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether it was for lack of a right.
+    pub fn is_refused(&self) -> bool {
+        match self.problem().map(|problem| problem.kind) {
+            Some(Kind::AccessDenied) => true,
+            Some(Kind::Other) | None => matches!(self.status, Some(401 | 403)),
+            Some(_) => false,
+        }
     }
 
     /// What it means; `None` where it is nothing that is known.

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
 use stateward_store_aws::{Bucket, Encryption};
 
-use super::finding::{blame, is_refused};
+use super::finding::blame;
 use super::{Finding, Found, Patient, Reached};
 use crate::Failed;
 
@@ -52,7 +52,7 @@ impl Patient {
             Ok(_) => {}
             Err(error) => {
                 let failed = Failed::new("S3: ListObjectsV2", &error);
-                if !is_refused(&failed) {
+                if !failed.is_refused() {
                     return Found::of(blame(CHECK, &failed));
                 }
                 // S3 says of a bucket that is not there that it is not, whoever asks.

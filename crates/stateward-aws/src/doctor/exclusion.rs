@@ -3,7 +3,7 @@
 use futures::future;
 use stateward_store_aws::{Bucket, Fault};
 
-use super::finding::{blame, is_refused};
+use super::finding::blame;
 use super::probes::Outcome;
 use super::{Finding, Patient, Reached};
 use crate::Failed;
@@ -95,7 +95,7 @@ impl Patient {
                 Err(failed) => Tried::Failed(Box::new(failed)),
             },
         };
-        if !matches!(&tried, Tried::Failed(failed) if is_refused(failed)) {
+        if !matches!(&tried, Tried::Failed(failed) if failed.is_refused()) {
             drop(self.delete_object(bucket, &name).await);
         }
         tried
@@ -112,7 +112,7 @@ impl Patient {
             },
         };
         match tried {
-            Tried::Failed(failed) if is_refused(&failed) => return not_held("the table", Tried::Failed(failed)),
+            Tried::Failed(failed) if failed.is_refused() => return not_held("the table", Tried::Failed(failed)),
             tried => {
                 drop(self.delete_item(table, &id).await);
                 if !matches!(tried, Tried::Holds) {

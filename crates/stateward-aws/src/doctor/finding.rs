@@ -180,20 +180,10 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
 
 /// That it was for lack of a right, in words.
 pub(crate) fn refusal(failed: &Failed) -> Option<String> {
-    is_refused(failed).then(|| match failed.problem().and_then(|problem| problem.denial?.action) {
+    failed.is_refused().then(|| match failed.problem().and_then(|problem| problem.denial?.action) {
         Some(action) => format!("`{action}` is refused"),
         None => "the request is refused".to_owned(),
     })
-}
-
-/// Whether it was for lack of a right.
-pub(crate) fn is_refused(failed: &Failed) -> bool {
-    let known = failed.problem().map(|problem| problem.kind);
-    match known {
-        Some(Kind::AccessDenied) => true,
-        Some(Kind::Other) | None => matches!(failed.status, Some(401 | 403)),
-        Some(_) => false,
-    }
 }
 
 /// One finding for each check, the worst, with what the others of it say; in the order in which checks are told.

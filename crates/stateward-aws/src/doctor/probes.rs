@@ -8,7 +8,6 @@ use bytes::Bytes;
 use stateward_store_aws::{Bucket, Ids, once};
 
 use super::Patient;
-use super::finding::is_refused;
 use crate::Failed;
 
 pub(crate) type Outcome<T> = Result<T, Failed>;
@@ -134,7 +133,7 @@ impl Patient {
 
     /// What was refused for lack of a right is not there.
     fn not_written(&self, probe: &Probe, failed: Failed) -> Failed {
-        if is_refused(&failed) {
+        if failed.is_refused() {
             self.probes.forget(probe);
         }
         failed

@@ -10,7 +10,6 @@ use stateward_iam::{CheckItem, Keeping, Layout, Outcome, Purpose, check};
 use stateward_store_aws::Bucket;
 
 use super::basics::account_of;
-use super::finding::is_refused;
 use super::policies::{Known, not_given};
 use super::probes::key_of;
 use super::{Finding, Offline, Patient, Reached, Status};
@@ -42,7 +41,7 @@ impl Live {
     fn of(result: Result<(), Failed>) -> Self {
         match result {
             Ok(()) => Self::Allowed,
-            Err(failed) if is_refused(&failed) => Self::Refused(Box::new(failed)),
+            Err(failed) if failed.is_refused() => Self::Refused(Box::new(failed)),
             // It was let in, and then could not be done: that is an answer, too.
             Err(failed) if matches!(failed.status, Some(404 | 409 | 412 | 416)) => Self::Allowed,
             Err(failed) if failed.is("ConditionalCheckFailedException") => Self::Allowed,

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::{KeyType, PointInTimeRecoveryStatus, ScalarAttributeType, TableDescription, TableStatus};
 use stateward_iam::Layout;
 
-use super::finding::{blame, is_refused};
+use super::finding::blame;
 use super::probes::key_of;
 use super::{Finding, Found, Patient, Reached};
 use crate::Failed;
@@ -23,7 +23,7 @@ impl Patient {
             Ok(answer) => answer.table,
             Err(error) => {
                 let failed = Failed::new("DynamoDB: DescribeTable", &error);
-                if !is_refused(&failed) {
+                if !failed.is_refused() {
                     return Found::of(blame(CHECK, &failed));
                 }
                 None
@@ -42,7 +42,7 @@ impl Patient {
                     Ok(_) => Finding::ok(SCHEMA, "`LockID`, a string"),
                     Err(error) => {
                         let failed = Failed::new("DynamoDB: GetItem", &error);
-                        if !is_refused(&failed) {
+                        if !failed.is_refused() {
                             let found = blame(SCHEMA, &failed);
                             return Found::of(if failed.words().contains("does not match the schema") {
                                 vec![there, wrong(table, "its key is another one")]

@@ -5,26 +5,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::item::Part;
+use super::bucket::LOG_DELIVERY;
+use super::item::{EXISTENCE, Part};
 use super::read::again;
 use super::{Act, Action, Call, Item, Wanted, access, calls, read, steps};
 use crate::{Failed, Services};
 
 /// So long AWS gets to do what it was asked, each time.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// So long what was made gets to show all that it was made with.
+const SETTLING: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(500);
-/// Answers that mean: not yet. A table that is being made takes no other call, two calls on one bucket can meet, and what was just made
-/// is not known everywhere.
-const NOT_YET: &[&str] = &[
-    "ContinuousBackupsUnavailableException",
-    "InsufficientS3BucketPolicyException",
-    "NoSuchEntity",
-    "NotFoundException",
-    "OperationAborted",
-    "ResourceInUseException",
-    "ResourceNotFoundException",
-    "TableNotFoundException",
-];
 
 /// Why it ended before all was done. What was done stays, and running it again goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +29,12 @@ pub enum ApplyError {
     /// What is there is not what the plan was made for.
     #[error("{} of {} has changed since the plan was made", .0.property, .0.resource)]
     Changed(Box<Item>),
+    /// What was made does not have what the request that made it said.
+    #[error(
+        "{} of {} was said in the request that made it, and {} s later it is not there: this service leaves it out",
+        .0.property, .0.resource, SETTLING.as_secs()
+    )]
+    LeftOut(Box<Item>),
     /// AWS took the request, and yet does not show it.
     #[error("{} of {} was set, and {} s later AWS does not show it", .0.property, .0.resource, PATIENCE.as_secs())]
     NotShown(Box<Item>),
@@ -58,7 +55,7 @@ pub async fn apply(
 ) -> Result<Vec<Item>, ApplyError> {
     let allowed: HashSet<_> = approved.iter().filter(|item| item.acts()).map(name).collect();
     let mut asked = HashSet::new();
-    let mut deadline = Instant::now() + PATIENCE;
+    let mut latest = Instant::now();
     let mut found = Box::pin(read(services, wanted)).await?;
     // Whether nothing was asked for since all was read: the end is what AWS says at the end.
     let mut is_read = true;
@@ -73,20 +70,29 @@ pub async fn apply(
         }
         let first = items.iter().find(|item| item.acts());
         match (first, next(&items, &asked)) {
-            (None, _) if is_read => return Ok(items),
+            (None, _) if is_read => match lost(approved, &items, &asked) {
+                None => return Ok(items),
+                Some(item) if latest.elapsed() >= SETTLING => return Err(ApplyError::LeftOut(Box::new(item.clone()))),
+                Some(_) => sleep(PAUSE).await,
+            },
             (Some(_), Some((item, _))) if !allowed.contains(&name(item)) => {
-                return Err(ApplyError::Changed(Box::new(item.clone())));
+                let item = Box::new(item.clone());
+                match asked.contains(&existence(&item)) {
+                    false => return Err(ApplyError::Changed(item)),
+                    true if latest.elapsed() >= SETTLING => return Err(ApplyError::LeftOut(item)),
+                    true => sleep(PAUSE).await,
+                }
             }
             (Some(_), Some((item, call))) => {
-                until_taken(services, wanted, call).await?;
+                until_taken(services, wanted, call, not_yet(item, &call.act, &asked)).await?;
                 asked.insert(name(item));
-                deadline = Instant::now() + PATIENCE;
+                latest = Instant::now();
                 done(item);
                 Box::pin(again(services, wanted, &mut found, call)).await?;
                 is_read = false;
                 continue;
             }
-            (Some(first), None) if Instant::now() >= deadline => {
+            (Some(first), None) if latest.elapsed() >= PATIENCE => {
                 return Err(ApplyError::NotShown(Box::new(first.clone())));
             }
             (Some(_), None) => sleep(PAUSE).await,
@@ -99,6 +105,42 @@ pub async fn apply(
 
 fn name(item: &Item) -> Name {
     (item.resource.clone(), item.property)
+}
+
+fn existence(item: &Item) -> Name {
+    (item.resource.clone(), EXISTENCE)
+}
+
+/// What was to be done to something that was made in this run, and is not asked for any more, for it does not show what it was made with:
+/// by its tags a bucket is known to be ours.
+fn lost<'a>(approved: &'a [Item], items: &[Item], asked: &HashSet<Name>) -> Option<&'a Item> {
+    let is_kept = |name: &Name| items.iter().any(|item| self::name(item) == *name && item.current.is_null());
+    approved.iter().filter(|item| item.acts() && asked.contains(&existence(item))).find(|item| {
+        let name = name(item);
+        !asked.contains(&name) && is_kept(&name)
+    })
+}
+
+/// Answers that mean: not yet. A table that is being made takes no other call, two calls on one bucket can meet, and what was made in this
+/// run is not known everywhere at once: of what was there before, the same answers mean that it is gone.
+fn not_yet(item: &Item, act: &Act, asked: &HashSet<Name>) -> &'static [&'static str] {
+    match (act.part(), asked.contains(&existence(item))) {
+        (Part::Key, true) => &["NotFoundException"],
+        (Part::Bucket, _) => &["OperationAborted"],
+        (Part::Table, true) => &[
+            "ContinuousBackupsUnavailableException",
+            "ResourceInUseException",
+            "ResourceNotFoundException",
+            "TableNotFoundException",
+        ],
+        (Part::Table, false) => &["ContinuousBackupsUnavailableException", "ResourceInUseException"],
+        (Part::Trail, _) if asked.iter().any(|(_, property)| *property == LOG_DELIVERY) => {
+            &["InsufficientS3BucketPolicyException"]
+        }
+        // A role is given a policy that was made just before.
+        (Part::Access, is_new) if is_new || asked.iter().any(|(of, _)| of.starts_with("policy ")) => &["NoSuchEntity"],
+        (Part::Key | Part::Trail | Part::Access, _) => &[],
+    }
 }
 
 /// What is asked for next; `None` where something that was asked for has to show first.
@@ -115,12 +157,12 @@ fn next<'a>(items: &'a [Item], asked: &HashSet<Name>) -> Option<(&'a Item, &'a C
     None
 }
 
-async fn until_taken(services: &Services, wanted: &Wanted, call: &Call) -> Result<(), Failed> {
+async fn until_taken(services: &Services, wanted: &Wanted, call: &Call, not_yet: &[&str]) -> Result<(), Failed> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match calls::send(services, wanted, call).await {
             Err(failed) if is_done(&call.act, &failed) => return Ok(()),
-            Err(failed) if NOT_YET.iter().any(|code| failed.is(code)) && Instant::now() < deadline => {
+            Err(failed) if not_yet.iter().any(|code| failed.is(code)) && Instant::now() < deadline => {
                 sleep(PAUSE).await;
             }
             outcome => return outcome,
@@ -146,8 +188,44 @@ fn is_done(act: &Act, failed: &Failed) -> bool {
 mod tests {
     use serde_json::Value;
 
+    use super::super::Use;
     use super::super::item::Resource;
     use super::*;
+
+    #[test]
+    fn only_what_can_pass_is_waited_for() {
+        let table = Resource { kind: "table", name: "t" };
+        let values = || (Value::Bool(false), Value::Bool(true));
+        let item = table.put("recovery", values(), "", Act::PointInTimeRecovery);
+        let waits = |asked: &[Item], code| {
+            let asked = asked.iter().map(name).collect();
+            not_yet(&item, &Act::PointInTimeRecovery, &asked).contains(&code)
+        };
+        let made = [table.put("existence", values(), "", Act::CreateTable { of: Use::Locks, key: None })];
+        let other = [Resource { kind: "table", name: "u" }.put("existence", values(), "", Act::CreateBucket)];
+        assert!(waits(&made, "TableNotFoundException"));
+        assert!(!waits(&other, "TableNotFoundException"), "it was there, and is deleted");
+        assert!(waits(&[], "ContinuousBackupsUnavailableException"));
+        assert!(!waits(&made, "OperationAborted"), "that is S3's word");
+        let alias = Act::CreateAlias { alias: "alias/a".to_owned() };
+        let named = Resource { kind: "key", name: "alias/a" }.put("alias", values(), "", alias.clone());
+        assert!(not_yet(&named, &alias, &HashSet::new()).is_empty());
+    }
+
+    /// A server that leaves the tags of the request out that makes a bucket: its life cycle is then an owner's choice.
+    #[test]
+    fn what_was_left_out_is_missed() {
+        let of = Resource { kind: "bucket", name: "b" };
+        let lifecycle = of.put("lifecycle", (Value::Null, Value::Bool(true)), "", Act::Versioning);
+        let approved = [of.put("existence", (Value::Null, Value::Bool(true)), "", Act::CreateBucket), lifecycle];
+        let kept = [of.keep("lifecycle", Value::Null, "")];
+        let mut asked = HashSet::from([name(&approved[0])]);
+        assert_eq!(lost(&approved, &kept, &asked).map(|item| item.property), Some("lifecycle"));
+        assert_eq!(lost(&approved, &[of.keep("lifecycle", Value::Bool(true), "")], &asked), None, "another did it");
+        assert_eq!(lost(&approved, &kept, &HashSet::new()), None, "it was there before");
+        asked.insert(name(&approved[1]));
+        assert_eq!(lost(&approved, &kept, &asked), None);
+    }
 
     #[test]
     fn what_others_need_has_to_show_before_they_are_asked_for() {

@@ -6,6 +6,9 @@ use super::key::KeyIs;
 use super::policy::{self, Statements};
 use super::{Act, Bucket, Encryption, Item, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
 
+/// The statements by which AWS may put logs.
+pub(super) const LOG_DELIVERY: &str = "log-delivery";
+
 const OWNER: &str =
     "Without access lists the owner of the bucket owns every object, and policies alone say who may read state.";
 const VERSIONS: &str = "With versions a state that was overwritten or deleted can be brought back.";
@@ -38,7 +41,8 @@ pub(super) fn plan_logs(wanted: &Wanted, name: &str, found: &Bucket) -> Vec<Item
         // S3 writes its logs with no key but its own.
         let mut items = settings(wanted, &of, KeyIs::NotWanted, found);
         let takes = Statements::of_logs(wanted, name);
-        items.push(stated(&of, "log-delivery", found, &takes, TAKES));
+        items.push(stated(&of, LOG_DELIVERY, found, &takes, TAKES));
+        items.push(lifecycle::plan(&of, found));
         items
     })
 }

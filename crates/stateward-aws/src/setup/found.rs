@@ -48,6 +48,8 @@ impl Found {
 pub enum Key {
     /// There is none, or this caller may not see it.
     Missing,
+    /// There is none, and whether one was made under this name before cannot be seen: why.
+    Unseen(String),
     /// It is in this other Region.
     Elsewhere(String),
     /// One was made under this name, which it does not have yet.
@@ -177,6 +179,8 @@ pub enum Trail {
 pub struct TrailSettings {
     /// The bucket that keeps its files.
     pub bucket: String,
+    /// Whether a set-up made it.
+    pub is_ours: bool,
     /// Whether it records.
     pub logging: bool,
     /// What it records.

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::{Rule, Use};
 
+/// The setting that all others of a resource need.
+pub(super) const EXISTENCE: &str = "existence";
+
 /// One setting: what it is, what it shall be, and what is done about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {

@@ -1,5 +1,7 @@
 //! The plan for the key.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Wanted, WantedKey};
@@ -30,13 +32,21 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
     let (WantedKey::Made(name) | WantedKey::Given(name)) = key;
     let of = Resource { kind: "key", name };
     match (found, key) {
-        (Key::Missing, WantedKey::Made(alias)) => {
-            let why = "There is no key of this name. Its policy is AWS's usual one: IAM says who may use it.";
+        (Key::Missing | Key::Unseen(_), WantedKey::Made(alias)) => {
+            let mut why =
+                "There is no key of this name. Its policy is AWS's usual one: IAM says who may use it.".to_owned();
+            if let Key::Unseen(obstacle) = found {
+                let _ = write!(
+                    why,
+                    " If a set-up was broken off just when it made one, this makes a second, which costs until it is deleted: \
+                     that cannot be seen ({obstacle})."
+                );
+            }
             let act = Act::CreateKey { alias: alias.clone() };
             let first = of.put("existence", (Value::Null, json!(wanted.region)), why, act);
             vec![first, of.later("alias", (Value::Null, json!(alias)), NAMED), rotation(&of, None)]
         }
-        (Key::Missing, WantedKey::Given(_)) => {
+        (Key::Missing | Key::Unseen(_), WantedKey::Given(_)) => {
             let why = format!(
                 "There is no such key in {}, or this caller may not see it (kms:DescribeKey). \
                  Say `--kms-key create` to have one made, or give the ARN of one that is there.",
@@ -60,6 +70,13 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
             },
             |obstacle| vec![obstacle],
         ),
+        (Key::There(key), WantedKey::Made(_)) if key.maker == Maker::Owner => {
+            let why = format!(
+                "This alias names a key that no set-up made, {}. Say `--kms-key {name}` to use it as it is.",
+                key.arn
+            );
+            vec![of.refuse("existence", (json!(key.arn), json!(wanted.region)), why)]
+        }
         (Key::There(key), _) => {
             usable(&of, key).map_or_else(|| vec![there(&of, key), rotation(&of, Some(key))], |obstacle| vec![obstacle])
         }
@@ -69,7 +86,11 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
 const NAMED: &str = "By its alias the key is found again.";
 
 fn there(of: &Resource<'_>, key: &KeySettings) -> Item {
-    of.keep("existence", json!(key.arn), "The key is there, and can be used.")
+    let why = match key.maker {
+        Maker::Setup => "The alias names this key, which a set-up made: it is used.",
+        _ => "The key is there, and can be used.",
+    };
+    of.keep("existence", json!(key.arn), why)
 }
 
 /// What keeps the key from being used.
@@ -141,9 +162,25 @@ mod tests {
     #[test]
     fn a_key_that_was_there_before_is_not_touched() {
         let theirs = Key::There(KeySettings { maker: Maker::Owner, ..settings() });
-        for key in [made(), WantedKey::Given(ARN.to_owned())] {
-            assert!(planned(&key, &theirs).iter().all(|(_, action, _)| *action == Action::Keep));
-        }
+        assert!(
+            planned(&WantedKey::Given(ARN.to_owned()), &theirs).iter().all(|(_, action, _)| *action == Action::Keep)
+        );
+        let planned = planned(&made(), &theirs);
+        assert!(matches!(planned.as_slice(), [("existence", Action::Refuse, None)]), "it is not said: {planned:?}");
+    }
+
+    #[test]
+    fn a_second_key_is_not_made_untold() {
+        let wanted = Wanted::default();
+        let why = |found: &Key| plan(&wanted, &made(), found)[0].why.clone();
+        assert!(!why(&Key::Missing).contains("a second"));
+        assert!(why(&Key::Unseen("`kms:ListKeys` is refused".to_owned())).contains("(`kms:ListKeys` is refused)"));
+    }
+
+    #[test]
+    fn the_key_behind_the_alias_is_told_of() {
+        let items = plan(&Wanted::default(), &made(), &Key::There(settings()));
+        assert!(items[0].action == Action::Keep && items[0].why.contains("which a set-up made"), "{items:#?}");
     }
 
     #[test]

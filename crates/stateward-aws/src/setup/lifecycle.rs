@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Act, Item, Resource, Settings, TAG};
 
-const WHY: &str = "Of each state the newest 100 old versions stay for ever, others for a year; \
+const WHY: &str = "Of each object the newest 100 old versions stay for ever, others for a year; \
                    parts of an upload that never ended go after a week.";
 
 /// A rule that set-up makes.

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::{Act, Item, Resource, Trail, TrailSettings, Wanted};
 
 const DATA: &str = "Reads and writes of objects and items are recorded by no trail that is not told to, and so neither is a lock that was refused.";
+const OTHERS: &str = "Management events are left to other trails and to the event history, \
+                      where they are free of charge: a second copy is paid for.";
 const RECORDS: &str = "A trail that was made records nothing before it is started.";
 const OBJECTS: &str = "AWS::S3::Object";
 const ITEMS: &str = "AWS::DynamoDB::Table";
@@ -17,7 +19,7 @@ pub(super) fn plan(wanted: &Wanted, name: &str, found: &Trail) -> Vec<Item> {
     let into = wanted.log_bucket.as_deref().unwrap_or_default();
     let watched = watched(wanted);
     let said = json!(watched.iter().map(|(_, arn)| arn).collect::<Vec<_>>());
-    let fresh = TrailSettings::default();
+    let fresh = TrailSettings { is_ours: true, ..TrailSettings::default() };
     let (first, found) = match found {
         Trail::Missing => {
             let why =
@@ -34,7 +36,10 @@ pub(super) fn plan(wanted: &Wanted, name: &str, found: &Trail) -> Vec<Item> {
         first,
         match missing.as_slice() {
             [] => of.keep("data-events", said, DATA),
-            missing => of.put("data-events", (Value::Null, said), DATA, selected(found, missing)),
+            missing => {
+                let why = if found.is_ours { format!("{DATA} {OTHERS}") } else { DATA.to_owned() };
+                of.put("data-events", (Value::Null, said), why, selected(found, missing))
+            }
         },
         match found.logging {
             true => of.keep("recording", json!(true), RECORDS),
@@ -75,6 +80,11 @@ fn selects(selector: &AdvancedEventSelector, kind: &str, arn: &str) -> bool {
     }) && selector.field_selectors.iter().any(|field| field.field == "resources.type")
 }
 
+/// Whether it is what a trail records that was just made: management events, and nothing else.
+fn is_first(selector: &EventSelector) -> bool {
+    selector.data_resources().is_empty() && selector.include_management_events() == Some(true)
+}
+
 /// What is there, and one selector more for each.
 fn selected(found: &TrailSettings, missing: &[&(&'static str, String)]) -> Act {
     if found.advanced.is_empty() {
@@ -85,8 +95,8 @@ fn selected(found: &TrailSettings, missing: &[&(&'static str, String)]) -> Act {
                 missing.iter().map(|(kind, arn)| DataResource::builder().r#type(*kind).values(arn).build()).collect(),
             ))
             .build();
-        // What a trail that was just made records beside: management events, of which one copy is free of charge.
-        return Act::Select(found.selectors.iter().cloned().chain([added]).collect());
+        let kept = found.selectors.iter().filter(|selector| !(found.is_ours && is_first(selector)));
+        return Act::Select(kept.cloned().chain([added]).collect());
     }
     let field = |name: &str| AdvancedFieldSelector::builder().field(name);
     let added = missing.iter().filter_map(|(kind, arn)| {
@@ -131,6 +141,18 @@ mod tests {
         let Some(Act::Select(selectors)) = act(&Trail::Missing) else { panic!("plain selectors") };
         let found = TrailSettings { logging: true, selectors, ..TrailSettings::default() };
         assert_eq!(actions(&Trail::There(found)), DONE);
+    }
+
+    #[test]
+    fn management_events_are_recorded_only_where_their_owner_said_so() {
+        let first =
+            EventSelector::builder().read_write_type(ReadWriteType::All).include_management_events(true).build();
+        for is_ours in [true, false] {
+            let found = TrailSettings { is_ours, selectors: vec![first.clone()], ..TrailSettings::default() };
+            let Some(Act::Select(selectors)) = act(&Trail::There(found)) else { panic!("plain selectors") };
+            assert_eq!(selectors.contains(&first), !is_ours, "{selectors:?}");
+            assert_eq!(selectors.len(), if is_ours { 1 } else { 2 });
+        }
     }
 
     #[test]

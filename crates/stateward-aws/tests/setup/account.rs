@@ -19,6 +19,11 @@ pub(crate) struct Account {
 impl Account {
     /// A bucket with a lock table is wanted.
     pub(crate) fn new(name: &str) -> Self {
+        Self::at(Moto::shared().url(), name)
+    }
+
+    /// The same, of what is there at a URL.
+    pub(crate) fn at(url: &str, name: &str) -> Self {
         let names = |what: &str| Some(fresh_name(&format!("{name}-{what}")));
         let [region, account, partition] = ["us-east-1", "123456789012", "aws"].map(str::to_owned);
         let wanted = Wanted {
@@ -29,7 +34,7 @@ impl Account {
             partition,
             ..Wanted::default()
         };
-        let proxy = FaultProxy::to(Moto::shared().url());
+        let proxy = FaultProxy::to(url);
         let settings = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .endpoint_url(proxy.url())

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ use aws_sdk_s3::types::{
     ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
     Tag, Tagging, VersioningConfiguration,
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_aws::setup::{self, Action, ApplyError, Item, WantedKey};
 use stateward_aws::{Layout, Services};
 use stateward_denial::{Kind, Layer, Reason};
+use stateward_lab::{Config, Running, Surroundings};
 use stateward_store_aws::{Access, configuration};
-use stateward_testkit::{Fault, Moto, Rule};
+use stateward_testkit::{Fault, Moto, Rule, fresh_name};
 
 use crate::account::Account;
 
@@ -132,6 +135,25 @@ async fn keys_that_cannot_be_used() {
     assert!(account.proxy.requests().iter().all(|request| request.method != "PUT"));
 }
 
+/// The name that a key would be made under is taken, and where it may not be looked for one that was made before, that is told.
+#[tokio::test]
+async fn a_key_that_somebody_else_named_or_that_may_not_be_looked_for() {
+    let mut account = Account::new("alias");
+    let alias = format!("alias/{}", fresh_name("key"));
+    account.wanted.key = Some(WantedKey::Made(alias.clone()));
+    let denied = Fault::dynamodb(400, "AccessDeniedException", "You are not authorized to perform: kms:ListKeys");
+    account.proxy.inject(Rule::new(denied).operation("ListKeys").nth(1));
+    let unseen = account.plan().await;
+    assert_eq!(unseen[0].action, Action::Create);
+    assert!(unseen[0].why.contains("this makes a second"), "{unseen:#?}");
+    assert!(!account.plan().await[0].why.contains("second"), "it may be looked for, and there is none");
+    let theirs = key(&account).await;
+    account.services.kms.create_alias().alias_name(&alias).target_key_id(&theirs).send().await.unwrap();
+    let taken = account.plan().await;
+    assert_eq!(taken[0].action, Action::Refuse);
+    assert!(taken[0].why.contains(&theirs) && taken[0].why.contains(&alias), "{taken:#?}");
+}
+
 #[tokio::test]
 async fn buckets_that_cannot_be_used() {
     let account = Account::new("foreign");
@@ -198,20 +220,36 @@ async fn a_role_that_reaches_over() {
     assert_eq!(account.writes(), Vec::<String>::new());
 }
 
-/// A step that a service control policy forbids ends it, with AWS's words; what was done before stays.
+/// A lab of an account in an organization whose second level forbids an action.
+fn forbids(action: &str) -> Running {
+    let credentials = Credentials::for_tests();
+    let policy =
+        |effect: &str, action: &str| json!({"Statement": [{"Effect": effect, "Action": action, "Resource": "*"}]});
+    let everything = policy("Allow", "*");
+    let world = json!({
+        "upstream": { "url": Moto::shared().url() },
+        "accounts": { "123456789012": { "organization": "o-lab", "scps": [[everything], [everything, policy("Deny", action)]] } },
+        "users": [{
+            "arn": format!("arn:aws:iam::123456789012:user/{}", fresh_name("ci")), "policies": [everything],
+            "access_key": credentials.access_key_id(), "secret_key": credentials.secret_access_key(),
+        }],
+    });
+    let config: Config = world.to_string().parse().unwrap();
+    let world = config.compile(&|path| panic!("no file is named, not {}", path.display())).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "clients sign with the real time")]
+    let now = Arc::new(Timestamp::now);
+    Running::start(world, Surroundings { now, seed: [3; 32], on_decision: Arc::new(|_| {}) }).unwrap()
+}
+
+/// A step that a service control policy forbids ends it, with AWS's words; what was done before stays, and the rest is done once it may be.
 #[tokio::test]
 async fn a_step_that_is_forbidden() {
-    let account = Account::new("forbidden");
-    let arn = format!("arn:aws:s3:::{}", account.bucket());
-    let words = format!(
-        "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: s3:PutBucketPolicy on resource: \"{arn}\" \
-         with an explicit deny in a service control policy"
-    );
-    account.proxy.inject(Rule::new(Fault::s3(403, "AccessDenied", &words)).operation("PutBucketPolicy"));
+    let lab = forbids("s3:PutBucketPolicy");
+    let account = Account::at(lab.url(), "forbidden");
     let ApplyError::Failed(failed) = account.apply().await.unwrap_err() else { panic!("a request that failed") };
-    let denial = failed.problem().unwrap().denial.unwrap();
-    assert_eq!((denial.action.as_deref(), denial.layer), (Some("s3:PutBucketPolicy"), Layer::Scp));
-    account.proxy.heal();
+    let denial = failed.problem().unwrap_or_else(|| panic!("unknown: {failed}")).denial.unwrap();
+    assert_eq!((denial.action.as_deref(), denial.layer), (Some("s3:PutBucketPolicy"), Layer::Scp), "{failed}");
+    let account = Account { wanted: account.wanted, ..Account::new("allowed") };
     let left = account.plan().await;
     assert_eq!(action(&left, "existence"), Some(Action::Keep));
     assert_eq!(action(&left, "tls-only"), Some(Action::Create));

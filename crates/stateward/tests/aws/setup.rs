@@ -48,8 +48,19 @@ fn a_set_up_is_shown_then_done_once_and_the_second_run_writes_nothing() {
 #[test]
 fn a_process_that_is_killed() {
     let (dir, names) = (TestDir::new(), names());
-    let all = arguments(&names, &["--kms-key", "create", "--yes"]);
-    for operation in ["CreateKey", "CreateBucket", "PutBucketPolicy", "CreateTable"] {
+    let [states, logs, trail] = ["states", "logs", "trail"].map(fresh_name);
+    let server = ["--kms-key", "create", "--engine", "dynamodb", "--state-table", &states];
+    let all = arguments(&names, &[&server[..], &["--access-log", &logs, "--trail", &trail, "--yes"]].concat());
+    for operation in [
+        "CreateKey",
+        "CreateAlias",
+        "CreateBucket",
+        "PutBucketPolicy",
+        "CreateTable",
+        "UpdateTimeToLive",
+        "CreateTrail",
+        "PutEventSelectors",
+    ] {
         let proxy = FaultProxy::to(Moto::shared().url());
         // Long enough that it is dead by then; the request is done all the same.
         proxy.inject(Rule::new(Fault::Delay(Duration::from_secs(2))).operation(operation).nth(1));

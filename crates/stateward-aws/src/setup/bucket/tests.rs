@@ -1,6 +1,8 @@
-use aws_sdk_s3::types::{ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionRule};
+use aws_sdk_s3::types::{
+    ExpirationStatus, LifecycleRule, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionRule,
+};
 
-use super::super::{Action, Logging, TAG};
+use super::super::{Action, Logging, Rule, TAG};
 use super::*;
 
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
@@ -149,8 +151,14 @@ fn the_bucket_for_logs_may_be_written_by_those_who_log() {
     {
         assert!(policy.contains(part), "{part} in {policy}");
     }
+    let Some(Act::Lifecycle { added, .. }) = act(&items, "lifecycle") else { panic!("old logs go in the end") };
+    let rule = |rule: &Rule| LifecycleRule::builder().id(rule.id()).status(ExpirationStatus::Enabled).build();
+    let rules = added.iter().map(rule).collect::<Result<Vec<_>, _>>().expect("rules");
+    assert_eq!(rules.len(), 2);
+    let theirs = Bucket::There(Box::new(Settings { lifecycle: (Vec::new(), None), ..well_set() }));
+    assert_eq!(action(&plan_logs(&wanted, "logs", &theirs), "lifecycle"), Some(Action::Keep), "not from theirs");
     let tags = [(TAG.0.to_owned(), TAG.1.to_owned())].into();
-    let found = Settings { policy: Some(policy), tags, ..well_set() };
+    let found = Settings { policy: Some(policy), lifecycle: (rules, None), tags, ..well_set() };
     let again = plan_logs(&wanted, "logs", &Bucket::There(Box::new(found)));
     assert!(again.iter().all(|item| item.action == Action::Keep), "{again:?}");
 }

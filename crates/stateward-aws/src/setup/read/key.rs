@@ -62,14 +62,22 @@ async fn tags(kms: &Client, key: &str) -> Result<BTreeMap<String, String>, Faile
 
 /// A key that was made for this alias, which it did not get: the set-up that made it was broken off there.
 async fn unnamed(kms: &Client, alias: &str) -> Result<Key, Failed> {
-    let aliases = kms.list_aliases().into_paginator().items().send().try_collect().await;
-    let aliases = aliases.map_err(|error| Failed::new("KMS: ListAliases", &error))?;
-    let named: BTreeSet<String> = aliases.into_iter().filter_map(|alias| alias.target_key_id).collect();
-    let keys = kms.list_keys().into_paginator().items().send().try_collect().await;
-    let keys = keys.map_err(|error| Failed::new("KMS: ListKeys", &error))?;
-    for key in keys.into_iter().filter_map(|key| key.key_id).filter(|key| !named.contains(key)) {
-        // One may list keys whose tags one may not read: they are somebody else's.
-        let Ok(tags) = tags(kms, &key).await else { continue };
+    let keys = match keys_without_names(kms).await {
+        Err(failed) if failed.is_refused() => {
+            return Ok(Key::Unseen("`kms:ListAliases` or `kms:ListKeys` is refused".to_owned()));
+        }
+        keys => keys?,
+    };
+    let mut unseen = 0;
+    for key in keys {
+        let tags = match tags(kms, &key).await {
+            Err(failed) if failed.is_refused() => {
+                unseen += 1;
+                continue;
+            }
+            // It may be gone since it was listed.
+            tags => unless(MISSING, tags)?.unwrap_or_default(),
+        };
         if tags.get(ALIAS).map(String::as_str) != Some(alias) {
             continue;
         }
@@ -77,7 +85,19 @@ async fn unnamed(kms: &Client, alias: &str) -> Result<Key, Failed> {
             return Ok(Key::Unnamed(with_tags(kms, found).await?));
         }
     }
-    Ok(Key::Missing)
+    Ok(match unseen {
+        0 => Key::Missing,
+        count => Key::Unseen(format!("`kms:ListResourceTags` is refused for {count} of those without an alias")),
+    })
+}
+
+async fn keys_without_names(kms: &Client) -> Result<Vec<String>, Failed> {
+    let aliases = kms.list_aliases().into_paginator().items().send().try_collect().await;
+    let aliases = aliases.map_err(|error| Failed::new("KMS: ListAliases", &error))?;
+    let named: BTreeSet<String> = aliases.into_iter().filter_map(|alias| alias.target_key_id).collect();
+    let keys = kms.list_keys().into_paginator().items().send().try_collect().await;
+    let keys = keys.map_err(|error| Failed::new("KMS: ListKeys", &error))?;
+    Ok(keys.into_iter().filter_map(|key| key.key_id).filter(|key| !named.contains(key)).collect())
 }
 
 /// Which key something is encrypted with, where it names one.
