@@ -148,11 +148,7 @@ pub struct Configuration {
 impl Configuration {
     /// Reads a directory's files, as the tool would choose them. Our own [override file](crate::OverrideFile) does not count.
     pub fn read(directory: &Path, tool: Tool) -> io::Result<Self> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(directory)? {
-            names.extend(entry?.file_name().into_string().ok());
-        }
-        let names = chosen(names, tool);
+        let names = Self::files(directory, tool)?;
         let mut found = Self { is_empty: names.is_empty(), ..Self::default() };
         for name in names {
             match fs::read_to_string(directory.join(&name)) {
@@ -162,6 +158,15 @@ impl Configuration {
             }
         }
         Ok(found)
+    }
+
+    /// The names of the files that the tool would read, those that override others last.
+    pub(crate) fn files(directory: &Path, tool: Tool) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(chosen(names, tool))
     }
 
     /// Files come in the order in which they count.

@@ -71,7 +71,7 @@ pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
     Ok(parse(text)?.attributes().map(|attribute| attribute.key.as_str().to_owned()).collect())
 }
 
-fn parse(text: &str) -> Result<Body, String> {
+pub(crate) fn parse(text: &str) -> Result<Body, String> {
     hcl_edit::parser::parse_body(text).map_err(|error| format!("line {}: {}", error.location().line(), error.message()))
 }
 

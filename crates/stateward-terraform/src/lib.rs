@@ -1,16 +1,19 @@
 //! What touches the command lines of Terraform and `OpenTofu`: recognising them ([`Invocation`]), reading where a configuration keeps its
 //! state ([`Configuration`]), putting our backend in its place for a run ([`OverrideFile`], [`RunDir`]), running them ([`Child`]), and what
-//! they leave in a directory ([`workdir`]); taking an `apply` apart into a plan and the apply of that plan ([`Apply`]).
+//! they leave in a directory ([`workdir`]); writing backend blocks ([`Edit`]); taking an `apply` apart into a plan and the apply of that
+//! plan ([`Apply`]).
 
 mod apply;
 mod backend;
 mod child;
+mod edit;
 mod environment;
 mod hcl;
 mod json;
 mod lock_info;
 mod override_file;
 mod run_dir;
+mod s3_locks;
 mod tool;
 mod values;
 pub mod workdir;
@@ -21,9 +24,11 @@ pub use backend::{
     selected_workspace, terragrunt_dependency,
 };
 pub use child::{Changes, Child, Signals, Terminal};
+pub use edit::{Change, Edit, EditError, Value, Written};
 pub use environment::{Addresses, REMOVED, variables};
 pub use lock_info::with_who;
 pub use override_file::{OverrideError, OverrideFile};
 pub use run_dir::{InitError, RunDir};
+pub use s3_locks::{LockStep, NoWay, S3Locks, WantedLock, arguments as lock_arguments};
 pub use tool::{Invocation, Need, Tool};
 pub use values::Values;

@@ -1,9 +1,13 @@
 //! A working directory of Terraform: which backend it was initialised for, and where the `local` backend keeps its states.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,6 +33,40 @@ pub struct LocalState {
     pub workspace: String,
     /// Its file.
     pub path: PathBuf,
+}
+
+/// A state file that this process holds as Terraform's `local` backend does. Dropping it lets go.
+#[derive(Debug)]
+pub struct HeldState {
+    file: Arc<File>,
+}
+
+impl LocalState {
+    /// Takes Terraform's own lock on the file; nothing where somebody else holds it.
+    ///
+    /// The system takes the lock away as soon as this process closes the file, opened in whatever way: read it through [`HeldState`].
+    pub fn hold(&self) -> Result<Option<HeldState>, WorkdirError> {
+        let failed = |error: io::Error| WorkdirError::Io { path: self.path.clone(), error };
+        let file = File::options().read(true).write(true).open(&self.path).map_err(failed)?;
+        match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(HeldState { file: Arc::new(file) })),
+            Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    /// What Terraform says of who holds the file, where anybody does: its lock information.
+    pub fn holder(&self) -> Option<String> {
+        let name = self.path.file_name()?.to_str()?;
+        fs::read_to_string(self.path.with_file_name(format!(".{name}.lock.info"))).ok()
+    }
+}
+
+impl HeldState {
+    /// The file, to be read at offsets.
+    pub fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
 }
 
 /// Why a directory could not be read.
@@ -117,6 +155,25 @@ pub fn local_states(directory: &Path, backend: Option<&Backend>) -> Result<Vec<L
     Ok(states)
 }
 
+/// Gives what the `local` backend keeps at its usual place other names, which are returned: `init` would ask to copy it to the next backend.
+pub fn put_aside(directory: &Path) -> Result<Vec<PathBuf>, WorkdirError> {
+    let mut put = Vec::new();
+    // The state comes last: while it is there, it is known that this is not done.
+    for name in [WORKSPACES_DIR, STATE_FILE] {
+        let path = directory.join(name);
+        let is_empty_file = |found: fs::Metadata| found.is_file() && found.len() == 0;
+        if !path.exists() || fs::metadata(&path).is_ok_and(is_empty_file) {
+            continue;
+        }
+        let names = iter::once(format!("{name}.migrated")).chain((2..).map(|n| format!("{name}.migrated-{n}")));
+        if let Some(free) = names.map(|name| directory.join(name)).find(|path| !path.exists()) {
+            fs::rename(&path, &free).map_err(|error| WorkdirError::Io { path, error })?;
+            put.push(free);
+        }
+    }
+    Ok(put)
+}
+
 /// The names of the directories in one, sorted; none where it is not there.
 fn directories(path: &Path) -> Result<Vec<String>, WorkdirError> {
     let failed = |error| WorkdirError::Io { path: path.to_path_buf(), error };
@@ -175,6 +232,21 @@ mod tests {
             names(directory.path(), Some(&backend)),
             [pair("default", "state/main.json"), pair("dev", "spaces/dev/terraform.tfstate")]
         );
+    }
+
+    #[test]
+    fn what_was_put_aside_is_still_there_and_no_state_of_the_local_backend() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).ok();
+        for (n, suffix) in [("1", "migrated"), ("2", "migrated-2")] {
+            write(directory.path(), "terraform.tfstate", n);
+            write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate", n);
+            assert_eq!(put_aside(directory.path()).unwrap().len(), 2);
+            assert_eq!(read(&format!("terraform.tfstate.{suffix}")).as_deref(), Some(n));
+            assert_eq!(read(&format!("terraform.tfstate.d.{suffix}/dev/terraform.tfstate")).as_deref(), Some(n));
+            assert!(names(directory.path(), None).is_empty());
+        }
+        assert_eq!(put_aside(directory.path()).unwrap(), Vec::<PathBuf>::new(), "there is nothing left");
     }
 
     #[test]
