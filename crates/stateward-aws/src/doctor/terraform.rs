@@ -118,6 +118,9 @@ impl Given {
         access.profile = self.text("profile")?;
         access.shared_credentials_file = self.text("shared_credentials_file")?.map(Into::into);
         access.skip_metadata_api_check = self.flag("skip_metadata_api_check")?;
+        if let Some(retries) = self.parsed("max_retries", "whole number")? {
+            access.max_retries = retries;
+        }
         if let Some(arn) = self.first(&["assume_role.role_arn", "role_arn"])? {
             access.role = Some(Role {
                 arn,

@@ -2,12 +2,13 @@
 //!
 //! An [`Origin`] has the versions of one state; [`copy`] takes them to any [`Connection`](crate::Connection), reads each back from there
 //! and compares its SHA-256. [`relocate`] copies under a lock and deletes the source only then. What is there already is not sent again,
-//! so that whatever was cut off goes on where it stopped.
+//! so that whatever was cut off goes on where it stopped. [`bring_outside`] takes a current version to where other programs keep it.
 
 mod copy;
 mod export;
 mod http;
 mod origin;
+mod outside;
 mod place;
 mod relocate;
 
@@ -15,8 +16,9 @@ pub use copy::{Copied, copy};
 pub use export::{Export, Exported, export};
 pub use http::{Fetched, fetch};
 pub use origin::{Found, Held, Origin};
+pub use outside::{There, bring_outside, look_outside};
 pub use place::{Files, LeftOut, Place, Snapshot, Snapshots};
-pub use relocate::{Moved, Relocation, relocate};
+pub use relocate::{Moved, Relocation, own_lock, relocate};
 
 /// How far a transfer has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,6 +72,26 @@ pub async fn relocate(
     moved.and_then(|moved| unlocked.map(|()| moved))
 }
 
+/// The lock for an operation on `parts`. Its ID follows from these and from who does it: so who was cut off takes the lock up again.
+pub fn own_lock(operation: &str, parts: &[&str], info: String, who: &str, tool: &str, now: Timestamp) -> LockInfo {
+    let mut hasher = Sha256::new();
+    for text in [operation].iter().chain(parts).chain([&who]) {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    }
+    let hex = hex::encode(hasher.finalize());
+    LockInfo {
+        // In the form of a UUID, as Terraform's own are.
+        id: format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]),
+        operation: operation.to_owned(),
+        info,
+        who: who.to_owned(),
+        version: tool.to_owned(),
+        created: now.to_string(),
+        path: String::new(),
+    }
+}
+
 /// Everything is at the target.
 struct Arrived {
     copied: Copied,
@@ -82,22 +102,8 @@ struct Arrived {
 impl Relocation<'_> {
     fn lock_info(&self) -> LockInfo {
         let to = format!("{} in {}", self.target, self.to.place());
-        let mut hasher = Sha256::new();
-        for text in [OPERATION, &self.from.place(), &self.source.to_string(), &to, self.who] {
-            hasher.update((text.len() as u64).to_le_bytes());
-            hasher.update(text);
-        }
-        let hex = hex::encode(hasher.finalize());
-        LockInfo {
-            // In the form of a UUID, as Terraform's own are.
-            id: format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]),
-            operation: OPERATION.to_owned(),
-            info: format!("to {to}"),
-            who: self.who.to_owned(),
-            version: self.tool.to_owned(),
-            created: self.now.to_string(),
-            path: String::new(),
-        }
+        let parts = [&self.from.place(), &self.source.to_string(), &to];
+        own_lock(OPERATION, &parts.map(String::as_str), format!("to {to}"), self.who, self.tool, self.now)
     }
 
     /// Sees to it that everything is at the target.

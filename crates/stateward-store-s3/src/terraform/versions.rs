@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_s3::types::BucketVersioningStatus;
 use stateward_store::outside::{Incoming, Mark, Spot};
 use stateward_store::{Result, StoreError};
 use stateward_store_aws::fault_of;
@@ -24,6 +25,14 @@ pub struct ObjectVersion {
 }
 
 impl TerraformPlace {
+    /// Whether the bucket keeps the versions of its objects.
+    pub async fn keeps_versions(&self) -> Result<bool> {
+        let bucket = &self.inner.bucket;
+        let answer = bucket.client.get_bucket_versioning().bucket(&bucket.name).send().await;
+        let answer = answer.map_err(|error| fault_of("S3: GetBucketVersioning", &error))?;
+        Ok(answer.status == Some(BucketVersioningStatus::Enabled))
+    }
+
     /// The versions of a state's object, latest first, at most `limit`. A bucket that keeps none has the present one alone.
     pub async fn versions(&self, at: &Spot, limit: usize) -> Result<Vec<ObjectVersion>> {
         let inner = &*self.inner;
