@@ -4,6 +4,7 @@ mod doctor;
 mod explain;
 mod knowledge;
 mod lab;
+mod migrate;
 mod policy;
 mod recovery;
 mod setup;
@@ -24,6 +25,7 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use knowledge::{Format, KbCommand};
 pub(crate) use lab::LabArgs;
+pub(crate) use migrate::{MigrateArgs, MigrateTo};
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LayoutArg, LintArgs, PolicyCommand};
 pub(crate) use recovery::{InspectArgs, RepairArgs, TerraformStateArgs};
 pub(crate) use setup::{Engine, SetupAwsArgs, SetupCommand};
@@ -121,6 +123,14 @@ pub(crate) enum Command {
     /// Make what state needs on AWS, or bring what is there up to it.
     #[command(subcommand)]
     Setup(SetupCommand),
+    /// Take a configuration's state to another backend, or from one lock to another, with checks before and after.
+    ///
+    /// Reads the backend block, shows a plan, asks, copies what is not there yet, compares every byte, and writes the block. What
+    /// was cut off goes on when the same command is run again. Nothing is deleted where the state was.
+    #[command(
+        after_help = "Exit codes: 0 done, or nothing to do; 1 it failed; 2 the block or the command line is wrong; 3 locked, or something else is there; 4 AWS refused."
+    )]
+    Migrate(MigrateArgs),
     /// Look up what is known of errors of Terraform state on AWS; needs no store.
     #[command(subcommand)]
     Kb(KbCommand),

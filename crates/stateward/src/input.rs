@@ -41,6 +41,12 @@ impl Input {
         spool(&mut file).map_err(failed)
     }
 
+    /// A file that is open already, and stays so.
+    pub(crate) fn of(file: Arc<File>) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self::File { file, length })
+    }
+
     /// Standard input; a copy of it, where it has to be read again.
     pub(crate) fn standard(again: bool, failed: &str) -> Result<Self> {
         if !again {

@@ -10,6 +10,7 @@ mod generate;
 mod kb;
 mod lab;
 mod lock;
+mod migrate;
 mod policy;
 mod run;
 mod serve;
@@ -125,6 +126,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit> {
         Command::Doctor(args) => Box::pin(doctor::run(context, args)).await,
         Command::Trail(args) => Box::pin(trail::run(context, args)).await,
         Command::Setup(SetupCommand::Aws(args)) => Box::pin(setup::run(context, args)).await,
+        Command::Migrate(args) => Box::pin(migrate::run(context, args)).await,
         Command::Kb(command) => kb::run(context, command),
         Command::Lab(args) => Box::pin(lab::run(context, args)).await,
         Command::Token(command) => token::run(context, command),

@@ -1,6 +1,7 @@
 //! States that Terraform's own `s3` backend keeps, where they are: no store of ours is needed.
 
 use jiff::Timestamp;
+use stateward_aws::doctor::Target;
 use stateward_core::{Error, Kind};
 use stateward_store::StoreError;
 use stateward_store::outside::Spot;
@@ -32,17 +33,8 @@ impl TerraformState {
             None => {
                 let target =
                     backend_of_directory(context, args.directory(), &args.backend_config, args.workspace.as_deref())?;
-                let mut options = Options::new(target.place, target.key);
-                options.access = target.access;
-                options.access.endpoint = target.endpoints.s3;
-                options.dynamodb_endpoint = target.endpoints.dynamodb;
-                options.objects = target.objects;
-                options.sharing = Some(Sharing {
-                    workspace_key_prefix: target.workspace_key_prefix,
-                    lock_table: target.lock_table,
-                    use_lockfile: target.use_lockfile,
-                });
-                (options, Some(target.workspace))
+                let workspace = target.workspace.clone();
+                (options_of(target), Some(workspace))
             }
         };
         let (place, name) = open_key(options, refusal).await?;
@@ -67,6 +59,21 @@ impl TerraformState {
         let at = versions.first().filter(|version| version.current)?.at;
         Timestamp::UNIX_EPOCH.checked_add(jiff::SignedDuration::try_from(at).ok()?).ok()
     }
+}
+
+/// How the place of a backend is reached: with the key in place of a store's prefix.
+pub(super) fn options_of(target: Target) -> Options {
+    let mut options = Options::new(target.place, target.key);
+    options.access = target.access;
+    options.access.endpoint = target.endpoints.s3;
+    options.dynamodb_endpoint = target.endpoints.dynamodb;
+    options.objects = target.objects;
+    options.sharing = Some(Sharing {
+        workspace_key_prefix: target.workspace_key_prefix,
+        lock_table: target.lock_table,
+        use_lockfile: target.use_lockfile,
+    });
+    options
 }
 
 /// Opens the place in which a key lies; `options` have the key in place of a prefix. Gives the key's last part, too: the place has

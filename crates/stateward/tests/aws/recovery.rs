@@ -1,14 +1,9 @@
 //! States of Terraform's own `s3` backend that contradict their digest, and locks whose holder is gone, put right.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use serde_json::{Value, json};
-use stateward_testkit::{
-    AwsEnv, Fault, FaultProxy, Moto, Output, Rule, S3Backend, SeenRequest, Terraform, TestDir, Workdir,
-};
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Output, S3Backend, Terraform, TestDir, Workdir};
 
-use crate::{LIMIT, cli, state};
+use crate::{LIMIT, cli, cut_off, state};
 
 const KEY: &str = "net/prod.tfstate";
 const CONFIGURATION: &str = r#"
@@ -189,19 +184,6 @@ fn a_repair_reads_each_older_version_once() {
     let read = requests.iter().filter(|seen| seen.operation() == "GetObject" && seen.query.contains("versionId="));
     assert_eq!(read.count(), 2, "{requests:?}");
     assert_eq!(item(&place.repair(&moto.env(), &[]).expect_success())["decision"], "fits");
-}
-
-/// From the n-th write on nothing gets through.
-fn cut_off(proxy: &FaultProxy, fault: Fault, n: usize) {
-    let (writes, is_cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let over = Arc::clone(&is_cut);
-    proxy.inject(Rule::new(Fault::LoseRequest).when(move |_| over.load(Ordering::SeqCst)));
-    proxy.inject(Rule::new(fault).when(move |seen: &SeenRequest| {
-        let writes = ["PutObject", "DeleteObject", "PutItem", "UpdateItem", "DeleteItem"].contains(&seen.operation())
-            && writes.fetch_add(1, Ordering::SeqCst) + 1 == n;
-        is_cut.fetch_or(writes, Ordering::SeqCst);
-        writes
-    }));
 }
 
 #[test]

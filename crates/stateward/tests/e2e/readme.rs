@@ -1,14 +1,14 @@
 //! Every console block of the README and the guides, run in order in one shell, output compared.
 //!
 //! In a block, `$ ` starts a command and `> ` continues it; the other lines are what it prints. `...` alone stands for any lines,
-//! `[..]` for anything within a line. The port 7017 becomes a free one.
+//! `[..]` for anything within a line. The port 7017 becomes a free one, and what is said to be on AWS is on a stand-in.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use stateward_testkit::{Terraform, TestDir};
+use stateward_testkit::{Moto, Terraform, TestDir};
 
 const MARK: &str = "-- end of command";
 
@@ -73,21 +73,29 @@ fn free_port() -> u16 {
 }
 
 fn run(document: &str) {
+    run_with(document, Vec::new(), &[]);
+}
+
+/// `names`: what something is called in the document, and here.
+fn run_with(document: &str, mut names: Vec<(&str, String)>, env: &[(&str, String)]) {
     let dir = TestDir::new();
     let port = free_port().to_string();
     let text = std::fs::read_to_string(workspace().join(document)).unwrap();
-    let mut shell = shell(&dir, &port);
+    let mut shell = shell(&dir, &port, env);
+    names.push(("7017", port));
     let mut input = shell.stdin.take().unwrap();
     let mut output = BufReader::new(shell.stdout.take().unwrap()).lines();
     let steps = steps(&text);
     assert!(!steps.is_empty(), "{document} has no console blocks");
     let mut faults = Vec::new();
     for step in &steps {
-        writeln!(input, "{}\necho; echo '{MARK}'", step.command.replace("7017", &port)).unwrap();
+        let command = names.iter().fold(step.command.clone(), |text, (there, here)| text.replace(there, here));
+        writeln!(input, "{command}\necho; echo '{MARK}'").unwrap();
         // What runs in the background says where it listens a moment later.
         let mut lines: Vec<String> = output.by_ref().map(Result::unwrap).take_while(|line| line != MARK).collect();
         lines.retain(|line| !line.is_empty());
-        let lines: Vec<String> = lines.iter().map(|line| line.replace(&port, "7017")).collect();
+        let back = |line: &String| names.iter().fold(line.clone(), |line, (there, here)| line.replace(here, there));
+        let lines: Vec<String> = lines.iter().map(back).collect();
         let expected: Vec<String> = step.expected.iter().filter(|line| !line.is_empty()).cloned().collect();
         if !meets(&expected, &lines) {
             let Step { line, command, .. } = step;
@@ -99,7 +107,7 @@ fn run(document: &str) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-fn shell(dir: &TestDir, port: &str) -> std::process::Child {
+fn shell(dir: &TestDir, port: &str, env: &[(&str, String)]) -> std::process::Child {
     let mut command = Command::new("bash");
     dir.isolate(&mut command);
     let binary = Path::new(env!("CARGO_BIN_EXE_stateward")).parent().unwrap();
@@ -109,7 +117,8 @@ fn shell(dir: &TestDir, port: &str) -> std::process::Child {
         .env("PATH", path)
         .env("STATEWARD_LISTEN", format!("127.0.0.1:{port}"))
         .env("STATEWARD_WHO", "ana@laptop")
-        .env("COLUMNS", "120");
+        .env("COLUMNS", "120")
+        .envs(env.iter().map(|(name, value)| (name, value)));
     command.current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut shell = command.spawn().unwrap();
     // One stream, as on a terminal; and nothing outlives the shell.
@@ -131,6 +140,21 @@ fn the_readme_s_first_session() {
 fn the_guide_to_least_privilege() {
     run("docs/how-to/least-privilege.md");
     run("docs/how-to/keep-environments-apart.md");
+}
+
+#[test]
+fn the_guide_to_moving_state() {
+    let moto = Moto::shared();
+    let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
+    moto.keep_versions(&bucket);
+    // Names of buckets in the host name would need a resolver of their own.
+    let region = "region=us-east-1";
+    let names = vec![
+        ("acme-terraform-state", bucket),
+        ("terraform-locks", table),
+        (region, format!("{region}&use_path_style=true")),
+    ];
+    run_with("docs/how-to/move-state.md", names, &moto.env().pairs());
 }
 
 #[test]

@@ -35,6 +35,8 @@ fn help_and_version_go_to_standard_output() {
       trail           List the calls that AWS refused, from CloudTrail: who, what, by which policy,
                       from where, how often
       setup           Make what state needs on AWS, or bring what is there up to it
+      migrate         Take a configuration's state to another backend, or from one lock to another, with
+                      checks before and after
       kb              Look up what is known of errors of Terraform state on AWS; needs no store
       lab             Try policies without an account: AWS's access control on this machine, in front of
                       a server such as moto

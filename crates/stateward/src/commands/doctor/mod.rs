@@ -11,7 +11,7 @@ use stateward_core::Clock;
 use stateward_iam::PolicyKind;
 use stateward_store_aws::configuration;
 
-pub(super) use target::of_directory as backend_of_directory;
+pub(super) use target::{configuration as configuration_of, extra_arguments, of_directory as backend_of_directory};
 
 use super::Context;
 use super::policy::files;

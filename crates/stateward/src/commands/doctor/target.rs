@@ -95,13 +95,7 @@ pub(in crate::commands) fn of_directory(
     backend_config: &[String],
     workspace: Option<&str>,
 ) -> Result<Target> {
-    let configuration = Configuration::read(directory, Tool::Terraform)
-        .map_err(|error| Failure::file("the configuration cannot be read", directory, &error, "check the directory"))?;
-    if let Some((file, why)) = configuration.unreadable.first() {
-        let file = directory.join(file);
-        let why = format!("`{}`: {why}", file.display());
-        return Err(Failure::usage(NOT_FOUND, why, "put the file right: `terraform validate` says more"));
-    }
+    let configuration = configuration(directory, NOT_FOUND)?;
     let data_dir = data_dir(directory, context.environment.get("TF_DATA_DIR"));
     let cached = cached(&data_dir);
     let declared = configuration.declared.map(|declared| declared.backend);
@@ -127,16 +121,32 @@ pub(in crate::commands) fn of_directory(
     given.target(workspace.as_deref()).map_err(|error| no_target(&error))
 }
 
-/// As `init` takes them: a later one counts more.
+/// The configuration in a directory, as far as it says where the state is. `refusal` is what a message begins with.
+pub(in crate::commands) fn configuration(directory: &Path, refusal: &str) -> Result<Configuration> {
+    let configuration = Configuration::read(directory, Tool::Terraform)
+        .map_err(|error| Failure::file("the configuration cannot be read", directory, &error, "check the directory"))?;
+    if let Some((file, why)) = configuration.unreadable.first() {
+        let file = directory.join(file);
+        let why = format!("`{}`: {why}", file.display());
+        return Err(Failure::usage(refusal, why, "put the file right: `terraform validate` says more"));
+    }
+    Ok(configuration)
+}
+
 fn add_backend_config(given: &mut Given, arguments: &[String]) -> Result<()> {
-    for argument in arguments {
-        let arguments = backend_config(argument, Path::new("")).map_err(|why| {
+    extra_arguments(arguments)?.iter().for_each(|arguments| given.add(arguments));
+    Ok(())
+}
+
+/// What `--backend-config` says, as `init` takes it: a later one counts more.
+pub(in crate::commands) fn extra_arguments(arguments: &[String]) -> Result<Vec<Arguments>> {
+    let read = |argument: &String| {
+        backend_config(argument, Path::new("")).map_err(|why| {
             let next = "give a file of `NAME = VALUE` lines, as `terraform init` takes it, or `NAME=VALUE` itself";
             Failure::usage("the backend's arguments cannot be read", why, next)
-        })?;
-        given.add(&arguments);
-    }
-    Ok(())
+        })
+    };
+    arguments.iter().map(read).collect()
 }
 
 pub(super) fn no_target(error: &TargetError) -> Failure {

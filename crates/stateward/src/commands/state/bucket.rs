@@ -1,4 +1,4 @@
-//! Importing from a bucket in which Terraform's own `s3` backend keeps a state.
+//! A bucket in which Terraform's own `s3` backend keeps a state.
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
@@ -14,7 +14,7 @@ use crate::commands::terraform_state::open_key;
 use crate::failure::Failure;
 
 /// The state under one key of a bucket.
-pub(super) struct S3State {
+pub(in crate::commands) struct S3State {
     place: TerraformPlace,
     bucket: String,
     key: String,
@@ -51,13 +51,45 @@ impl S3State {
         Self::open(options).await.map(Some)
     }
 
-    async fn open(options: Options) -> Result<Self, Failure> {
+    /// `options` have the key in place of a prefix.
+    pub(in crate::commands) async fn open(options: Options) -> Result<Self, Failure> {
         let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
         let (place, name) = open_key(options, NOT_IMPORTED).await?;
         Ok(Self { place, bucket, key, name })
     }
 
-    fn spot(&self, workspace: &Workspace) -> Spot {
+    /// The place, in which more may lie.
+    pub(in crate::commands) fn place(&self) -> &TerraformPlace {
+        &self.place
+    }
+
+    /// The state of a workspace, in messages.
+    pub(in crate::commands) fn title(&self, workspace: &Workspace) -> String {
+        match workspace.is_default() {
+            true => self.name(),
+            false => format!("{} in the workspace {workspace}", self.name()),
+        }
+    }
+
+    /// The workspaces in which there is a state; maybe none.
+    pub(in crate::commands) async fn there(&self) -> Result<Vec<Workspace>> {
+        let there = self.place.list().await.map_err(|error| self.unread(error.into()))?;
+        let own = there.into_iter().filter(|(at, _)| at.name == self.name);
+        let mut workspaces: Vec<Workspace> = own.filter_map(|(at, _)| at.workspace.parse().ok()).collect();
+        workspaces.sort();
+        Ok(workspaces)
+    }
+
+    /// Which place it is that does not answer.
+    pub(in crate::commands) fn unread(&self, error: Error) -> Error {
+        if error.kind() != Kind::Unavailable {
+            return error;
+        }
+        let next = "see that the bucket is there, that its Region and endpoint are right, and try again";
+        Error::new(Kind::Unavailable, format!("{} cannot be read", self.name()), error.why(), next)
+    }
+
+    pub(in crate::commands) fn spot(&self, workspace: &Workspace) -> Spot {
         Spot { name: self.name.clone(), workspace: workspace.as_str().to_owned() }
     }
 }
@@ -69,16 +101,13 @@ impl Place for S3State {
     }
 
     async fn workspaces(&self) -> Result<Vec<Workspace>> {
-        let there = self.place.list().await?;
-        let own = there.into_iter().filter(|(at, _)| at.name == self.name);
-        let mut workspaces: Vec<Workspace> = own.filter_map(|(at, _)| at.workspace.parse().ok()).collect();
+        let workspaces = self.there().await?;
         if workspaces.is_empty() {
             let next =
                 "check the bucket, the key and `region`; other workspaces are looked for under `workspace_key_prefix`";
             let why = format!("there is no object under this key in the bucket `{}`", self.bucket);
             return Err(Error::new(Kind::NotFound, format!("there is no state at {}", self.name()), why, next));
         }
-        workspaces.sort();
         Ok(workspaces)
     }
 

@@ -1,6 +1,6 @@
 //! `stateward state`, one file a use.
 
-mod bucket;
+pub(super) mod bucket;
 mod copy;
 mod delete;
 mod diff;

@@ -1,0 +1,283 @@
+//! Where the state shall be.
+
+use stateward_aws::doctor;
+use stateward_client::transfer::{Origin, There, bring_outside, copy, look_outside};
+use stateward_client::{Connection, Secret};
+use stateward_core::{Error, Kind, Original, StateId, StateName, Workspace};
+use stateward_store_s3::Options;
+use stateward_terraform::{Backend, Written};
+
+use super::super::Context;
+use super::super::state::bucket::S3State;
+use super::NOT_MOVED;
+use super::block;
+use super::locking::Lock;
+use super::setting::Setting;
+use super::told::{Check, Status};
+use crate::cli::{MigrateArgs, MigrateTo};
+use crate::config::{StoreUrl, Target as Config};
+use crate::failure::{Failure, Result};
+use crate::store::Missing;
+
+/// Where the state shall be.
+pub(super) enum Target {
+    Bucket {
+        state: Box<S3State>,
+        options: Box<Options>,
+        chose_lock: bool,
+    },
+    /// Without a connection where the store is yet to be made.
+    Stateward {
+        at: Config,
+        connection: Option<Box<dyn Connection>>,
+        name: StateName,
+    },
+}
+
+impl Target {
+    pub(super) async fn open(context: &Context, args: &MigrateArgs, setting: &Setting) -> Result<Self> {
+        let at = match &args.to {
+            MigrateTo::S3(url) => return Self::bucket(url).await,
+            MigrateTo::Stateward(at) => at.clone().unwrap_or_else(|| context.config.target.clone()),
+            MigrateTo::LockFile | MigrateTo::LockTable => context.config.target.clone(),
+        };
+        if at == Config::Store(StoreUrl::Memory) {
+            let next = "name a store or server with `--store` or `--server`";
+            return Err(Failure::usage(NOT_MOVED, "the store is `memory:`, which ends with its process", next));
+        }
+        let name = name(args, setting)?;
+        let connection = match context.connect_to(&at, token(context, &at), Missing::Refuse).await {
+            Ok(connection) => Some(connection),
+            Err(Failure::Refused(error)) if error.kind() == Kind::NotFound && matches!(at, Config::Store(_)) => None,
+            Err(failure) => return Err(failure),
+        };
+        Ok(Self::Stateward { at, connection, name })
+    }
+
+    async fn bucket(url: &str) -> Result<Self> {
+        let mut options = Options::from_url(url)
+            .map_err(|error| Failure::usage(NOT_MOVED, error.to_string(), "write it as `s3://BUCKET/KEY?region=…`"))?;
+        let sharing = options.sharing.get_or_insert_default();
+        let chose_lock = sharing.lock_table.is_none() && !sharing.use_lockfile;
+        sharing.use_lockfile |= chose_lock;
+        let state = Box::new(S3State::open(options.clone()).await?);
+        Ok(Self::Bucket { state, options: Box::new(options), chose_lock })
+    }
+
+    /// Makes the store that is not there yet.
+    pub(super) async fn make(&mut self, context: &Context) -> Result<()> {
+        if let Self::Stateward { at, connection: connection @ None, .. } = self {
+            *connection = Some(context.connect_to(at, token(context, at), Missing::Make).await?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Bucket { state, .. } => {
+                format!("{} (Terraform's own `s3` backend)", stateward_client::transfer::Place::name(&**state))
+            }
+            Self::Stateward { at, name, .. } => match at {
+                Config::Store(store) => format!("{name} in {store}"),
+                Config::Server(server) => format!("{name} in {server}"),
+            },
+        }
+    }
+
+    /// Whether a backend is this very place.
+    pub(super) fn is(&self, backend: &Backend, place: Option<&doctor::Target>) -> bool {
+        match self {
+            Self::Bucket { options, .. } => {
+                let prefix = options.sharing.clone().unwrap_or_default().workspace_key_prefix;
+                backend.kind() == Some("s3")
+                    && place.is_some_and(|there| {
+                        (&there.place, &there.key, &there.workspace_key_prefix)
+                            == (&options.bucket, &options.prefix, &prefix)
+                    })
+            }
+            Self::Stateward { at: Config::Server(server), name, .. } => {
+                let own = format!("{server}/state/{name}");
+                let address = backend.argument("address").and_then(|address| address.split('?').next());
+                backend.kind() == Some("http") && address == Some(own.as_str())
+            }
+            Self::Stateward { at: Config::Store(_), .. } => {
+                backend.kind() == Some("http") && !backend.arguments().contains_key("address")
+            }
+        }
+    }
+
+    pub(super) fn is_stateward(&self) -> bool {
+        matches!(self, Self::Stateward { .. })
+    }
+
+    pub(super) fn block(&self) -> Written {
+        match self {
+            Self::Bucket { options, .. } => block::s3(options),
+            Self::Stateward { at: Config::Server(server), name, .. } => block::server(server, name),
+            Self::Stateward { at: Config::Store(_), .. } => block::store(),
+        }
+    }
+
+    /// What can be known of the place before anything is moved.
+    pub(super) async fn checks(&self) -> Result<Vec<Check>> {
+        let Self::Bucket { state, options, chose_lock } = self else { return Ok(Vec::new()) };
+        let bucket = &options.bucket;
+        let mut checks = vec![match state.place().keeps_versions().await {
+            Ok(true) => Check::new("bucket-versioning", Status::Ok, format!("the bucket {bucket} keeps versions")),
+            Ok(false) => Check::new(
+                "bucket-versioning",
+                Status::Warn,
+                format!(
+                    "the bucket {bucket} keeps no versions: a state that is overwritten is lost; turn versioning on"
+                ),
+            ),
+            Err(error) => {
+                let error = Error::from(error);
+                if error.kind() != Kind::Denied {
+                    return Err(error.into());
+                }
+                let title = format!("it is not known whether the bucket {bucket} keeps versions: {}", error.why());
+                Check::new("bucket-versioning", Status::Warn, title)
+            }
+        }];
+        if *chose_lock {
+            let title =
+                "the URL names no lock: a lock file is taken (`use_lockfile`), which needs Terraform 1.10 or later";
+            checks.push(Check::new("lock", Status::Ok, title));
+        }
+        Ok(checks)
+    }
+
+    pub(super) fn lock(&self, workspace: &Workspace) -> Option<Lock<'_>> {
+        match self {
+            Self::Bucket { state, .. } => Some(Lock::Place(state, workspace.clone())),
+            // Copying takes care of it.
+            Self::Stateward { .. } => None,
+        }
+    }
+
+    fn state(&self, workspace: &Workspace) -> Option<StateId> {
+        match self {
+            Self::Bucket { .. } => None,
+            Self::Stateward { name, .. } => Some(StateId { name: name.clone(), workspace: workspace.clone() }),
+        }
+    }
+
+    /// What stands there, beside the versions that are to come.
+    pub(super) async fn look(&self, workspace: &Workspace, versions: &[Original]) -> Result<Look> {
+        let Some(current) = versions.last() else { return Ok(Look::Nothing) };
+        match self {
+            Self::Bucket { state, .. } => {
+                let found = look_outside(current, state.place(), &state.spot(workspace)).await;
+                Ok(match found.map_err(|error| unfit(state.unread(error), &state.title(workspace)))? {
+                    There::Nothing => Look::Nothing,
+                    There::Same => Look::Same,
+                    There::Later { serial } => Look::Later(serial),
+                    There::Other { why } => Look::Other(why),
+                })
+            }
+            Self::Stateward { connection: None, .. } => Ok(Look::Nothing),
+            Self::Stateward { connection: Some(connection), .. } => {
+                let Some(state) = self.state(workspace) else { return Ok(Look::Nothing) };
+                look_inside(&**connection, &state, versions).await
+            }
+        }
+    }
+
+    /// Brings a state there, and compares it.
+    pub(super) async fn bring(&self, workspace: &Workspace, origin: &dyn Origin) -> Result<()> {
+        match self {
+            Self::Bucket { state, .. } => {
+                let brought = bring_outside(origin, state.place(), &state.spot(workspace)).await;
+                Ok(brought.map_err(|error| unfit(error, &state.title(workspace)))?)
+            }
+            Self::Stateward { connection, .. } => {
+                if let (Some(connection), Some(state)) = (connection, self.state(workspace)) {
+                    copy(origin, &**connection, &state, &mut |_| {}).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// How to see that it is right.
+    pub(super) fn next(&self, setting: &Setting) -> Vec<String> {
+        match self {
+            Self::Stateward { at: Config::Store(store), name, .. } => vec![
+                format!("stateward run --store '{store}' --state {name} -- terraform init -reconfigure"),
+                format!("stateward run --store '{store}' --state {name} -- terraform plan"),
+            ],
+            _ => {
+                let chdir = match setting.directory.as_os_str() {
+                    directory if directory == "." => String::new(),
+                    directory => format!(" -chdir={}", directory.display()),
+                };
+                vec![
+                    format!("terraform{chdir} init -reconfigure     (not -migrate-state: the state is there already)"),
+                    format!("terraform{chdir} plan"),
+                ]
+            }
+        }
+    }
+}
+
+/// The token for a server; that of the usual one is shown to no other.
+fn token<'a>(context: &'a Context, at: &Config) -> Option<&'a Secret> {
+    let settings = context.settings();
+    if *at == context.config.target { settings.token.as_ref() } else { settings.to_token.as_ref() }
+}
+
+/// What was found where a state is to come.
+pub(super) enum Look {
+    Nothing,
+    Same,
+    /// The first of the versions, and no others.
+    Part,
+    /// A later state of the same lineage, with this serial.
+    Later(u64),
+    Other(String),
+}
+
+async fn look_inside(connection: &dyn Connection, state: &StateId, versions: &[Original]) -> Result<Look> {
+    let there = match connection.history(state, None, None).await {
+        Ok(list) => list.items,
+        Err(error) if error.kind() == Kind::NotFound => return Ok(Look::Nothing),
+        Err(error) => return Err(error.into()),
+    };
+    let (Some(head), Some(current)) = (there.iter().find(|item| item.head).or(there.first()), versions.last()) else {
+        return Ok(Look::Nothing);
+    };
+    Ok(if head.sha256 == current.sha256 && there.len() == versions.len() {
+        Look::Same
+    } else if there.len() < versions.len() && versions.iter().any(|version| version.sha256 == head.sha256) {
+        Look::Part
+    } else if head.lineage == current.lineage && head.serial > current.serial {
+        Look::Later(head.serial)
+    } else {
+        Look::Other(format!("`{state}` is there with serial {} and another history", head.serial))
+    })
+}
+
+/// The state's name in stateward: the one that was given, or what the backend calls it.
+fn name(args: &MigrateArgs, setting: &Setting) -> Result<StateName> {
+    if let Some(name) = &args.state {
+        return Ok(name.clone());
+    }
+    let known = setting.declared().into_iter().chain(&setting.cached).find_map(Backend::state_name);
+    known.and_then(|(_, name)| name.split('@').next()?.parse().ok()).ok_or_else(|| {
+        Failure::usage(
+            NOT_MOVED,
+            "the configuration has no name for its state that could be one here",
+            "give it one with `--state NAME`",
+        )
+    })
+}
+
+/// Bytes that do not fit their digest are no damage of a store of ours.
+fn unfit(error: Error, what: &str) -> Error {
+    if error.kind() != Kind::Corrupt {
+        return error;
+    }
+    let next = "put right which of the two is wrong, as it says; then run the same command again";
+    Error::new(Kind::Corrupt, format!("what stands at {what} does not fit its digest"), error.why(), next)
+}

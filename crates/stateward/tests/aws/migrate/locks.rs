@@ -1,0 +1,129 @@
+//! From the lock table to the lock file, and back.
+
+use serde_json::json;
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, TestDir, lock_info};
+
+use super::{KEY, Place, answer, apply, expect_no_change, migrate, two_workspaces, workdir};
+use crate::{cut_off, state};
+
+/// The block's arguments for locks.
+fn locks(block: &str) -> (bool, bool) {
+    (block.contains("dynamodb_table"), block.contains("use_lockfile"))
+}
+
+#[test]
+fn terraform_goes_on_at_each_step_from_the_table_to_the_file_and_back() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let block = work.write_s3_backend(&place.table_backend(moto.url()));
+    two_workspaces(&work);
+    let digests = vec![format!("{}/env:/dev/{KEY}-md5", place.bucket), format!("{}/{KEY}-md5", place.bucket)];
+    assert_eq!(place.items().0, digests);
+    let step = |arguments: &[&str], outcome: &str, expected: (bool, bool)| {
+        let output = migrate(&dir, &moto.env(), work.path(), &[arguments, &["--yes"]].concat()).expect_success();
+        assert_eq!(answer(&output)["outcome"], outcome, "{}", output.report());
+        assert_eq!(locks(&std::fs::read_to_string(&block).unwrap()), expected, "{}", output.report());
+        place.expect_no_lock(&arguments.join(" "));
+        if outcome == "done" {
+            expect_no_change(&work);
+        }
+    };
+    let (both, file, table) = ((true, true), (false, true), (true, false));
+    let planned = migrate(&dir, &moto.env(), work.path(), &["--to", "lockfile", "--dry-run"]).expect_success();
+    assert_eq!((answer(&planned)["outcome"].as_str(), locks(&dir.read("work/backend.tf"))), (Some("planned"), table));
+
+    step(&["--to", "lockfile"], "done", both);
+    step(&["--to", "lockfile"], "unchanged", both);
+    step(&["--to", "lockfile", "--finish"], "done", file);
+    step(&["--to", "lockfile", "--finish"], "unchanged", file);
+    assert_eq!(place.items(), (Vec::new(), 0), "no digest is left that would be wrong later");
+    apply(&work, "1");
+
+    // One that is left all the same, of a time long past, would have Terraform refuse the state.
+    let item = json!({"LockID": {"S": digests[1]}, "Digest": {"S": "0".repeat(32)}});
+    moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+    step(&["--to", "dynamodb-lock", "--lock-table", &place.table], "done", both);
+    for workspace in ["default", "dev"] {
+        let work = work.clone().env("TF_WORKSPACE", workspace);
+        apply(&work, "2");
+        apply(&work, "1");
+    }
+    step(&["--to", "dynamodb-lock", "--finish"], "done", table);
+    assert_eq!(place.items().0, digests);
+}
+
+#[test]
+fn what_was_cut_off_at_any_write_is_finished_by_the_next_run() {
+    let moto = Moto::shared();
+    for fault in [Fault::LoseRequest, Fault::LoseAnswer] {
+        // Lock file, lock item, the second taker of the file, the digest, and the locks again.
+        for n in 1.. {
+            let (dir, place) = (TestDir::new(), Place::new());
+            let work = workdir(&dir);
+            let proxy = FaultProxy::to(moto.url());
+            work.write_s3_backend(&place.table_backend(proxy.url()).lockfile());
+            moto.put_object(&place.bucket, KEY, state(3, "x"));
+            let id = format!("{}/{KEY}-md5", place.bucket);
+            let item = json!({"LockID": {"S": id}, "Digest": {"S": "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0"}});
+            moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+            cut_off(&proxy, fault.clone(), n);
+            let to = ["--to", "lockfile", "--finish", "--yes"];
+            let cut = migrate(&dir, &AwsEnv::new(), work.path(), &to);
+            let when = format!("{fault:?} at {n}");
+            let is_over = proxy.injected() == 0;
+            assert_eq!(cut.code() == Some(0), is_over, "{when}: {}", cut.report());
+            assert_eq!(
+                dir.read("work/backend.tf").contains("dynamodb_table"),
+                !is_over,
+                "{when}: the block comes last"
+            );
+            proxy.heal();
+            let again = migrate(&dir, &AwsEnv::new(), work.path(), &to).expect_success();
+            assert_eq!(answer(&again)["outcome"], if is_over { "unchanged" } else { "done" }, "{when}");
+            assert!(!dir.read("work/backend.tf").contains("dynamodb_table"), "{when}");
+            assert_eq!(place.items().0, Vec::<String>::new(), "{when}");
+            place.expect_no_lock(&when);
+            if is_over {
+                assert!(n > 5, "writes were cut off");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lock_of_either_kind_stops_it() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.table_backend(moto.url()));
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    let before = dir.read("work/backend.tf");
+    let stopped = || {
+        let refused = migrate(&dir, &moto.env(), work.path(), &["--to", "lockfile", "--yes"]).expect_code(3);
+        assert!(refused.stderr.contains("lock inspect"), "{}", refused.report());
+        assert_eq!(dir.read("work/backend.tf"), before);
+    };
+    let lock_file = format!("{KEY}.tflock");
+    moto.put_object(&place.bucket, &lock_file, lock_info("x", "OperationTypeApply"));
+    stopped();
+    moto.delete_object(&place.bucket, &lock_file);
+    let info = String::from_utf8(lock_info("x", "OperationTypeApply")).unwrap();
+    let item = json!({"LockID": {"S": format!("{}/{KEY}", place.bucket)}, "Info": {"S": info}});
+    moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+    stopped();
+}
+
+#[test]
+fn back_at_the_table_a_digest_that_somebody_left_behind_is_seen() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.table_backend(moto.url()).lockfile());
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    let item = json!({"LockID": {"S": format!("{}/{KEY}-md5", place.bucket)}, "Digest": {"S": "0".repeat(32)}});
+    moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+    let to = ["--to", "dynamodb-lock", "--finish", "--yes"];
+    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
+    assert!(refused.stderr.contains("state repair"), "{}", refused.report());
+    assert!(dir.read("work/backend.tf").contains("use_lockfile"));
+    place.expect_no_lock("after it was refused");
+}

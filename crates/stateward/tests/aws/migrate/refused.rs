@@ -1,0 +1,132 @@
+//! What is refused, and what is said then.
+
+use stateward_testkit::{Moto, TestDir};
+
+use super::{KEY, Place, apply, migrate, workdir};
+use crate::{LIMIT, cli, state};
+
+/// Ends when the file `go` is there.
+const SLOW: &str = r#"
+resource "terraform_data" "slow" {
+  provisioner "local-exec" { command = "echo begun; while [ ! -e go ] && [ -e main.tf ]; do sleep 0.05; done" }
+}
+"#;
+
+/// A configuration, what is wanted of it, the exit code, and words of the message.
+struct Case<'a> {
+    backend: String,
+    arguments: Vec<&'a str>,
+    code: i32,
+    says: &'a str,
+}
+
+fn s3(arguments: &str) -> String {
+    format!("terraform {{\n  backend \"s3\" {{\n    region = \"us-east-1\"\n    {arguments}\n  }}\n}}\n")
+}
+
+#[test]
+fn blocks_and_places_that_will_not_do() {
+    let (moto, place) = (Moto::shared(), Place::new());
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    moto.put_object(&place.bucket, "other", state(3, "y").replace("11111111-", "99999999-"));
+    moto.put_object(&place.bucket, "older", state(2, "old"));
+    moto.put_object(&place.bucket, "later", state(9, "later"));
+    let bucket = &place.bucket;
+    let url = |key: &str| format!("s3://{bucket}/{key}?region=us-east-1");
+    let (other, older, later, no_bucket) =
+        (url("other"), url("older"), url("later"), "s3://no-such-bucket-here/k?region=us-east-1");
+    let whole = s3(&format!("bucket = \"{bucket}\"\n    key = \"{KEY}\"\n    use_lockfile = true"));
+    let table = format!("dynamodb_table={}", place.table);
+    let case = |backend: &str, arguments: &[&'static str], code, says| Case {
+        backend: backend.to_owned(),
+        arguments: arguments.to_vec(),
+        code,
+        says,
+    };
+    let to = |to| Case { backend: whole.clone(), arguments: vec!["--to", to], code: 3, says: "" };
+    let cases = [
+        case("", &["--to", "lockfile"], 2, "no backend block"),
+        case("terraform {\n  backend \"s3\" {\n", &["--to", "lockfile"], 2, "terraform validate"),
+        case(&s3("bucket = var.b\n    key = \"k\""), &["--to", "lockfile"], 2, "`bucket` is not written out"),
+        case(&s3("key = \"k\""), &["--to", "lockfile"], 2, "--backend-config bucket="),
+        case(&whole, &["--to", "dynamodb-lock"], 2, "--lock-table"),
+        case(&whole, &["--to", "lockfile", "--lock-table", "t"], 2, "`--lock-table` goes with"),
+        case(&whole, &["--to", "stateward", "--finish"], 2, "`--finish` goes with"),
+        case(&whole, &["--to", "dynamodb-lock", "--finish", "--lock-table", "t"], 2, "does not name both locks"),
+        case(&whole, &["--to", "dynamodb-lock", "--lock-table", "no-such-table"], 1, "no-such-table"),
+        case(&whole, &["--to", "stateward", "--store", "memory:"], 2, "ends with its process"),
+        case("terraform {\n  backend \"gcs\" {}\n}\n", &["--to", "s3://bbb/k?region=r"], 2, "state import"),
+        Case { arguments: vec!["--to", no_bucket], code: 1, says: "no-such-bucket-here", ..to("") },
+        Case { says: "another state stands there", ..to(&other) },
+        Case { says: "the same state stands there with serial 2", ..to(&older) },
+        Case { says: "gone on to serial 9", ..to(&later) },
+        Case {
+            arguments: vec!["--to", "lockfile", "--finish", "--backend-config", &table],
+            code: 2,
+            says: "comes from `--backend-config`",
+            ..to("")
+        },
+    ];
+    for Case { backend, arguments, code, says } in cases {
+        let dir = TestDir::new();
+        let work = workdir(&dir);
+        work.write("backend.tf", &backend);
+        let refused = migrate(&dir, &moto.env(), work.path(), &[arguments.as_slice(), &["--yes"]].concat());
+        let refused = refused.expect_code(code);
+        assert!(refused.stderr.contains(says), "{says}: {}", refused.report());
+        assert_eq!(dir.read("work/backend.tf"), backend, "{says}: the block is as it was");
+        place.expect_no_lock(says);
+    }
+    assert_eq!(moto.get_object(bucket, "other"), state(3, "y").replace("11111111-", "99999999-").into_bytes());
+}
+
+#[test]
+fn a_block_that_is_not_written_to_is_printed() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let json = format!(
+        r#"{{"terraform": {{"backend": {{"s3": {{"bucket": "{}", "key": "{KEY}", "region": "us-east-1", "dynamodb_table": "{}"}}}}}}}}"#,
+        place.bucket, place.table
+    );
+    work.write("backend.tf.json", &json);
+    let to = ["--to", "lockfile", "--yes"];
+    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(2);
+    assert!(refused.stderr.contains("--print"), "{}", refused.report());
+    let printed = migrate(&dir, &moto.env(), work.path(), &[&to[..], &["--print"]].concat()).expect_success();
+    assert!(printed.stdout.contains("set use_lockfile = true"), "{}", printed.report());
+    assert_eq!(dir.read("work/backend.tf.json"), json);
+}
+
+#[test]
+fn files_that_terraform_holds_stay_where_they_are() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.run(&["init"]).expect_success();
+    apply(&work, "1");
+    work.write("slow.tf", SLOW);
+    let mut running = work.spawn(&["apply", "-auto-approve"]);
+    running.wait_for("begun", LIMIT);
+    let to = ["--to", &place.url(moto.url()), "--yes"];
+    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
+    assert!(refused.stderr.contains("OperationTypeApply"), "{}", refused.report());
+    assert!(!work.path().join("backend.tf").exists());
+    work.write("go", "");
+    running.wait(LIMIT).expect_success();
+    migrate(&dir, &moto.env(), work.path(), &to).expect_success();
+}
+
+#[test]
+fn a_name_that_is_none_moves_nothing() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let backend = "terraform {\n  backend \"http\" {}\n}\n";
+    work.write("backend.tf", backend);
+    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let file = work.write("some.tfstate", state(3, "x"));
+    let import = ["state", "import", "net/prod", file.to_str().unwrap(), "--store", &store];
+    cli(&dir, &moto.env()).run(&import).expect_success();
+    let to = ["--to", &place.url(moto.url()), "--store", &store, "--state", "net/prd", "--yes"];
+    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(1);
+    assert!(refused.stderr.contains("net/prd"), "{}", refused.report());
+    assert_eq!(dir.read("work/backend.tf"), backend);
+}

@@ -1,0 +1,145 @@
+//! States from one backend to another.
+
+use serde_json::Value;
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, TestDir, Workdir};
+
+use super::{KEY, Place, answer, apply, expect_no_change, migrate, two_workspaces, workdir};
+use crate::{cli, cut_off, serve, state};
+
+/// Without `terraform.workspace`, which an `http` backend does not have.
+const PLAIN: &str = r#"
+variable "n" { default = "1" }
+resource "terraform_data" "x" { input = var.n }
+"#;
+
+#[test]
+fn files_and_their_workspaces_go_to_s3_without_a_change() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    two_workspaces(&work);
+    // No endpoint: the environment has it, for Terraform too.
+    let Place { bucket, table } = &place;
+    let to = format!("s3://{bucket}/{KEY}?region=us-east-1&use_path_style=true&use_lockfile=true&lock_table={table}");
+    let files = [("default", "terraform.tfstate"), ("dev", "terraform.tfstate.d/dev/terraform.tfstate")]
+        .map(|(workspace, file)| (workspace, dir.read(format!("work/{file}"))));
+    let run = || answer(&migrate(&dir, &moto.env(), work.path(), &["--to", &to, "--yes"]).expect_success());
+    let done = run();
+    assert_eq!((&done["outcome"], done["items"].as_array().unwrap().len()), (&"done".into(), 2), "{done}");
+    for (workspace, file) in &files {
+        assert_eq!(place.object(workspace), *file, "to the byte");
+    }
+    assert_eq!(dir.read("work/terraform.tfstate.migrated"), files[0].1, "nothing is deleted");
+    assert_eq!(dir.read("work/terraform.tfstate.d.migrated/dev/terraform.tfstate"), files[1].1);
+    place.expect_no_lock("after the move");
+    assert_eq!(run()["outcome"], "unchanged");
+    expect_no_change(&work);
+    apply(&work, "2");
+    assert_eq!(run()["outcome"], "unchanged", "`init` has noted the new place, where the state has gone on");
+}
+
+#[test]
+fn from_s3_to_a_server_with_the_history_and_to_s3_again() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("main.tf", PLAIN);
+    work.write_s3_backend(&place.table_backend(moto.url()).lockfile());
+    two_workspaces(&work);
+    work.run(&["workspace", "select", "default"]).expect_success();
+    apply(&work, "2");
+    let server = serve(&dir, &moto.env(), &format!("sqlite:{}", dir.join("here.db").display()));
+    let run = |to: &str| migrate(&dir, &moto.env(), work.path(), &["--to", to, "--state", "net/prod", "--yes"]);
+    let done = answer(&run(&server.url("")).expect_success());
+    let of = |workspace: &str| {
+        let items = done["items"].as_array().unwrap();
+        items.iter().find(|item| item["workspace"] == workspace).unwrap()["versions"].as_u64().unwrap()
+    };
+    assert!(of("default") >= 2, "{done}");
+    for workspace in ["dev", "default"] {
+        let address = server.url(&format!("/state/net/prod?workspace={workspace}"));
+        let here = work.clone().env("TF_HTTP_ADDRESS", &address);
+        if workspace == "dev" {
+            work.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
+        } else {
+            work.write_http_backend(&server.url("/state/net/prod"));
+        }
+        here.run(&["init", "-reconfigure"]).expect_success();
+        let n = if workspace == "dev" { "1" } else { "2" };
+        here.run(&["plan", "-detailed-exitcode", &format!("-var=n={n}")]).expect_success();
+    }
+    apply(&work, "1");
+
+    // Where it came from an earlier state stands, which is nobody's to write over.
+    let refused = run(&place.url(moto.url())).expect_code(3);
+    assert!(refused.stderr.contains("the same state stands there"), "{}", refused.report());
+    let other = Place::new();
+    run(&other.url(moto.url())).expect_success();
+    other.expect_no_lock("after the move");
+    expect_no_change(&work);
+}
+
+/// Cuts a move off at each write to S3 and the table in turn, and runs it again.
+fn cut_off_everywhere(
+    prepare: impl Fn(&TestDir, &Place, &FaultProxy, &Workdir) -> Vec<String>,
+    expect: impl Fn(&TestDir, &Place),
+) {
+    for fault in [Fault::LoseRequest, Fault::LoseAnswer] {
+        for n in 1.. {
+            let (dir, place, proxy) = (TestDir::new(), Place::new(), FaultProxy::to(Moto::shared().url()));
+            let work = workdir(&dir);
+            let arguments = prepare(&dir, &place, &proxy, &work);
+            let block = || std::fs::read_to_string(work.path().join("backend.tf")).ok();
+            let before = block();
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--yes"]).collect();
+            cut_off(&proxy, fault.clone(), n);
+            let cut = migrate(&dir, &AwsEnv::new(), work.path(), &arguments);
+            let (when, is_over) = (format!("{fault:?} at {n}"), proxy.injected() == 0);
+            assert_eq!(cut.code() == Some(0), is_over, "{when}: {}", cut.report());
+            assert_eq!(block() == before, !is_over, "{when}: the block comes last");
+            proxy.heal();
+            migrate(&dir, &AwsEnv::new(), work.path(), &arguments).expect_success();
+            assert_ne!(block(), before, "{when}");
+            place.expect_no_lock(&when);
+            expect(&dir, &place);
+            if is_over {
+                assert!(n > 4, "writes were cut off");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_move_from_files_that_was_cut_off_at_any_write_is_finished_by_the_next() {
+    cut_off_everywhere(
+        |_, place, proxy, work| {
+            work.write("terraform.tfstate", state(3, "x"));
+            vec!["--to".into(), place.url(proxy.url())]
+        },
+        |dir, place| {
+            assert_eq!((place.object("default"), place.items().0.len()), (state(3, "x"), 1), "with its digest");
+            assert_eq!(dir.read("work/terraform.tfstate.migrated"), state(3, "x"), "nothing is deleted");
+        },
+    );
+}
+
+#[test]
+fn a_move_from_s3_that_was_cut_off_at_any_write_is_finished_by_the_next() {
+    let store = |dir: &TestDir| format!("sqlite:{}", dir.join("here.db").display());
+    cut_off_everywhere(
+        |dir, place, proxy, work| {
+            work.write_s3_backend(&place.backend(proxy.url()).lockfile().lock_table(proxy.url(), &place.table));
+            for (serial, id) in [(3, "x"), (4, "y")] {
+                Moto::shared().put_object(&place.bucket, KEY, state(serial, id));
+            }
+            vec!["--to".into(), store(dir), "--state".into(), "net/prod".into()]
+        },
+        |dir, place| {
+            let history =
+                cli(dir, &AwsEnv::new()).run(&["state", "history", "net/prod", "--json", "--store", &store(dir)]);
+            let history: Value = serde_json::from_str(&history.expect_success().stdout).unwrap();
+            let items = history["items"].as_array().unwrap();
+            let serials: Vec<u64> = items.iter().map(|item| item["serial"].as_u64().unwrap()).collect();
+            assert_eq!((serials, place.object("default")), (vec![4, 3], state(4, "y")), "and it stays where it was");
+        },
+    );
+}
