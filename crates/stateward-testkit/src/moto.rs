@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::service::Service;
-use crate::{AwsEnv, RawHttp, Response, SeenRequest, aws, tools};
+use crate::{AwsEnv, Cli, RawHttp, Response, SeenRequest, TestDir, aws, tools};
 
 const LOG: &str = "requests.log";
 
@@ -18,7 +18,7 @@ impl Moto {
     /// A server of its own, empty, which ends when dropped.
     #[track_caller]
     pub fn start() -> Self {
-        let arguments = |port: u16, dir: &crate::TestDir| {
+        let arguments = |port: u16, dir: &TestDir| {
             let log = dir.join(LOG).display().to_string();
             ["--port", &port.to_string(), "--log", &log].map(str::to_owned).to_vec()
         };
@@ -42,6 +42,14 @@ impl Moto {
     /// The environment of its clients.
     pub fn env(&self) -> AwsEnv {
         AwsEnv::new().s3(self.url()).dynamodb(self.url()).others(self.url())
+    }
+
+    /// Sends the requests that this document holds (`stateward setup aws --emit json`), with Python's client for AWS.
+    #[track_caller]
+    pub fn send_all(&self, dir: &TestDir, document: &str) {
+        let path = dir.write("calls.json", document).display().to_string();
+        let python = Cli::new(tools::find("aws-calls"), dir).envs(self.env().pairs());
+        python.run(&[path]).expect_success();
     }
 
     /// Makes a bucket under a fresh name, which is returned.

@@ -37,6 +37,20 @@ impl Terraform {
         Some(Self { program: tools::find_optional("tofu")? })
     }
 
+    /// Has working directories of this test find the providers of the mirror that `STATEWARD_TEST_PROVIDERS` names, if it names one: no
+    /// package brings them, so a machine need not have them. Where it is false, that was told.
+    #[expect(clippy::disallowed_methods, reason = "where the tools are is the environment's to say")]
+    #[expect(clippy::print_stderr, reason = "a test that did not run in full has to say so")]
+    pub fn find_providers(dir: &TestDir) -> bool {
+        let Some(mirror) = env::var_os("STATEWARD_TEST_PROVIDERS") else {
+            eprintln!("no providers: to run this test in full, name a mirror of them in STATEWARD_TEST_PROVIDERS");
+            return false;
+        };
+        let link = dir.subdir(".terraform-env").join("providers");
+        std::os::unix::fs::symlink(mirror, link).expect("a link");
+        true
+    }
+
     /// The directory to put on a shell's `PATH`.
     pub fn directory(&self) -> &Path {
         self.program.parent().unwrap_or(Path::new("."))

@@ -28,7 +28,7 @@ pub(crate) use lab::LabArgs;
 pub(crate) use migrate::{MigrateArgs, MigrateTo};
 pub(crate) use policy::{CheckArgs, EvaluateArgs, GenerateArgs, KeepingArgs, LayoutArg, LintArgs, PolicyCommand};
 pub(crate) use recovery::{InspectArgs, RepairArgs, TerraformStateArgs};
-pub(crate) use setup::{Engine, SetupAwsArgs, SetupCommand};
+pub(crate) use setup::{Emit, Engine, SetupAwsArgs, SetupCommand};
 pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 

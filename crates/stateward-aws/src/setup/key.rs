@@ -1,9 +1,11 @@
 //! The plan for the key.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::read::ALIAS;
 use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Wanted, WantedKey};
 
 const ROTATES: &str = "What the key encrypts with changes once a year; what was encrypted before stays readable.";
@@ -26,6 +28,16 @@ impl<'a> KeyIs<'a> {
             Some(_) => found.key_arn().map_or(Self::NotMade, Self::Made),
         }
     }
+}
+
+/// What a key that is made says about itself.
+pub(super) fn description(alias: &str) -> String {
+    format!("Encrypts Terraform state, as {alias}")
+}
+
+/// The tags of a key that is made: by them it is found again where it has not got its alias yet.
+pub(super) fn tags(wanted: &Wanted, alias: &str) -> BTreeMap<String, String> {
+    wanted.all_tags().into_iter().chain([(ALIAS.to_owned(), alias.to_owned())]).collect()
 }
 
 pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {

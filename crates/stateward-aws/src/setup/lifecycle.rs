@@ -8,6 +8,11 @@ use super::{Act, Item, Resource, Settings, TAG};
 const WHY: &str = "Of each object the newest 100 old versions stay for ever, others for a year; \
                    parts of an upload that never ended go after a week.";
 
+pub(super) const OLD_DAYS: i32 = 365;
+/// As many as S3 lets one keep.
+pub(super) const NEWEST: i32 = 100;
+pub(super) const UPLOAD_DAYS: i32 = 7;
+
 /// A rule that set-up makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {

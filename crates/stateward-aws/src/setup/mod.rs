@@ -8,6 +8,7 @@ mod access;
 mod apply;
 mod bucket;
 mod calls;
+mod emit;
 mod environment;
 mod found;
 mod item;
@@ -21,6 +22,7 @@ mod trail;
 mod wanted;
 
 pub use apply::{ApplyError, apply};
+pub use emit::{EmitError, Format, emit};
 pub use environment::{Environment, EnvironmentError, Trusted};
 pub use found::{
     Access, Bucket, Encryption, Found, Key, KeySettings, Logging, Maker, ManagedPolicy, Role, Settings, Table, Trail,

@@ -13,6 +13,8 @@ const PAID: &str =
 const ENCRYPTED: &str = "What the key's policy says holds for the table, too.";
 const EXPIRY: &str = "What is no longer needed goes by itself.";
 const MADE: &str = "Set in the call that makes the table.";
+/// How a table that is made is paid: by request.
+pub(super) const ON_DEMAND: &str = "PAY_PER_REQUEST";
 /// The attribute that tells when an item of the server's goes.
 const TTL: &str = "TTL";
 
@@ -49,7 +51,7 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
                 Some(key) => of.put("existence", values, why, Act::CreateTable { of: r#use, key }),
                 None => of.later("existence", values, why),
             },
-            of.keep("billing", json!("PAY_PER_REQUEST"), MADE),
+            of.keep("billing", json!(ON_DEMAND), MADE),
             of.keep("deletion-protection", json!(true), MADE),
         ];
         if key != KeyIs::NotWanted {
@@ -77,7 +79,7 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
     let mut items = vec![
         of.keep("existence", shape, "The table is there, with the key that it needs."),
         match found.on_demand {
-            true => of.keep("billing", json!("PAY_PER_REQUEST"), PAID),
+            true => of.keep("billing", json!(ON_DEMAND), PAID),
             false => of.keep("billing", json!("PROVISIONED"), "How the table is paid is its owner's choice."),
         },
         on("deletion-protection", found.protected, PROTECTED, Act::DeletionProtection),

@@ -11,6 +11,11 @@ const DATA: &str = "Reads and writes of objects and items are recorded by no tra
 const OTHERS: &str = "Management events are left to other trails and to the event history, \
                       where they are free of charge: a second copy is paid for.";
 const RECORDS: &str = "A trail that was made records nothing before it is started.";
+/// Of a trail that is made: whether its files can be checked for changes, whether it records services without a Region, and other
+/// Regions.
+pub(super) const CHECKED: bool = true;
+pub(super) const GLOBAL: bool = false;
+pub(super) const ALL_REGIONS: bool = false;
 const OBJECTS: &str = "AWS::S3::Object";
 const ITEMS: &str = "AWS::DynamoDB::Table";
 

@@ -26,6 +26,17 @@ pub(crate) enum Engine {
     Dynamodb,
 }
 
+/// How the set-up is written instead of done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Emit {
+    /// Resources of Terraform's AWS provider.
+    Terraform,
+    /// A template for `CloudFormation`, as JSON.
+    Cloudformation,
+    /// The requests, for a script.
+    Json,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SetupAwsArgs {
     /// The bucket.
@@ -69,6 +80,9 @@ pub(crate) struct SetupAwsArgs {
     /// The profile of the AWS configuration.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+    /// Write the set-up as code to standard output, and ask AWS nothing; environments are no part of it.
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["dry_run", "yes", "profile", "environments"])]
+    pub(crate) emit: Option<Emit>,
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

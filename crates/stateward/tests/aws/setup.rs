@@ -8,11 +8,11 @@ use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Output, Rule, SeenReque
 
 use crate::{LIMIT, cli};
 
-fn document(output: &Output) -> Value {
+pub(crate) fn document(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap()
 }
 
-fn actions(answer: &Value) -> Vec<&str> {
+pub(crate) fn actions(answer: &Value) -> Vec<&str> {
     answer["items"].as_array().unwrap().iter().map(|item| item["action"].as_str().unwrap()).collect()
 }
 

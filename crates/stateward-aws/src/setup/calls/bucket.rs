@@ -19,16 +19,13 @@ use aws_sdk_s3::types::{
     VersioningConfiguration,
 };
 
+use super::super::lifecycle::{NEWEST, OLD_DAYS, UPLOAD_DAYS};
 use super::super::policy::prefix;
 use super::super::{Act, Rule, Wanted};
 use crate::Failed;
 
 /// The Region that is named by naming none, when a bucket is made.
 const UNNAMED: &str = "us-east-1";
-const OLD_DAYS: i32 = 365;
-/// As many as S3 lets one keep.
-const NEWEST: i32 = 100;
-const UPLOAD_DAYS: i32 = 7;
 
 /// A client, and the bucket and its owner that each request names.
 struct Bucket<'a> {
@@ -77,8 +74,29 @@ fn tags(all: &BTreeMap<String, String>) -> Result<Vec<Tag>, BuildError> {
     all.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
+/// How a bucket's Region is named in the call that makes it.
+pub(in super::super) fn location(region: &str) -> Option<&str> {
+    (region != UNNAMED).then_some(region)
+}
+
+/// What the rule says beside the key stays, such as which encryption is blocked.
+pub(in super::super) fn encryption_rule(
+    key: Option<&str>,
+    over: Option<&ServerSideEncryptionRule>,
+) -> Result<ServerSideEncryptionRule, BuildError> {
+    let algorithm = if key.is_some() { ServerSideEncryption::AwsKms } else { ServerSideEncryption::Aes256 };
+    let default = ServerSideEncryptionByDefault::builder().sse_algorithm(algorithm);
+    let default = default.set_kms_master_key_id(key.map(str::to_owned)).build()?;
+    let mut rule = over.cloned().unwrap_or_else(|| ServerSideEncryptionRule::builder().build());
+    rule.apply_server_side_encryption_by_default = Some(default);
+    if key.is_some() {
+        rule.bucket_key_enabled = Some(true);
+    }
+    Ok(rule)
+}
+
 impl Rule {
-    fn build(self) -> Result<LifecycleRule, BuildError> {
+    pub(in super::super) fn build(self) -> Result<LifecycleRule, BuildError> {
         let everything = LifecycleRuleFilter::builder().prefix("").build();
         let rule = LifecycleRule::builder().id(self.id()).status(ExpirationStatus::Enabled).filter(everything);
         match self {
@@ -97,8 +115,7 @@ impl Rule {
 
 impl Bucket<'_> {
     async fn create(&self) -> Result<(), SdkError<CreateBucketError>> {
-        let region = &self.wanted.region;
-        let constraint = (region != UNNAMED).then(|| BucketLocationConstraint::from(region.as_str()));
+        let constraint = location(&self.wanted.region).map(BucketLocationConstraint::from);
         let settings = CreateBucketConfiguration::builder()
             .set_location_constraint(constraint)
             .set_tags(Some(tags(&self.wanted.all_tags()).map_err(SdkError::construction_failure)?))
@@ -115,20 +132,12 @@ impl Bucket<'_> {
         request.expected_bucket_owner(&self.wanted.account).ownership_controls(controls).send().await.map(drop)
     }
 
-    /// What the rule says beside the key stays, such as which encryption is blocked.
     async fn encrypt(
         &self,
         key: Option<&str>,
         over: Option<&ServerSideEncryptionRule>,
     ) -> Result<(), SdkError<PutBucketEncryptionError>> {
-        let algorithm = if key.is_some() { ServerSideEncryption::AwsKms } else { ServerSideEncryption::Aes256 };
-        let default = ServerSideEncryptionByDefault::builder().sse_algorithm(algorithm);
-        let default = default.set_kms_master_key_id(key.map(str::to_owned)).build();
-        let mut rule = over.cloned().unwrap_or_else(|| ServerSideEncryptionRule::builder().build());
-        rule.apply_server_side_encryption_by_default = Some(default.map_err(SdkError::construction_failure)?);
-        if key.is_some() {
-            rule.bucket_key_enabled = Some(true);
-        }
+        let rule = encryption_rule(key, over).map_err(SdkError::construction_failure)?;
         let settings = ServerSideEncryptionConfiguration::builder().rules(rule).build();
         let settings = settings.map_err(SdkError::construction_failure)?;
         let request = self.s3.put_bucket_encryption().bucket(self.name).expected_bucket_owner(&self.wanted.account);

@@ -6,6 +6,8 @@ mod key;
 mod table;
 mod trail;
 
+pub(super) use bucket::{encryption_rule, location};
+
 use super::item::Part;
 use super::{Call, Wanted};
 use crate::{Failed, Services};

@@ -5,6 +5,7 @@ use aws_sdk_cloudtrail::error::SdkError;
 use aws_sdk_cloudtrail::operation::create_trail::CreateTrailError;
 use aws_sdk_cloudtrail::types::Tag;
 
+use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{Act, Wanted};
 use crate::Failed;
 
@@ -35,9 +36,9 @@ async fn create(trail: &Client, wanted: &Wanted, name: &str) -> Result<(), SdkEr
         .create_trail()
         .name(name)
         .set_s3_bucket_name(wanted.log_bucket.clone())
-        .enable_log_file_validation(true)
-        .include_global_service_events(false)
-        .is_multi_region_trail(false)
+        .enable_log_file_validation(CHECKED)
+        .include_global_service_events(GLOBAL)
+        .is_multi_region_trail(ALL_REGIONS)
         .set_tags_list(Some(tags.collect::<Result<_, _>>().map_err(SdkError::construction_failure)?));
     request.send().await.map(drop)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use stateward_aws::setup::{self, Caller, Environment, EnvironmentError, Wanted, WantedKey};
+use stateward_aws::setup::{self, Caller, Environment, EnvironmentError, Format, Wanted, WantedKey};
 use stateward_aws::{Layout, Services};
+use stateward_core::{Error, Kind};
 use stateward_store_aws::{Access, configuration};
 use stateward_store_s3::Options;
 
 use super::refused;
-use crate::cli::{Engine, SetupAwsArgs};
+use crate::cli::{Emit, Engine, SetupAwsArgs};
 use crate::failure::{Failure, Result};
 
 pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
@@ -23,6 +24,25 @@ pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
     let Caller { account, partition } =
         setup::caller(&services).await.map_err(|failed| refused("AWS was not asked for anything yet", &failed))?;
     Ok((services, Wanted { region, account, partition, ..named }))
+}
+
+/// What is asked for, as code.
+pub(super) fn emitted(args: &SetupAwsArgs, format: Emit) -> Result<String> {
+    let named = named(args)?;
+    if format == Emit::Json && args.region.is_none() {
+        let why = "the request that makes a bucket names its Region";
+        return Err(Failure::usage("nothing was written", why, "say `--region REGION`"));
+    }
+    let format = match format {
+        Emit::Terraform => Format::Terraform,
+        Emit::Cloudformation => Format::CloudFormation,
+        Emit::Json => Format::Json,
+    };
+    let wanted = Wanted { region: args.region.clone().unwrap_or_default(), ..named };
+    setup::emit(&wanted, format).map_err(|error| {
+        let next = "report it with the command line that was given";
+        Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
+    })
 }
 
 /// What can be told without AWS.

@@ -20,6 +20,10 @@ const ENDED: &str = "the set-up ended before all was done";
 const GOES_ON: &str = "run it again: it reads what is there, and goes on from there";
 
 pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> {
+    if let Some(format) = args.emit {
+        output::text(&asked::emitted(args, format)?)?;
+        return Ok(Exit::Done);
+    }
     let (services, wanted) = asked::asked(args).await?;
     let progress = Progress::work("reading what is there");
     let found =

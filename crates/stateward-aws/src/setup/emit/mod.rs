@@ -1,0 +1,62 @@
+//! The set-up as code, for those who have another tool do it.
+//!
+//! Nothing is asked. The plan is done on paper, from nothing there: the requests that it takes are what [`Format::Json`] tells, and what is
+//! there in the end is what the templates declare. So what is emitted is what set-up would have made, and set-up finds nothing to do
+//! about it.
+
+mod calls;
+mod cloudformation;
+mod hcl;
+mod paper;
+mod shape;
+mod terraform;
+mod unknown;
+
+use aws_sdk_s3::error::BuildError;
+
+use super::Wanted;
+
+/// How the set-up is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Resources of Terraform's AWS provider, as `terraform fmt` writes them.
+    Terraform,
+    /// A template as JSON, which is YAML too: `CloudFormation`, CDK's `CfnInclude` and Pulumi's import read it as it is.
+    CloudFormation,
+    /// The requests in their order, for a script: `{"schema": 1, "items": [{"service", "operation", "parameters"}]}`. Names and parameters
+    /// are those of AWS's own interface, which boto3's clients and `aws --cli-input-json` take as they are. `${account}`, `${partition}`,
+    /// and `${key_id}`, which is what `CreateKey` answers, are to be filled in.
+    Json,
+}
+
+/// Why there is no code.
+#[derive(Debug, thiserror::Error)]
+pub enum EmitError {
+    /// Whether they are kept apart is not told without the account: what stands there beside them may reach over.
+    #[error("policies of environments are made after it is proven, by what is there, that they are kept apart")]
+    Environments,
+    /// Something that is wanted makes no request.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// Writes what would have been made. `wanted` need say neither account nor partition; without a Region the templates take that in which
+/// they are used.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
+    if !wanted.environments.is_empty() {
+        return Err(EmitError::Environments);
+    }
+    let paper = paper::Paper::of(unknown::stand_in(wanted))?;
+    Ok(match format {
+        Format::Terraform => terraform::write(wanted, &paper),
+        Format::CloudFormation => cloudformation::write(&paper),
+        Format::Json => calls::write(&paper),
+    })
+}
+
+#[cfg(test)]
+mod tests;

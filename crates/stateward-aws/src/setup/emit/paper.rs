@@ -1,0 +1,174 @@
+//! A set-up on paper: the plan is done as [`apply`](super::super::apply) does it, and AWS takes every request.
+
+use std::collections::HashSet;
+
+use aws_sdk_cloudtrail::types::{EventSelector, ReadWriteType};
+use aws_sdk_s3::error::BuildError;
+
+use super::super::calls::encryption_rule;
+use super::super::policy::prefix;
+use super::super::{
+    Act, Bucket, Call, Encryption, Found, Key, KeySettings, Logging, Maker, Settings, Table, Trail, TrailSettings, Use,
+    UsedKey, Wanted, WantedKey, plan,
+};
+use super::unknown;
+
+/// What is there, and what was asked for.
+pub(super) struct Paper {
+    pub(super) wanted: Wanted,
+    pub(super) found: Found,
+    pub(super) calls: Vec<Call>,
+}
+
+impl Paper {
+    /// The whole set-up, from nothing but a key that is given.
+    pub(super) fn of(wanted: Wanted) -> Result<Self, BuildError> {
+        let given = match &wanted.key {
+            Some(WantedKey::Given(key)) if key.starts_with("arn:") => Some(key.clone()),
+            Some(WantedKey::Given(_)) => Some(unknown::key_arn(&wanted)),
+            Some(WantedKey::Made(_)) | None => None,
+        };
+        let key = given.map(|arn| Key::There(key(arn, Maker::Owner)));
+        let mut paper = Self { found: Found { key, ..Found::default() }, wanted, calls: Vec::new() };
+        let mut asked = HashSet::new();
+        while let Some(call) = paper.next(&mut asked) {
+            paper.take(&call)?;
+            paper.calls.push(call);
+        }
+        Ok(paper)
+    }
+
+    /// Each item is asked for once.
+    fn next(&self, asked: &mut HashSet<(String, &'static str)>) -> Option<Call> {
+        let mut items = plan(&self.wanted, &self.found).into_iter();
+        items.find_map(|item| item.call.filter(|_| asked.insert((item.resource, item.property))))
+    }
+
+    /// What becomes of what is there by a request.
+    fn take(&mut self, call: &Call) -> Result<(), BuildError> {
+        let of = call.of.as_str();
+        match &call.act {
+            Act::CreateKey { .. } => {
+                self.found.key = Some(Key::Unnamed(key(unknown::key_arn(&self.wanted), Maker::Setup)));
+            }
+            Act::CreateAlias { .. } => {
+                if let Some(Key::Unnamed(key)) = self.found.key.take() {
+                    self.found.key = Some(Key::There(key));
+                }
+            }
+            Act::RotateKey => {
+                if let Some(Key::Unnamed(key) | Key::There(key)) = &mut self.found.key {
+                    key.rotates = true;
+                }
+            }
+            Act::CreateBucket => {
+                let fresh = Settings {
+                    ownership: Some("BucketOwnerEnforced".to_owned()),
+                    tags: self.wanted.all_tags(),
+                    ..Settings::default()
+                };
+                *self.bucket(of) = Some(Bucket::There(Box::new(fresh)));
+            }
+            Act::OwnerEnforced => self.set(of, |bucket| bucket.ownership = Some("BucketOwnerEnforced".to_owned())),
+            Act::Versioning => self.set(of, |bucket| bucket.versioning = Some("Enabled".to_owned())),
+            Act::Encryption { key, over } => {
+                let rule = encryption_rule(key.as_deref(), over.as_deref())?;
+                let key = key.clone().map(|arn| UsedKey { arn, by_aws: false });
+                self.set(of, |bucket| bucket.encryption = Some(Encryption { rule, key }));
+            }
+            Act::BlockPublicAccess => self.set(of, |bucket| bucket.blocked = [true; 4]),
+            Act::Policy(policy) => self.set(of, |bucket| bucket.policy = Some(policy.clone())),
+            Act::Lifecycle { kept, smallest, added } => {
+                let added = added.iter().map(|rule| rule.build()).collect::<Result<Vec<_>, _>>()?;
+                let rules = kept.iter().cloned().chain(added).collect();
+                self.set(of, |bucket| bucket.lifecycle = (rules, smallest.clone()));
+            }
+            Act::TagBucket(tags) => self.set(of, |bucket| bucket.tags.clone_from(tags)),
+            Act::Log { into } => {
+                let logging = Logging { bucket: into.clone(), prefix: prefix(of) };
+                self.set(of, |bucket| bucket.logging = Some(logging));
+            }
+            Act::CreateTable { of: r#use, key } => {
+                let made = self.made(*r#use, key.clone());
+                *self.table(*r#use) = Some(made);
+            }
+            Act::PointInTimeRecovery => self.set_table(of, |table| table.recovery = true),
+            Act::DeletionProtection => self.set_table(of, |table| table.protected = true),
+            Act::EncryptTable { key } => {
+                self.set_table(of, |table| table.encryption = Some(UsedKey { arn: key.clone(), by_aws: false }));
+            }
+            Act::Expire => self.set_table(of, |table| table.expiry = Use::State.expiry().map(str::to_owned)),
+            Act::TagTable(tags) => self.set_table(of, |table| table.tags.extend(tags.clone())),
+            Act::CreateTrail => self.found.trail = Some(Trail::There(self.made_trail())),
+            Act::Select(all) => self.set_trail(|trail| trail.selectors.clone_from(all)),
+            Act::SelectAdvanced(all) => self.set_trail(|trail| trail.advanced.clone_from(all)),
+            Act::StartLogging => self.set_trail(|trail| trail.logging = true),
+            // Nothing is emitted where environments are wanted.
+            Act::CreatePolicy { .. }
+            | Act::PolicyVersion(_)
+            | Act::TagPolicy(_)
+            | Act::CreateRole { .. }
+            | Act::Trust(_)
+            | Act::AttachPolicy
+            | Act::TagRole(_) => {}
+        }
+        Ok(())
+    }
+
+    fn made(&self, r#use: Use, key: Option<String>) -> Table {
+        Table {
+            key: r#use.key().iter().map(|(name, of, part)| ((*name).into(), (*of).into(), (*part).into())).collect(),
+            protected: true,
+            on_demand: true,
+            encryption: key.map(|arn| UsedKey { arn, by_aws: false }),
+            tags: self.wanted.all_tags(),
+            ..Table::default()
+        }
+    }
+
+    /// One that was just made records management events.
+    fn made_trail(&self) -> TrailSettings {
+        let management =
+            EventSelector::builder().read_write_type(ReadWriteType::All).include_management_events(true).build();
+        TrailSettings {
+            bucket: self.wanted.log_bucket.clone().unwrap_or_default(),
+            selectors: vec![management],
+            is_ours: true,
+            ..TrailSettings::default()
+        }
+    }
+
+    fn bucket(&mut self, name: &str) -> &mut Option<Bucket> {
+        if self.wanted.bucket.as_deref() == Some(name) { &mut self.found.bucket } else { &mut self.found.log_bucket }
+    }
+
+    fn table(&mut self, r#use: Use) -> &mut Option<Table> {
+        match r#use {
+            Use::Locks => &mut self.found.lock_table,
+            Use::State => &mut self.found.state_table,
+        }
+    }
+
+    fn set(&mut self, name: &str, change: impl FnOnce(&mut Settings)) {
+        if let Some(Bucket::There(settings)) = self.bucket(name) {
+            change(settings);
+        }
+    }
+
+    fn set_table(&mut self, name: &str, change: impl FnOnce(&mut Table)) {
+        let r#use = if self.wanted.lock_table.as_deref() == Some(name) { Use::Locks } else { Use::State };
+        if let Some(table) = self.table(r#use) {
+            change(table);
+        }
+    }
+
+    fn set_trail(&mut self, change: impl FnOnce(&mut TrailSettings)) {
+        if let Some(Trail::There(trail)) = &mut self.found.trail {
+            change(trail);
+        }
+    }
+}
+
+fn key(arn: String, maker: Maker) -> KeySettings {
+    KeySettings { arn, state: "Enabled".to_owned(), encrypts: true, maker, rotates: false }
+}

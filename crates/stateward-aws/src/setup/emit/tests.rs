@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+
+use hcl_edit::structure::{Block, BlockLabel, Body};
+use serde_json::Value;
+
+use super::super::{Action, WantedKey, plan};
+use super::paper::Paper;
+use super::unknown::{is_in, stand_in};
+use super::*;
+
+const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
+const FORMATS: [Format; 3] = [Format::Terraform, Format::CloudFormation, Format::Json];
+
+fn everything() -> Wanted {
+    Wanted {
+        bucket: Some("acme-states".to_owned()),
+        lock_table: Some("acme-locks".to_owned()),
+        key: Some(WantedKey::Made("alias/stateward-acme-states".to_owned())),
+        log_bucket: Some("acme-logs".to_owned()),
+        trail: Some("acme-states".to_owned()),
+        tags: BTreeMap::from([("cost centre".to_owned(), "${a} \"b\" %{c}".to_owned())]),
+        region: "eu-west-1".to_owned(),
+        ..Wanted::default()
+    }
+}
+
+/// What can be asked for, one by one and together.
+fn all() -> Vec<Wanted> {
+    let little = Wanted { bucket: Some("acme-states".to_owned()), ..Wanted::default() };
+    let keys = ["alias/mine", ARN].map(|key| Some(WantedKey::Given(key.to_owned())));
+    let given = keys.into_iter().map(|key| Wanted { key, ..everything() });
+    let tables = Wanted {
+        bucket: None,
+        log_bucket: None,
+        trail: None,
+        state_table: Some("acme-versions".to_owned()),
+        ..everything()
+    };
+    let no_region = Wanted { region: String::new(), ..everything() };
+    let logged = Wanted { log_bucket: Some("acme-logs".to_owned()), ..little.clone() };
+    given.chain([everything(), no_region, tables, little, logged]).collect()
+}
+
+#[test]
+fn what_is_there_on_paper_is_all_that_is_wanted() {
+    for wanted in all() {
+        let paper = Paper::of(stand_in(&wanted)).expect("a set-up");
+        let items = plan(&paper.wanted, &paper.found);
+        assert!(items.iter().all(|item| item.action == Action::Keep), "{items:?}");
+        assert!(!paper.calls.is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_left_that_stands_for_something() {
+    for (wanted, format) in all().iter().flat_map(|wanted| FORMATS.map(|format| (wanted, format))) {
+        let text = emit(wanted, format).expect("code");
+        assert!(!is_in(&text), "{format:?}: {text}");
+    }
+}
+
+#[test]
+fn everything_as_code() {
+    insta::assert_snapshot!("terraform", emit(&everything(), Format::Terraform).expect("code"));
+    insta::assert_snapshot!("cloudformation", emit(&everything(), Format::CloudFormation).expect("code"));
+    insta::assert_snapshot!("json", emit(&everything(), Format::Json).expect("code"));
+}
+
+/// Each name is one of the provider's, and what it needs is there.
+#[test]
+fn the_provider_knows_every_name() {
+    let provider: Value = serde_json::from_str(include_str!("testdata/provider.json")).expect("an extract");
+    for wanted in all() {
+        let text = emit(&wanted, Format::Terraform).expect("code");
+        let body: Body = text.parse().expect("Terraform's language");
+        let mut checked = 0;
+        for block in body.blocks() {
+            let kind = block.ident.as_str();
+            if ["resource", "data"].contains(&kind) {
+                let name = block.labels.first().map(BlockLabel::as_str).unwrap_or_default();
+                known(name, block, &provider[kind][name]);
+                checked += 1;
+            }
+        }
+        assert!(checked > 3, "{text}");
+    }
+}
+
+/// What every resource may have.
+const ANY: [&str; 2] = ["depends_on", "lifecycle"];
+
+fn known(place: &str, block: &Block, schema: &Value) {
+    assert!(schema.is_object(), "the provider has no {place}");
+    let listed = |list: &str| schema[list].as_array().expect("a list").clone();
+    for name in block.body.attributes().map(|attribute| attribute.key.as_str()).filter(|name| !ANY.contains(name)) {
+        let is_known = ["required", "optional"].iter().any(|list| listed(list).contains(&name.into()));
+        assert!(is_known, "{place} has no {name}");
+    }
+    for name in listed("required") {
+        let name = name.as_str().unwrap_or_default();
+        assert!(block.body.has_attribute(name), "{place} needs {name}");
+    }
+    for inner in block.body.blocks().filter(|inner| !ANY.contains(&inner.ident.as_str())) {
+        known(&format!("{place}.{}", inner.ident.as_str()), inner, &schema["blocks"][inner.ident.as_str()]);
+    }
+    for (name, inner) in schema["blocks"].as_object().into_iter().flatten() {
+        let least = inner["min"].as_u64().unwrap_or_default();
+        let count = block.body.get_blocks(name).count() as u64;
+        assert!(count >= least, "{place} needs {least} {name}");
+    }
+}
+
+/// Each property is one of the resource's, and what it needs is there.
+#[test]
+fn cloudformation_knows_every_name() {
+    let types: Value = serde_json::from_str(include_str!("testdata/cloudformation.json")).expect("an extract");
+    for wanted in all() {
+        let text = emit(&wanted, Format::CloudFormation).expect("code");
+        let template: Value = serde_json::from_str(&text).expect("JSON");
+        for resource in template["Resources"].as_object().expect("resources").values() {
+            let kind = resource["Type"].as_str().expect("a type");
+            has(kind, &resource["Properties"], &types["types"][kind]);
+        }
+    }
+}
+
+fn has(place: &str, value: &Value, schema: &Value) {
+    let schema = schema.as_object().unwrap_or_else(|| panic!("there is no {place}"));
+    match value {
+        Value::Array(all) => all.iter().for_each(|one| has(place, one, &schema.clone().into())),
+        // What is free in its form has no members in the schema: a policy, a reference.
+        Value::Object(all) if !schema.is_empty() => {
+            for (name, of) in all {
+                has(&format!("{place}.{name}"), of, &schema.get(name).cloned().unwrap_or_default());
+            }
+            for needed in schema.get("!").and_then(Value::as_array).into_iter().flatten() {
+                assert!(value.get(needed.as_str().unwrap_or_default()).is_some(), "{place} needs {needed}");
+            }
+        }
+        _ => {}
+    }
+}
