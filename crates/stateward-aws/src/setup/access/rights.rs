@@ -112,6 +112,8 @@ fn covers(wider: &str, narrower: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use serde_json::json;
 
     use super::*;
@@ -136,7 +138,7 @@ mod tests {
             (one("Deny", "s3:GetObject", own), one("Allow", "s3:GetObject", own), 0),
             (one("Allow", "s3:GetObject", own), one("Deny", "s3:GetObject", own), 2),
         ] {
-            assert_eq!(rights(&[is.clone()]).beyond(&rights(&[shall.clone()])).len(), beyond, "{is} {shall}");
+            assert_eq!(rights(from_ref(&is)).beyond(&rights(from_ref(&shall))).len(), beyond, "{is} {shall}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What there is of trails.
 
 use aws_sdk_cloudtrail::Client;
+use aws_sdk_cloudtrail::types::ResourceTag;
 
 use super::super::{TAG, Trail, TrailSettings};
 use super::unless;
@@ -33,6 +34,6 @@ async fn is_ours(trail: &Client, arn: &str) -> Result<bool, Failed> {
         Err(failed) if failed.is_refused() => return Ok(false),
         answer => answer?.resource_tag_list.unwrap_or_default(),
     };
-    let mut tags = tags.iter().flat_map(|resource| resource.tags_list());
+    let mut tags = tags.iter().flat_map(ResourceTag::tags_list);
     Ok(tags.any(|tag| tag.key() == TAG.0 && tag.value() == Some(TAG.1)))
 }
