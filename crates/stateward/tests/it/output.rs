@@ -32,8 +32,8 @@ fn help_and_version_go_to_standard_output() {
                       it and what not
       doctor          Look whether state can be kept on AWS, here and by this user, and what is in the
                       way
-      trail           List the calls that AWS refused, from CloudTrail: who, what, by which policy,
-                      from where, how often
+      trail           List the calls that AWS refused, from CloudTrail: who, what, by which policy, from
+                      where, how often
       setup           Make what state needs on AWS, or bring what is there up to it
       migrate         Take a configuration's state to another backend, or from one lock to another, with
                       checks before and after
