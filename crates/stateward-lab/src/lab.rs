@@ -307,7 +307,7 @@ impl Lab {
             Then::BucketPolicy { bucket, method } => self.bucket_policy(asked, bucket, method).map(Done::Own),
             Then::Forward => {
                 if asked.service == Service::Iam {
-                    self.seed(asked).await;
+                    self.seed(asked).await?;
                 }
                 let reply = self.forward(asked, call).await?;
                 if reply.is_success() {
@@ -337,14 +337,23 @@ impl Lab {
     }
 
     /// What reads IAM is to find the principals. Before anybody asks they need not be there.
-    async fn seed(&self, asked: &Asked<'_>) {
+    async fn seed(&self, asked: &Asked<'_>) -> Result<(), Refused> {
+        let unavailable = |why: String| Refused::new(503, "ServiceUnavailable", why);
         let _turn = self.seeding.lock().await;
-        if std::mem::replace(&mut self.live().seeded, true) {
-            return;
+        if self.live().seeded {
+            return Ok(());
         }
         for (account, parameters) in seed::requests(asked.world) {
-            self.upstreams.iam(&account, &parameters, asked.now).await;
+            let reply = self.upstreams.iam(&account, &parameters, asked.now).await;
+            let reply = reply.map_err(|error| unavailable(error.to_string()))?;
+            // 409 says that it is there already.
+            if !reply.is_success() && reply.status() != 409 {
+                let (what, answer) = (seed::told(&parameters), String::from_utf8_lossy(reply.body()));
+                return Err(unavailable(format!("IAM behind the lab does not take {what}: {answer}")));
+            }
         }
+        self.live().seeded = true;
+        Ok(())
     }
 
     fn note_object(&self, bucket: &str, key: &str, effect: &Effect) {

@@ -29,6 +29,12 @@ pub(crate) fn requests(world: &World) -> Vec<Made> {
     made
 }
 
+/// What a request makes, and of whom.
+pub(crate) fn told(parameters: &[(&str, String)]) -> String {
+    let said = parameters.iter().filter(|(name, _)| name.ends_with("Name") || *name == "Action");
+    said.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")
+}
+
 struct Maker<'a> {
     kind: &'static str,
     arn: &'a str,
@@ -54,15 +60,15 @@ impl<'a> Maker<'a> {
         self.made.push((account_of(self.arn).unwrap_or_default().to_owned(), all));
     }
 
-    /// A managed policy where it has an ARN, else an inline one.
+    /// A managed policy where it has an ARN, else an inline one. AWS's own ones are not to be had behind the lab.
     fn policy(&mut self, policy: &Stored) {
-        match &policy.arn {
+        match policy.arn.as_ref().filter(|arn| account_of(arn) != Some("aws")) {
             Some(arn) => {
                 self.managed(arn, &policy.document);
                 self.ask(&format!("Attach{}Policy", self.kind), [("PolicyArn", arn.clone())]);
             }
             None => {
-                let parameters = [("PolicyName", plain(&policy.name)), ("PolicyDocument", policy.document.to_string())];
+                let parameters = [("PolicyName", plain(&policy.name)), ("PolicyDocument", current(&policy.document))];
                 self.ask(&format!("Put{}Policy", self.kind), parameters);
             }
         }
@@ -70,19 +76,37 @@ impl<'a> Maker<'a> {
 
     fn boundary(&mut self, policy: &Stored) {
         let own = format!("arn:aws:iam::{}:policy/{}", account_of(self.arn).unwrap_or_default(), plain(&policy.name));
-        let arn = policy.arn.clone().unwrap_or(own);
+        let arn = policy.arn.clone().filter(|arn| account_of(arn) != Some("aws")).unwrap_or(own);
         self.managed(&arn, &policy.document);
         self.ask("PutRolePermissionsBoundary", [("PermissionsBoundary", arn)]);
     }
 
-    /// AWS's own policies are there already.
     fn managed(&mut self, arn: &str, document: &Value) {
-        if account_of(arn).is_some_and(|account| account != "aws") {
-            self.ask(
-                "CreatePolicy",
-                [("PolicyName", name_of(arn).to_owned()), ("PolicyDocument", document.to_string())],
-            );
-        }
+        let parameters = [("PolicyName", name_of(arn).to_owned()), ("PolicyDocument", current(document))];
+        self.ask("CreatePolicy", parameters);
+    }
+}
+
+/// The same in the policy language's current version, the only one that moto takes. An older one knows no variables: what looks like
+/// one is text there.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_version.html>
+fn current(document: &Value) -> String {
+    const VERSION: &str = "2012-10-17";
+    let mut document = document.clone();
+    if document.get("Version").and_then(Value::as_str) != Some(VERSION) {
+        plain_text(&mut document);
+        document["Version"] = VERSION.into();
+    }
+    document.to_string()
+}
+
+/// Writes the `$` of what would be a variable as one itself.
+fn plain_text(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace("${", "${$}{"),
+        Value::Array(all) => all.iter_mut().for_each(plain_text),
+        Value::Object(all) => all.values_mut().for_each(plain_text),
+        _ => {}
     }
 }
 
@@ -95,6 +119,22 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn policies_of_an_older_version_say_the_same() {
+        let policy = |version: Option<&str>, resource: &str| {
+            let mut policy = serde_json::json!({ "Statement": { "Resource": [resource], "Effect": "Allow" } });
+            if let Some(version) = version {
+                policy["Version"] = version.into();
+            }
+            policy
+        };
+        let (variable, new) = ("arn:aws:s3:::b/${aws:username}", Some("2012-10-17"));
+        assert_eq!(current(&policy(new, variable)), policy(new, variable).to_string());
+        let text = policy(new, "arn:aws:s3:::b/${$}{aws:username}").to_string();
+        assert_eq!(current(&policy(None, variable)), text);
+        assert_eq!(current(&policy(Some("2008-10-17"), variable)), text);
+    }
 
     #[test]
     fn names_and_paths_are_as_iam_takes_them() {

@@ -108,17 +108,20 @@ impl Upstreams {
         Ok(Reply { head, body: body.to_bytes() })
     }
 
-    /// Asks IAM for something. That it was refused, or done before, changes nothing for us.
-    pub(crate) async fn iam(&self, account: &str, parameters: &[(&str, String)], now: Timestamp) {
-        let Some(config) = &self.config else { return };
+    /// Asks IAM for something.
+    pub(crate) async fn iam(
+        &self,
+        account: &str,
+        parameters: &[(&str, String)],
+        now: Timestamp,
+    ) -> Result<Reply, UpstreamError> {
+        let config = self.config.as_ref().ok_or(UpstreamError::Missing)?;
         let base = config.url.trim_end_matches('/');
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
         let request = ours(base, &headers, body);
         let (request, authorization) = signed_by_us(Service::Iam, request, &own(config), "us-east-1", now);
-        if let Ok(request) = outgoing(&request, base, authorization, Some(account)) {
-            let _whatever_came_of_it = self.send(request, base).await;
-        }
+        self.send(outgoing(&request, base, authorization, Some(account))?, base).await
     }
 
     /// The name of a table's partition key; `None` where there is no such table.
