@@ -22,11 +22,13 @@ pub(crate) struct Refused {
     pub(crate) message: String,
     /// More elements of S3's document.
     pub(crate) details: Vec<(&'static str, String)>,
+    /// More headers.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Refused {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: Vec::new() }
+        Self { status, code, message: message.into(), details: Vec::new(), headers: Vec::new() }
     }
 
     /// For a lack of rights.
@@ -60,6 +62,7 @@ impl Refused {
         if service == Service::S3 {
             headers.push(("x-amz-id-2", request_id.to_lowercase()));
         }
+        headers.extend(self.headers.iter().cloned());
         Answer { status: self.status, headers, body }
     }
 

@@ -204,6 +204,8 @@ struct SessionConfig {
 struct BucketConfig {
     name: String,
     account: Option<String>,
+    /// Any, unless told.
+    region: Option<String>,
     policy: Option<Value>,
     /// The ARN of the key that encrypts what is put without a word about it.
     kms_key: Option<String>,

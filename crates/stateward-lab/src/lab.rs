@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use stateward_iam::PolicyKind;
 
+use crate::addressed::Addressed;
 use crate::answer::{self, Answer, Refused};
 use crate::ask::{self, Assume, Call, Check, Effect, Known, Service, Then};
 use crate::authenticate::{authenticate, malformed};
@@ -181,6 +182,7 @@ impl Lab {
         let request = if service == Service::S3 { signed.with_bucket_in_path() } else { signed };
         let asked = Asked { service, request: &request, claim: claim.as_ref(), caller: &caller, world: &world, now };
         let call = self.understand(&asked).await.map_err(|refused| (service, refused))?;
+        self.check_address(&asked, &call).map_err(|refused| (service, refused))?;
         self.check_all(&asked, &call).map_err(|refused| (service, refused))?;
         self.carry_out(&asked, &call, request_id).await.map_err(|refused| (service, refused))
     }
@@ -257,6 +259,18 @@ impl Lab {
                 self.live().partition_keys.insert(name, key);
             }
         }
+    }
+
+    /// That a bucket is where it is asked for, and whose it is said to be.
+    fn check_address(&self, asked: &Asked<'_>, call: &Call) -> Result<(), Refused> {
+        let Asked { service: Service::S3, request, caller, .. } = asked else { return Ok(()) };
+        let region = asked.claim.map(|claim| claim.region.as_str());
+        let addressed = Addressed { request, operation: &call.operation, region, account: caller.account.as_deref() };
+        let Some(refused) = addressed.refused(asked.world) else { return Ok(()) };
+        let (operation, principal) = (call.operation.clone(), caller.arn.clone());
+        let error = Some(refused.code.to_owned());
+        self.record(Decision { operation, principal, error, ..self.blank(asked.service) });
+        Err(refused)
     }
 
     fn check_all(&self, asked: &Asked<'_>, call: &Call) -> Result<(), Refused> {

@@ -8,6 +8,7 @@
 //! A request goes one way: `authenticate` (who signed it), `ask` (which actions on which resources), `judge` (what all
 //! policies say, by `stateward-iam`), then `refusal` and `answer`, or `upstream`. All but the last is pure.
 
+mod addressed;
 mod answer;
 mod ask;
 mod authenticate;

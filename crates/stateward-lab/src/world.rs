@@ -112,6 +112,7 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bucket {
     pub(crate) account: Option<String>,
+    pub(crate) region: Option<String>,
     pub(crate) policy: Option<Stored>,
     pub(crate) kms_key: Option<String>,
 }

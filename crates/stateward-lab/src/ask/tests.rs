@@ -15,6 +15,7 @@ const TABLE: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/sealed";
 fn world() -> World {
     let bucket = |account: &str, kms_key: Option<&str>| Bucket {
         account: Some(account.to_owned()),
+        region: None,
         policy: None,
         kms_key: kms_key.map(str::to_owned),
     };

@@ -48,7 +48,8 @@ pub(super) fn world(config: &Config, read: &dyn Fn(&Path) -> io::Result<String>)
         check_account(&format!("{part}.account"), &account)?;
         let policy = reader.optional(&format!("{part}.policy"), bucket.policy.as_ref(), PolicyKind::Resource)?;
         check_key(&part, bucket.kms_key.as_deref())?;
-        let bucket_of = Bucket { account: Some(account), policy, kms_key: bucket.kms_key.clone() };
+        let (region, kms_key) = (bucket.region.clone(), bucket.kms_key.clone());
+        let bucket_of = Bucket { account: Some(account), region, policy, kms_key };
         world.buckets.insert(bucket.name.clone(), bucket_of);
     }
     for (index, table) in config.tables.iter().enumerate() {
