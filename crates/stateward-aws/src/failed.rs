@@ -16,6 +16,8 @@ pub struct Failed {
     pub code: Option<String>,
     /// The answer's status; `None` where there was no answer.
     pub status: Option<u16>,
+    /// The Region that the answer says a bucket is in.
+    pub bucket_region: Option<Box<str>>,
     /// Whether it may have been done, and whether to try again.
     pub fault: Fault,
 }
@@ -32,6 +34,7 @@ impl Failed {
             words: words(operation, error),
             code: error.code().map(str::to_owned),
             status: answer.map(|answer| answer.status().as_u16()),
+            bucket_region: answer.and_then(|answer| answer.headers().get("x-amz-bucket-region")).map(Into::into),
             fault: fault_of(operation, error),
         }
     }
@@ -39,7 +42,7 @@ impl Failed {
     /// An answer whose body did not come to its end.
     pub(crate) fn cut(operation: &str, error: &dyn Error) -> Self {
         let words = format!("operation error {operation}, the answer was cut off: {error}");
-        Self { code: None, status: None, fault: Fault::Lost(words.clone()), words }
+        Self { code: None, status: None, bucket_region: None, fault: Fault::Lost(words.clone()), words }
     }
 
     /// The whole answer, in the form in which Terraform prints it.
@@ -59,6 +62,12 @@ impl Failed {
             Some(Kind::Other) | None => matches!(self.status, Some(401 | 403)),
             Some(_) => false,
         }
+    }
+
+    /// Whether a service that explains refusals to the accounts of one organization, as S3 does, has explained nothing.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html>
+    pub(crate) fn is_unexplained(&self) -> bool {
+        self.problem().and_then(|problem| problem.denial).is_some_and(|denial| denial.action.is_none())
     }
 
     /// What it means; `None` where it is nothing that is known.

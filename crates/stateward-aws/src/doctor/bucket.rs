@@ -56,7 +56,10 @@ impl Patient {
                     return Found::of(blame(CHECK, &failed));
                 }
                 // S3 says of a bucket that is not there that it is not, whoever asks.
-                let title = format!("{} is there, and may not be listed", bucket.name);
+                let mut title = format!("{} is there, and may not be listed", bucket.name);
+                if failed.is_unexplained() {
+                    title.push_str("; S3 gives no reason, as it does where a bucket is another account's");
+                }
                 return Found { found: vec![Finding::ok(CHECK, title)], reached: Reached::Yes };
             }
         }

@@ -153,7 +153,11 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
     if let Some(problem) = &problem
         && let Some((culprit, status)) = culprit(problem)
     {
-        let found = Finding::of_problem(culprit, status, problem);
+        let mut found = Finding::of_problem(culprit, status, problem);
+        if let Some(region) = failed.bucket_region.as_ref().filter(|_| problem.kind == Kind::Region) {
+            found.title = format!("the bucket is in {region}");
+            found.fix = Some(format!("say `region = \"{region}\"` in the backend block, or set AWS_REGION={region}"));
+        }
         if culprit == check {
             return vec![found];
         }

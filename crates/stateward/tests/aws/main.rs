@@ -3,6 +3,7 @@
 
 mod beside;
 mod doctor;
+mod elsewhere;
 mod emit;
 mod lab;
 mod migrate;

@@ -42,7 +42,9 @@ where
 
 impl Unread {
     fn of(failed: &Failed) -> Self {
-        Self(refusal(failed).unwrap_or_else(|| failed.words().to_owned()))
+        let region = failed.bucket_region.as_ref().filter(|_| failed.status == Some(301));
+        let elsewhere = region.map(|region| format!("the bucket is in {region}"));
+        Self(elsewhere.or_else(|| refusal(failed)).unwrap_or_else(|| failed.words().to_owned()))
     }
 
     /// What an answer lacks that AWS always gives.
