@@ -2,7 +2,7 @@
 
     aws-calls FILE
 
-The endpoint, the credentials and the Region are boto3's to find. What the document leaves open is filled in: the account and the
+The endpoint, the credentials and the Region, where a request names none, are boto3's to find. What the document leaves open is filled in: the account and the
 partition from who is asking, the key from the answer to the request that made it.
 """
 
@@ -19,10 +19,11 @@ def main(path):
         items = json.load(file)["items"]
     clients = {}
 
-    def client(service):
-        if service not in clients:
-            clients[service] = boto3.client(service, config=Config(s3={"addressing_style": "path"}))
-        return clients[service]
+    def client(service, region=None):
+        if (service, region) not in clients:
+            path_style = Config(s3={"addressing_style": "path"})
+            clients[service, region] = boto3.client(service, region_name=region, config=path_style)
+        return clients[service, region]
 
     caller = client("sts").get_caller_identity()
     known = {"account": caller["Account"], "partition": caller["Arn"].split(":")[1]}
@@ -30,7 +31,7 @@ def main(path):
         parameters = json.dumps(item["parameters"])
         for name, value in known.items():
             parameters = parameters.replace("${%s}" % name, value)
-        call = getattr(client(item["service"]), xform_name(item["operation"]))
+        call = getattr(client(item["service"], item.get("region")), xform_name(item["operation"]))
         answer = call(**json.loads(parameters))
         if item["operation"] == "CreateKey":
             known["key_id"] = answer["KeyMetadata"]["KeyId"]

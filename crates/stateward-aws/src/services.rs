@@ -43,6 +43,13 @@ impl Layout {
 }
 
 impl Services {
+    /// The same, with buckets and keys of this Region.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        let s3 = self.s3.config().to_builder().region(aws_sdk_s3::config::Region::new(region.to_owned())).build();
+        let kms = self.kms.config().to_builder().region(aws_sdk_kms::config::Region::new(region.to_owned())).build();
+        Self { s3: aws_sdk_s3::Client::from_conf(s3), kms: aws_sdk_kms::Client::from_conf(kms), ..self.clone() }
+    }
+
     /// The clients. No request is sent.
     pub fn new(configuration: &SdkConfig, layout: Layout) -> Self {
         let s3 = Builder::from(configuration).force_path_style(layout == Layout::Path).build();

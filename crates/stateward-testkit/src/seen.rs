@@ -10,6 +10,7 @@ const SETTINGS: &[(&str, &str, &str)] = &[
     ("encryption", "GetBucketEncryption", "PutBucketEncryption"),
     ("lifecycle", "GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration"),
     ("logging", "GetBucketLogging", "PutBucketLogging"),
+    ("replication", "GetBucketReplication", "PutBucketReplication"),
     ("ownershipControls", "GetBucketOwnershipControls", "PutBucketOwnershipControls"),
     ("policy", "GetBucketPolicy", "PutBucketPolicy"),
     ("publicAccessBlock", "GetPublicAccessBlock", "PutPublicAccessBlock"),

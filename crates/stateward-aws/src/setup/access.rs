@@ -198,6 +198,7 @@ impl<'a> Side<'a> {
             let act = Act::CreateRole {
                 trust: self.trust().unwrap_or_default(),
                 tags: self.environment.tags(self.wanted, self.bucket),
+                description: "Works with Terraform state in one environment",
             };
             let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
             let first = of.put("existence", (Value::Null, self.prefix()), "There is no role of this name.", act);

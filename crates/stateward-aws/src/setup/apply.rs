@@ -126,6 +126,10 @@ fn lost<'a>(approved: &'a [Item], items: &[Item], asked: &HashSet<Name>) -> Opti
 fn not_yet(item: &Item, act: &Act, asked: &HashSet<Name>) -> &'static [&'static str] {
     match (act.part(), asked.contains(&existence(item))) {
         (Part::Key, true) => &["NotFoundException"],
+        // That versions are on is not known everywhere at once, nor is a new role.
+        (Part::Bucket, _) if matches!(act, Act::Replicate { .. }) && !asked.is_empty() => {
+            &["OperationAborted", "InvalidRequest"]
+        }
         (Part::Bucket, _) => &["OperationAborted"],
         (Part::Table, true) => &[
             "ContinuousBackupsUnavailableException",

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector};
-use aws_sdk_s3::types::{LifecycleRule, ServerSideEncryptionRule, TransitionDefaultMinimumObjectSize};
+use aws_sdk_s3::types::{
+    LifecycleRule, ReplicationConfiguration, ServerSideEncryptionRule, TransitionDefaultMinimumObjectSize,
+};
 
 use super::Use;
 
@@ -22,6 +24,10 @@ pub struct Found {
     pub state_table: Option<Table>,
     /// The trail.
     pub trail: Option<Trail>,
+    /// What is there where the copy goes.
+    pub replica: Option<Box<Found>>,
+    /// The role by which S3 copies; `None` also where there is none.
+    pub replicator: Option<Role>,
     /// Policies and roles, by the name that they have in common.
     pub access: BTreeMap<String, Access>,
 }
@@ -117,6 +123,8 @@ pub struct Settings {
     pub tags: BTreeMap<String, String>,
     /// Who is told of requests; `None` also where nobody asked.
     pub logging: Option<Logging>,
+    /// Where it is copied to; `None` also where nobody asked.
+    pub replication: Option<ReplicationConfiguration>,
 }
 
 /// What encrypts objects that come without a header.

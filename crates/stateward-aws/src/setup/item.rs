@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudtrail::types::{AdvancedEventSelector, EventSelector};
-use aws_sdk_s3::types::{LifecycleRule, ServerSideEncryptionRule, TransitionDefaultMinimumObjectSize};
+use aws_sdk_s3::types::{LifecycleRule, ReplicationRule, ServerSideEncryptionRule, TransitionDefaultMinimumObjectSize};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,6 +54,8 @@ pub struct Call {
     pub of: String,
     /// What is asked.
     pub act: Act,
+    /// Whether it is asked where the copy goes.
+    pub at_replica: bool,
 }
 
 /// What a request asks for.
@@ -104,6 +106,17 @@ pub enum Act {
         /// That bucket.
         into: String,
     },
+    /// Copy what is written from now on.
+    Replicate {
+        /// What is copied already.
+        kept: Vec<ReplicationRule>,
+        /// The ARN of the role by which S3 copies.
+        role: String,
+        /// The ARN of the bucket that takes it.
+        to: String,
+        /// The ARN of the key that encrypts the copies.
+        key: Option<String>,
+    },
     /// Make the table, with its tags.
     CreateTable {
         /// What for.
@@ -143,15 +156,24 @@ pub enum Act {
     PolicyVersion(String),
     /// Give the policy these tags beside those it has.
     TagPolicy(BTreeMap<String, String>),
-    /// Make the role of an environment.
+    /// Make the role.
     CreateRole {
         /// Who may take it, as JSON.
         trust: String,
         /// Its tags.
         tags: BTreeMap<String, String>,
+        /// What it is for.
+        description: &'static str,
     },
     /// Put who may take the role: those that were there, and more.
     Trust(String),
+    /// Put the policy within the role: what was there, and statements more.
+    RolePolicy {
+        /// The policy's name.
+        name: &'static str,
+        /// What it says, as JSON.
+        document: String,
+    },
     /// Have the role carry the policy of its own name.
     AttachPolicy,
     /// Give the role these tags beside those it has.
@@ -184,6 +206,7 @@ impl Act {
             | Self::TagPolicy(_)
             | Self::CreateRole { .. }
             | Self::Trust(_)
+            | Self::RolePolicy { .. }
             | Self::AttachPolicy
             | Self::TagRole(_) => Part::Access,
             _ => Part::Bucket,
@@ -252,6 +275,6 @@ impl Resource<'_> {
         why: impl Into<String>,
         act: Act,
     ) -> Item {
-        Item { call: Some(Call { of: of.to_owned(), act }), ..self.later(property, values, why) }
+        Item { call: Some(Call { of: of.to_owned(), act, at_replica: false }), ..self.later(property, values, why) }
     }
 }

@@ -167,8 +167,11 @@ mod tests {
         assert!(planned_first[1..].iter().all(|(_, action, call)| *action == Action::Create && call.is_none()));
         let then = planned(&made(), &Key::Unnamed(settings()));
         let alias = Act::CreateAlias { alias: "alias/stateward-b".to_owned() };
-        assert_eq!(then[1], ("alias", Action::Create, Some(Call { of: ARN.to_owned(), act: alias })));
-        assert_eq!(then[2].2, Some(Call { of: ARN.to_owned(), act: Act::RotateKey }));
+        assert_eq!(
+            then[1],
+            ("alias", Action::Create, Some(Call { of: ARN.to_owned(), act: alias, at_replica: false }))
+        );
+        assert_eq!(then[2].2, Some(Call { of: ARN.to_owned(), act: Act::RotateKey, at_replica: false }));
     }
 
     #[test]

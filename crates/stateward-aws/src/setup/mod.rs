@@ -16,6 +16,7 @@ mod key;
 mod lifecycle;
 mod policy;
 mod read;
+mod replica;
 mod table;
 mod tags;
 mod trail;
@@ -31,7 +32,7 @@ pub use found::{
 pub use item::{Act, Action, Call, Item};
 pub use lifecycle::Rule;
 pub use read::{Caller, caller, read};
-pub use wanted::{TAG, Use, Wanted, WantedKey};
+pub use wanted::{Replica, TAG, Use, Wanted, WantedKey};
 
 use item::Resource;
 use key::KeyIs;
@@ -61,6 +62,7 @@ fn steps(wanted: &Wanted, found: &Found) -> Vec<Item> {
     if let Some(name) = &wanted.trail {
         items.extend(trail::plan(wanted, name, found.trail.as_ref().unwrap_or(&Trail::Missing)));
     }
+    items.extend(replica::plan(wanted, found));
     items.extend(access::plan(wanted, found));
     items
 }

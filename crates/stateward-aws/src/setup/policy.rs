@@ -85,6 +85,38 @@ impl Statements {
         Self { needed: trusted.map(|who| ("StatewardTrusts", statement(who))).collect(), tls_only: None }
     }
 
+    /// S3 may take the role whose policy it is.
+    pub(super) fn of_replicator() -> Self {
+        let statement =
+            json!({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sts:AssumeRole"});
+        Self { needed: vec![("StatewardReplicates", statement)], tls_only: None }
+    }
+
+    /// What copying a bucket takes: the key that it is encrypted with, and that of the copy.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html>
+    pub(super) fn of_replication(wanted: &Wanted, (from, to): (&str, &Wanted), keys: [Option<&str>; 2]) -> Self {
+        let (from, target) = (wanted.bucket_arn(from), wanted.bucket_arn(to.bucket.as_deref().unwrap_or_default()));
+        let allow =
+            |actions: &[&str], resource: &str| json!({"Effect": "Allow", "Action": actions, "Resource": resource});
+        let objects = ["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"];
+        let copies = ["s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags"];
+        let mut needed = vec![
+            ("StatewardBucket", allow(&["s3:GetReplicationConfiguration", "s3:ListBucket"], &from)),
+            ("StatewardObjects", allow(&objects, &format!("{from}/*"))),
+            ("StatewardCopies", allow(&copies, &format!("{target}/*"))),
+        ];
+        let of_key = |actions: &[&str], key: &str, region: &str| {
+            let mut statement = allow(actions, key);
+            statement["Condition"] = json!({"StringLike": {"kms:ViaService": format!("s3.{region}.amazonaws.com*")}});
+            statement
+        };
+        let [own, theirs] = keys;
+        needed.extend(own.map(|key| ("StatewardKey", of_key(&["kms:Decrypt"], key, &wanted.region))));
+        let write = ["kms:Encrypt", "kms:GenerateDataKey"];
+        needed.extend(theirs.map(|key| ("StatewardKeyOfCopies", of_key(&write, key, &to.region))));
+        Self { needed, tls_only: None }
+    }
+
     /// Whether a statement of the policy does for one that is needed.
     fn said(&self, needed: &Value, statement: &Value) -> bool {
         match &self.tls_only {

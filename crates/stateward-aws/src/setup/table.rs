@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(items[0].call, None, "it waits for its key");
         let items = planned(KeyIs::Made(KEY), None);
         let act = Act::CreateTable { of: Use::Locks, key: Some(KEY.to_owned()) };
-        assert_eq!(items[0].call, Some(Call { of: "locks".to_owned(), act }));
+        assert_eq!(items[0].call, Some(Call { of: "locks".to_owned(), act, at_replica: false }));
     }
 
     #[test]

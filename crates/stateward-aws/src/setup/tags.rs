@@ -54,7 +54,7 @@ mod tests {
         let all = tags(&[("aws:cloudformation:stack-name", "s"), ("cost", "1"), ("team", "a")]);
         assert_eq!(
             (item.action, item.call),
-            (Action::Create, Some(Call { of: "b".to_owned(), act: Act::TagBucket(all) }))
+            (Action::Create, Some(Call { of: "b".to_owned(), act: Act::TagBucket(all), at_replica: false }))
         );
     }
 

@@ -23,6 +23,8 @@ pub struct Wanted {
     pub log_bucket: Option<String>,
     /// The name of the trail that records who reads and writes state.
     pub trail: Option<String>,
+    /// The bucket that a copy of the states goes to.
+    pub replica: Option<Replica>,
     /// The environments that share the bucket, each with a policy of its own.
     pub environments: Vec<Environment>,
     /// Tags of whatever is made.
@@ -44,6 +46,17 @@ pub enum WantedKey {
     Given(String),
 }
 
+/// A bucket that a copy goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Its name.
+    pub bucket: String,
+    /// Its Region; `None` where that is the other bucket's.
+    pub region: Option<String>,
+    /// The ARN of the key there that encrypts the copies.
+    pub key: Option<String>,
+}
+
 /// What a table is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
@@ -58,6 +71,20 @@ impl Wanted {
     pub(super) fn tables(&self) -> impl Iterator<Item = (Use, &str)> {
         let all = [(Use::Locks, &self.lock_table), (Use::State, &self.state_table)];
         all.into_iter().filter_map(|(of, name)| Some((of, name.as_deref()?)))
+    }
+
+    /// What shall be there where the copy goes.
+    pub(super) fn of_replica(&self) -> Option<Self> {
+        let Replica { bucket, region, key } = self.replica.clone()?;
+        Some(Self {
+            bucket: Some(bucket),
+            key: key.map(WantedKey::Given),
+            tags: self.tags.clone(),
+            region: region.unwrap_or_else(|| self.region.clone()),
+            account: self.account.clone(),
+            partition: self.partition.clone(),
+            ..Self::default()
+        })
     }
 
     /// The tags of what is made: ours, and those that were asked for.
@@ -80,6 +107,14 @@ impl Wanted {
     pub fn role_arn(&self, environment: &Environment) -> Option<String> {
         let bucket = self.bucket.as_deref().filter(|_| environment.has_role())?;
         Some(self.iam_arn("role", &environment.access(bucket)))
+    }
+
+    /// The name of the role by which S3 copies; `None` where nothing is copied. IAM takes 64 characters.
+    pub(super) fn replicator(&self) -> Option<String> {
+        const FOR_BUCKET: usize = 64 - "stateward--replication".len();
+        self.replica.as_ref()?;
+        let bucket = self.bucket.as_deref()?;
+        Some(format!("stateward-{}-replication", bucket.get(..FOR_BUCKET).unwrap_or(bucket)))
     }
 
     pub(super) fn iam_arn(&self, kind: &str, name: &str) -> String {

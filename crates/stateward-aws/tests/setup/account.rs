@@ -5,10 +5,15 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_sdk_kms::config::Region as KmsRegion;
+use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_sdk_s3::config::SharedCredentialsProvider;
-use stateward_aws::setup::{self, ApplyError, Environment, Item, Wanted, WantedKey};
+use stateward_aws::setup::{self, ApplyError, Environment, Item, Replica, Wanted, WantedKey};
 use stateward_aws::{Layout, Services};
 use stateward_testkit::{FaultProxy, Moto, fresh_name};
+
+/// Where the copy goes.
+pub(crate) const ELSEWHERE: &str = "eu-west-1";
 
 pub(crate) struct Account {
     pub(crate) proxy: FaultProxy,
@@ -45,10 +50,16 @@ impl Account {
         Self { proxy, services: Services::new(&settings, Layout::Path), wanted }
     }
 
-    /// All that there is is wanted.
-    pub(crate) fn with_everything(name: &str) -> Self {
+    /// All that there is is wanted, and a copy in another Region.
+    pub(crate) async fn with_everything(name: &str) -> Self {
         let mut account = Self::new(name);
+        let replica = Replica {
+            bucket: fresh_name(&format!("{name}-copies")),
+            region: Some(ELSEWHERE.to_owned()),
+            key: Some(account.key_elsewhere().await),
+        };
         account.wanted = Wanted {
+            replica: Some(replica),
             state_table: Some(fresh_name(&format!("{name}-states"))),
             key: Some(WantedKey::Made(format!("alias/{}", fresh_name(name)))),
             log_bucket: Some(fresh_name(&format!("{name}-logs"))),
@@ -58,6 +69,15 @@ impl Account {
             ..account.wanted
         };
         account
+    }
+
+    /// A key in another Region.
+    async fn key_elsewhere(&self) -> String {
+        let there = self.services.kms.config().to_builder().region(KmsRegion::new(ELSEWHERE)).build();
+        let request = aws_sdk_kms::Client::from_conf(there).create_key();
+        let request = request.key_usage(KeyUsageType::EncryptDecrypt).key_spec(KeySpec::SymmetricDefault);
+        let made = request.send().await.unwrap();
+        made.key_metadata.unwrap().arn.unwrap()
     }
 
     /// Environments in the bucket, and who is trusted there.

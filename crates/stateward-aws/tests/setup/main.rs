@@ -28,7 +28,7 @@ fn acting(items: &[Item]) -> Vec<(&str, &str)> {
 /// run goes on from what is there.
 #[tokio::test]
 async fn a_set_up_that_is_broken_off_anywhere_goes_on() {
-    let account = Account::with_everything("broken");
+    let account = Account::with_everything("broken").await;
     let all = acting(&account.plan().await).len();
     let mut done = 0;
     while done < all {
@@ -52,7 +52,7 @@ async fn a_set_up_that_is_broken_off_anywhere_goes_on() {
 /// Each request is sent once, in an order in which it can be done, and a second run sends none.
 #[tokio::test]
 async fn a_set_up_is_done_once() {
-    let account = Account::with_everything("once");
+    let account = Account::with_everything("once").await;
     let planned = account.plan().await;
     assert!(planned.iter().all(|item| item.action != Action::Refuse), "{planned:#?}");
     account.proxy.forget_requests();

@@ -10,9 +10,10 @@ use aws_credential_types::Credentials;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, ExpirationStatus, LifecycleRule, LifecycleRuleFilter, PublicAccessBlockConfiguration,
-    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
-    Tag, Tagging, VersioningConfiguration,
+    BucketVersioningStatus, Destination, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
+    PublicAccessBlockConfiguration, ReplicationConfiguration, ReplicationRule, ReplicationRuleFilter,
+    ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule, Tag, Tagging, VersioningConfiguration,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use stateward_lab::{Config, Running, Surroundings};
 use stateward_store_aws::{Access, configuration};
 use stateward_testkit::{Fault, Moto, Rule, fresh_name};
 
-use crate::account::Account;
+use crate::account::{Account, ELSEWHERE};
 
 fn action(items: &[Item], property: &str) -> Option<Action> {
     items.iter().find(|item| item.property == property).map(|item| item.action)
@@ -297,4 +298,33 @@ async fn a_service_that_is_not_reached() {
         let told = failed.words().strip_prefix(&start).unwrap_or_else(|| panic!("{failed}"));
         assert!(told.contains(word) && told.len() < 80, "{failed}");
     }
+}
+
+/// The copy of a set-up, and somebody else's replication, which stays.
+#[tokio::test]
+async fn a_bucket_that_is_copied() {
+    let mut account = Account::with_everything("copied").await;
+    account.apply().await.unwrap();
+    let replica = account.wanted.replica.clone().unwrap();
+    let (s3, bucket) = (&account.services.s3, account.bucket());
+    let read = s3.get_bucket_replication().bucket(bucket).send().await.unwrap().replication_configuration.unwrap();
+    let to = read.rules[0].destination.as_ref().unwrap();
+    assert_eq!(to.bucket, format!("arn:aws:s3:::{}", replica.bucket));
+    assert_eq!(to.encryption_configuration.as_ref().unwrap().replica_kms_key_id, replica.key);
+    let place = s3.get_bucket_location().bucket(&replica.bucket).send().await.unwrap();
+    assert_eq!(place.location_constraint.map(|region| region.as_str().to_owned()).as_deref(), Some(ELSEWHERE));
+
+    let theirs = format!("arn:aws:iam::123456789012:role/{}", fresh_name("theirs"));
+    let target = Destination::builder().bucket("arn:aws:s3:::somewhere").build().unwrap();
+    let rule = ReplicationRule::builder().status(ReplicationRuleStatus::Enabled).priority(1).destination(target);
+    let rule = rule.filter(ReplicationRuleFilter::builder().prefix("").build()).build().unwrap();
+    let theirs = ReplicationConfiguration::builder().role(theirs).rules(rule).build().unwrap();
+    s3.put_bucket_replication().bucket(bucket).replication_configuration(theirs).send().await.unwrap();
+    account.proxy.forget_requests();
+    let error = account.apply().await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Refused(item) if item.property == "replication"), "{error}");
+    assert_eq!(account.writes(), Vec::<String>::new());
+    // Without a copy it is nobody's business.
+    account.wanted.replica = None;
+    account.apply().await.unwrap();
 }

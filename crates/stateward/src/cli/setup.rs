@@ -63,6 +63,12 @@ pub(crate) struct SetupAwsArgs {
     /// A trail that records who reads and writes state and locks; its files go to the bucket of `--access-log`.
     #[arg(long, value_name = "NAME", requires = "access_log")]
     pub(crate) trail: Option<String>,
+    /// A bucket in which S3 keeps a copy of what is written from now on; in another Region where one is named.
+    #[arg(long, value_name = "NAME[@REGION]", requires = "bucket")]
+    pub(crate) replicate_to: Option<String>,
+    /// The key that encrypts the copies, in the Region where they go: an ARN.
+    #[arg(long, value_name = "ARN", requires = "replicate_to")]
+    pub(crate) replica_kms_key: Option<String>,
     /// Environments that share the bucket, each with its states below a prefix of its name: a policy is made for each, which reaches no
     /// other's.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "bucket", conflicts_with = "state_table")]

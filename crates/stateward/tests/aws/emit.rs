@@ -14,6 +14,14 @@ fn everything() -> Vec<String> {
     ["setup", "aws"].into_iter().map(str::to_owned).chain(named).chain(more.map(str::to_owned)).collect()
 }
 
+/// A bucket that is copied to another Region.
+fn copied() -> Vec<String> {
+    let copies = format!("{}@eu-west-1", fresh_name("copies"));
+    let named = ["--bucket".to_owned(), fresh_name("copied"), "--replicate-to".to_owned(), copies];
+    let flags = ["setup", "aws", "--region", AwsEnv::REGION].map(str::to_owned);
+    flags.into_iter().chain(named).collect()
+}
+
 fn with<'a>(arguments: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     arguments.iter().map(String::as_str).chain(more.iter().copied()).collect()
 }
@@ -27,16 +35,18 @@ fn all_is_there(moto: &Moto, dir: &TestDir, arguments: &[String]) {
 
 #[test]
 fn the_requests_that_are_written_are_those_that_set_up_sends() {
-    let (proxy, dir, arguments) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), everything());
-    let env = AwsEnv::new().others(proxy.url());
-    let written = document(&cli(&dir, &env).run(&with(&arguments, &["--emit", "json"])).expect_success());
-    assert!(proxy.requests().is_empty(), "nothing is asked");
-    cli(&dir, &env).run(&with(&arguments, &["--yes"])).expect_success();
-    let requests = proxy.requests();
-    let sent: Vec<&str> = requests.iter().filter(|request| request.writes()).map(SeenRequest::operation).collect();
-    let items = written["items"].as_array().unwrap();
-    let written: Vec<&str> = items.iter().map(|item| item["operation"].as_str().unwrap()).collect();
-    assert_eq!(written, sent);
+    for arguments in [everything(), copied()] {
+        let (proxy, dir) = (FaultProxy::to(Moto::shared().url()), TestDir::new());
+        let env = AwsEnv::new().others(proxy.url());
+        let written = document(&cli(&dir, &env).run(&with(&arguments, &["--emit", "json"])).expect_success());
+        assert!(proxy.requests().is_empty(), "nothing is asked");
+        cli(&dir, &env).run(&with(&arguments, &["--yes"])).expect_success();
+        let requests = proxy.requests();
+        let sent: Vec<&str> = requests.iter().filter(|request| request.writes()).map(SeenRequest::operation).collect();
+        let items = written["items"].as_array().unwrap();
+        let written: Vec<&str> = items.iter().map(|item| item["operation"].as_str().unwrap()).collect();
+        assert_eq!(written, sent);
+    }
 }
 
 #[test]
@@ -45,7 +55,7 @@ fn a_script_that_sends_the_requests_leaves_nothing_to_do() {
     let tables = ["setup", "aws", "--engine", "dynamodb", "--region", AwsEnv::REGION, "--kms-key", "create"];
     let tables = tables.map(str::to_owned).into_iter();
     let tables = tables.chain(["--state-table".to_owned(), fresh_name("emitted")]).collect();
-    for arguments in [everything(), tables] {
+    for arguments in [everything(), copied(), tables] {
         let written = cli(&dir, &AwsEnv::new()).run(&with(&arguments, &["--emit", "json"])).expect_success().stdout;
         moto.send_all(&dir, &written);
         all_is_there(moto, &dir, &arguments);
@@ -62,7 +72,9 @@ fn terraform_finds_it_formatted_and_its_provider_makes_it() {
     let has_provider = Terraform::find_providers(&dir);
     let work = Terraform::find().workdir(&dir, "work").limit(LIMIT);
     work.write("main.tf", &written);
-    work.run(&["fmt", "-check", "-diff"]).expect_success();
+    let copies = cli(&dir, &AwsEnv::new()).run(&with(&copied(), &["--emit", "terraform"])).expect_success().stdout;
+    work.write("copies/main.tf", copies);
+    work.run(&["fmt", "-recursive", "-check", "-diff"]).expect_success();
     if has_provider {
         let moto = Moto::start();
         let work = work.envs(moto.env().pairs());
@@ -88,6 +100,7 @@ fn what_cannot_be_written() {
         (&["--bucket", "states", "--emit", "json"][..], "--region"),
         (&["--bucket", "states", "--emit", "terraform", "--yes"], "--yes"),
         (&["--bucket", "b", "--emit", "terraform"], "lower-case"),
+        (&["--bucket", "states", "--replicate-to", "copies@eu-west-1", "--emit", "cloudformation"], "eu-west-1"),
         (&["--bucket", "states", "--environments", "dev", "--emit", "terraform"], "--environments"),
     ] {
         let error = cli(&dir, &AwsEnv::new()).run(&[&["setup", "aws"][..], arguments].concat()).expect_code(2).stderr;

@@ -46,7 +46,7 @@ fn item<'a>(items: &'a [Item], resource: &str, property: &str) -> &'a Item {
 
 /// What is there once the calls of a plan are done.
 fn done(items: &[Item], mut found: Found) -> Found {
-    for Call { of, act } in items.iter().filter_map(|item| item.call.clone()) {
+    for Call { of, act, .. } in items.iter().filter_map(|item| item.call.clone()) {
         let access = found.access.entry(of).or_default();
         match (act, &mut access.policy, &mut access.role) {
             (Act::CreatePolicy { document, tags }, policy, _) => {
@@ -57,7 +57,7 @@ fn done(items: &[Item], mut found: Found) -> Found {
                 policy.document = document;
             }
             (Act::TagPolicy(tags), Some(policy), _) => policy.tags.extend(tags),
-            (Act::CreateRole { trust, tags }, _, role) => *role = Some(Role { trust, tags, ..Role::default() }),
+            (Act::CreateRole { trust, tags, .. }, _, role) => *role = Some(Role { trust, tags, ..Role::default() }),
             (Act::Trust(trust), _, Some(role)) => role.trust = trust,
             (Act::AttachPolicy, _, Some(role)) => role.carries = true,
             (Act::TagRole(tags), _, Some(role)) => role.tags.extend(tags),

@@ -30,12 +30,17 @@ pub(super) async fn send(iam: &Client, wanted: &Wanted, of: &str, act: &Act) -> 
         Act::TagPolicy(all) => {
             tag_policy(iam, &policy, all).await.map_err(|error| Failed::new("IAM: TagPolicy", &error))
         }
-        Act::CreateRole { trust, tags } => {
-            create_role(iam, of, trust, tags).await.map_err(|error| Failed::new("IAM: CreateRole", &error))
+        Act::CreateRole { trust, tags, description } => {
+            let answer = create_role(iam, of, trust, tags, description).await;
+            answer.map_err(|error| Failed::new("IAM: CreateRole", &error))
         }
         Act::Trust(trust) => {
             let answer = iam.update_assume_role_policy().role_name(of).policy_document(trust).send().await;
             answer.map(drop).map_err(|error| Failed::new("IAM: UpdateAssumeRolePolicy", &error))
+        }
+        Act::RolePolicy { name, document } => {
+            let answer = iam.put_role_policy().role_name(of).policy_name(*name).policy_document(document).send().await;
+            answer.map(drop).map_err(|error| Failed::new("IAM: PutRolePolicy", &error))
         }
         Act::TagRole(all) => tag_role(iam, of, all).await.map_err(|error| Failed::new("IAM: TagRole", &error)),
         _ => {
@@ -77,10 +82,11 @@ async fn create_role(
     name: &str,
     trust: &str,
     all: &BTreeMap<String, String>,
+    description: &str,
 ) -> Result<(), SdkError<CreateRoleError>> {
     let tags = tags(all).map_err(SdkError::construction_failure)?;
     let request = iam.create_role().role_name(name).assume_role_policy_document(trust).set_tags(Some(tags));
-    request.description("Works with Terraform state in one environment").send().await.map(drop)
+    request.description(description).send().await.map(drop)
 }
 
 async fn tag_role(iam: &Client, name: &str, all: &BTreeMap<String, String>) -> Result<(), SdkError<TagRoleError>> {

@@ -9,18 +9,22 @@ use aws_sdk_s3::operation::put_bucket_encryption::PutBucketEncryptionError;
 use aws_sdk_s3::operation::put_bucket_lifecycle_configuration::PutBucketLifecycleConfigurationError;
 use aws_sdk_s3::operation::put_bucket_logging::PutBucketLoggingError;
 use aws_sdk_s3::operation::put_bucket_ownership_controls::PutBucketOwnershipControlsError;
+use aws_sdk_s3::operation::put_bucket_replication::PutBucketReplicationError;
 use aws_sdk_s3::operation::put_bucket_tagging::PutBucketTaggingError;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketLocationConstraint, BucketLoggingStatus,
-    BucketVersioningStatus, CreateBucketConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
-    LoggingEnabled, NoncurrentVersionExpiration, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
-    PublicAccessBlockConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault,
-    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging, TransitionDefaultMinimumObjectSize,
-    VersioningConfiguration,
+    BucketVersioningStatus, CreateBucketConfiguration, DeleteMarkerReplication, DeleteMarkerReplicationStatus,
+    Destination, EncryptionConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter, LoggingEnabled,
+    NoncurrentVersionExpiration, ObjectOwnership, OwnershipControls, OwnershipControlsRule,
+    PublicAccessBlockConfiguration, ReplicationConfiguration, ReplicationRule, ReplicationRuleFilter,
+    ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule, SourceSelectionCriteria, SseKmsEncryptedObjects, SseKmsEncryptedObjectsStatus, Tag,
+    Tagging, TransitionDefaultMinimumObjectSize, VersioningConfiguration,
 };
 
 use super::super::lifecycle::{NEWEST, OLD_DAYS, UPLOAD_DAYS};
 use super::super::policy::prefix;
+use super::super::replica::REPLICATION_RULE;
 use super::super::{Act, Rule, Wanted};
 use crate::Failed;
 
@@ -59,6 +63,10 @@ pub(super) async fn send(s3: &Client, wanted: &Wanted, of: &str, act: &Act) -> R
             answer.map_err(|error| Failed::new("S3: PutBucketLifecycleConfiguration", &error))
         }
         Act::TagBucket(all) => bucket.tag(all).await.map_err(|error| Failed::new("S3: PutBucketTagging", &error)),
+        Act::Replicate { kept, role, to, key } => {
+            let answer = bucket.replicate(kept, role, to, key.as_deref()).await;
+            answer.map_err(|error| Failed::new("S3: PutBucketReplication", &error))
+        }
         Act::Log { into } => bucket.log(into).await.map_err(|error| Failed::new("S3: PutBucketLogging", &error)),
         _ => {
             let all = PublicAccessBlockConfiguration::builder().block_public_acls(true).ignore_public_acls(true);
@@ -93,6 +101,31 @@ pub(in super::super) fn encryption_rule(
         rule.bucket_key_enabled = Some(true);
     }
     Ok(rule)
+}
+
+/// What is copied already, and the rule for all of it.
+pub(in super::super) fn replication(
+    kept: &[ReplicationRule],
+    role: &str,
+    to: &str,
+    key: Option<&str>,
+) -> Result<ReplicationConfiguration, BuildError> {
+    let keys = key.map(|key| EncryptionConfiguration::builder().replica_kms_key_id(key).build());
+    // Without it what a key encrypts is passed over.
+    let encrypted = SseKmsEncryptedObjects::builder().status(SseKmsEncryptedObjectsStatus::Enabled).build()?;
+    let encrypted = SourceSelectionCriteria::builder().sse_kms_encrypted_objects(encrypted).build();
+    let markers = DeleteMarkerReplication::builder().status(DeleteMarkerReplicationStatus::Enabled).build();
+    let rule = ReplicationRule::builder()
+        .id(REPLICATION_RULE)
+        .priority(kept.iter().filter_map(|rule| rule.priority).max().unwrap_or(0) + 1)
+        .filter(ReplicationRuleFilter::builder().prefix("").build())
+        .status(ReplicationRuleStatus::Enabled)
+        .delete_marker_replication(markers)
+        .set_source_selection_criteria(key.map(|_| encrypted))
+        .destination(Destination::builder().bucket(to).set_encryption_configuration(keys).build()?)
+        .build()?;
+    let rules = kept.iter().cloned().chain([rule]).collect();
+    ReplicationConfiguration::builder().role(role).set_rules(Some(rules)).build()
 }
 
 impl Rule {
@@ -164,6 +197,18 @@ impl Bucket<'_> {
         let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(SdkError::construction_failure)?;
         let request = self.s3.put_bucket_tagging().bucket(self.name).expected_bucket_owner(&self.wanted.account);
         request.tagging(tagging).send().await.map(drop)
+    }
+
+    async fn replicate(
+        &self,
+        kept: &[ReplicationRule],
+        role: &str,
+        to: &str,
+        key: Option<&str>,
+    ) -> Result<(), SdkError<PutBucketReplicationError>> {
+        let all = replication(kept, role, to, key).map_err(SdkError::construction_failure)?;
+        let request = self.s3.put_bucket_replication().bucket(self.name).expected_bucket_owner(&self.wanted.account);
+        request.replication_configuration(all).send().await.map(drop)
     }
 
     async fn log(&self, into: &str) -> Result<(), SdkError<PutBucketLoggingError>> {

@@ -6,7 +6,7 @@ mod key;
 mod table;
 mod trail;
 
-pub(super) use bucket::{encryption_rule, location};
+pub(super) use bucket::{encryption_rule, location, replication};
 
 use super::item::Part;
 use super::{Call, Wanted};
@@ -14,6 +14,13 @@ use crate::{Failed, Services};
 
 /// Sends the one request.
 pub(super) async fn send(services: &Services, wanted: &Wanted, call: &Call) -> Result<(), Failed> {
+    match wanted.of_replica().filter(|_| call.at_replica) {
+        Some(there) => send_there(&services.in_region(&there.region), &there, call).await,
+        None => send_there(services, wanted, call).await,
+    }
+}
+
+async fn send_there(services: &Services, wanted: &Wanted, call: &Call) -> Result<(), Failed> {
     let of = call.of.as_str();
     match call.act.part() {
         Part::Key => key::send(&services.kms, wanted, of, &call.act).await,

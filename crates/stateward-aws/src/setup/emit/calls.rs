@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::calls::location;
 use super::super::lifecycle::{NEWEST, OLD_DAYS, UPLOAD_DAYS};
 use super::super::policy::prefix;
+use super::super::replica::REPLICATION_RULE;
 use super::super::table::ON_DEMAND;
 use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{Act, Call, Rule, Use, Wanted, key};
@@ -17,6 +18,7 @@ const S3: &str = "s3";
 const DYNAMODB: &str = "dynamodb";
 const KMS: &str = "kms";
 const CLOUDTRAIL: &str = "cloudtrail";
+const IAM: &str = "iam";
 
 pub(super) fn write(paper: &Paper) -> String {
     let items: Value = paper.calls.iter().filter_map(|call| item(paper, call)).collect();
@@ -32,9 +34,16 @@ pub(super) fn write(paper: &Paper) -> String {
     })
 }
 
-fn item(paper: &Paper, Call { of, act }: &Call) -> Option<Value> {
-    let (service, operation, parameters) = request(&paper.wanted, of, act)?;
-    Some(json!({"service": service, "operation": operation, "parameters": parameters}))
+fn item(paper: &Paper, Call { of, act, at_replica }: &Call) -> Option<Value> {
+    let there = paper.wanted.of_replica().filter(|_| *at_replica);
+    let (service, operation, parameters) = request(there.as_ref().unwrap_or(&paper.wanted), of, act)?;
+    let region = there.map(|there| json!(there.region));
+    Some(members([
+        ("service", Some(json!(service))),
+        ("operation", Some(json!(operation))),
+        ("region", region),
+        ("parameters", Some(parameters)),
+    ]))
 }
 
 /// The service, the operation and its parameters.
@@ -64,6 +73,9 @@ fn request(wanted: &Wanted, of: &str, act: &Act) -> Option<(&'static str, &'stat
         Act::Lifecycle { kept: _, smallest: _, added } => {
             let rules = json!({"Rules": added.iter().copied().map(rule).collect::<Value>()});
             bucket("PutBucketLifecycleConfiguration", "LifecycleConfiguration", rules)
+        }
+        Act::Replicate { kept: _, role, to, key } => {
+            bucket("PutBucketReplication", "ReplicationConfiguration", replication(role, to, key.as_deref()))
         }
         Act::TagBucket(all) => bucket("PutBucketTagging", "Tagging", json!({"TagSet": tags(all)})),
         Act::Log { into } => {
@@ -96,15 +108,34 @@ fn request(wanted: &Wanted, of: &str, act: &Act) -> Option<(&'static str, &'stat
             (CLOUDTRAIL, "PutEventSelectors", json!({"TrailName": of, "AdvancedEventSelectors": all}))
         }
         Act::StartLogging => (CLOUDTRAIL, "StartLogging", json!({"Name": of})),
-        // Nothing is emitted where environments are wanted.
         Act::CreatePolicy { .. }
         | Act::PolicyVersion(_)
         | Act::TagPolicy(_)
         | Act::CreateRole { .. }
         | Act::Trust(_)
+        | Act::RolePolicy { .. }
         | Act::AttachPolicy
-        | Act::TagRole(_) => return None,
+        | Act::TagRole(_) => return of_access(of, act),
     })
+}
+
+/// Nothing is emitted where environments are wanted.
+fn of_access(of: &str, act: &Act) -> Option<(&'static str, &'static str, Value)> {
+    match act {
+        Act::CreateRole { trust, tags: all, description } => {
+            let role = json!({
+                "RoleName": of,
+                "Description": description,
+                "AssumeRolePolicyDocument": trust,
+                "Tags": tags(all),
+            });
+            Some((IAM, "CreateRole", role))
+        }
+        Act::RolePolicy { name, document } => {
+            Some((IAM, "PutRolePolicy", json!({"RoleName": of, "PolicyName": name, "PolicyDocument": document})))
+        }
+        _ => None,
+    }
 }
 
 fn create_key(wanted: &Wanted, alias: &str) -> Value {
@@ -154,6 +185,20 @@ fn rule(of: Rule) -> Value {
         Rule::Uploads => ("AbortIncompleteMultipartUpload", json!({"DaysAfterInitiation": UPLOAD_DAYS})),
     };
     json!({"ID": of.id(), "Status": "Enabled", "Filter": {"Prefix": ""}, name: value})
+}
+
+fn replication(role: &str, to: &str, key: Option<&str>) -> Value {
+    let keys = key.map(|key| json!({"ReplicaKmsKeyID": key}));
+    let rule = members([
+        ("ID", Some(json!(REPLICATION_RULE))),
+        ("Priority", Some(json!(1))),
+        ("Status", Some(json!("Enabled"))),
+        ("Filter", Some(json!({"Prefix": ""}))),
+        ("DeleteMarkerReplication", Some(json!({"Status": "Enabled"}))),
+        ("SourceSelectionCriteria", key.map(|_| json!({"SseKmsEncryptedObjects": {"Status": "Enabled"}}))),
+        ("Destination", Some(members([("Bucket", Some(json!(to))), ("EncryptionConfiguration", keys)]))),
+    ]);
+    json!({"Role": role, "Rules": [rule]})
 }
 
 fn encrypted(key: &str) -> Value {

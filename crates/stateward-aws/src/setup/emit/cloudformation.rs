@@ -1,13 +1,13 @@
 //! The set-up as a template of `CloudFormation`.
 
-use aws_sdk_s3::types::LifecycleRule;
+use aws_sdk_s3::types::{LifecycleRule, ReplicationConfiguration, ReplicationRule};
 use serde_json::{Map, Value, json};
 
 use super::super::table::ON_DEMAND;
 use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{
-    Bucket, Encryption, Found, Key, KeySettings, Logging, Settings, Table, Trail, TrailSettings, UsedKey, WantedKey,
-    key,
+    Bucket, Encryption, Found, Key, KeySettings, Logging, Role, Settings, Table, Trail, TrailSettings, UsedKey,
+    WantedKey, key,
 };
 use super::paper::Paper;
 use super::shape::{members, selector, tags};
@@ -18,6 +18,8 @@ const ABOUT: &str = "What Terraform's state needs on AWS, as stateward setup aws
 const KEY: &str = "StateKey";
 const KEY_ID: &str = "StateKeyId";
 const LOGS_POLICY: &str = "LogBucketPolicy";
+const REPLICA: &str = "ReplicaBucket";
+const REPLICATOR: &str = "ReplicationRole";
 
 pub(super) fn write(paper: &Paper) -> String {
     let mut template = Map::from_iter([
@@ -69,7 +71,10 @@ fn substituted(value: Value, key: &str) -> Value {
 
 fn resources(paper: &Paper) -> Vec<(&'static str, Value)> {
     // Nothing is emitted where environments are wanted.
-    let Found { key, bucket, log_bucket, lock_table, state_table, trail, access: _ } = &paper.found;
+    let Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access: _ } =
+        &paper.found;
+    let copy = replica.as_ref().map(|replica| &replica.bucket);
+    let copy_name = paper.wanted.replica.as_ref().map(|replica| replica.bucket.clone());
     let mut all = Vec::new();
     if let (Some(WantedKey::Made(alias)), Some(Key::There(settings))) = (&paper.wanted.key, key) {
         all.push((KEY, key_of(paper, alias, settings)));
@@ -78,6 +83,7 @@ fn resources(paper: &Paper) -> Vec<(&'static str, Value)> {
     }
     for (names, name, found) in [
         (["LogBucket", LOGS_POLICY], &paper.wanted.log_bucket, log_bucket),
+        ([REPLICA, "ReplicaBucketPolicy"], &copy_name, copy.unwrap_or(&None)),
         (["StateBucket", "StateBucketPolicy"], &paper.wanted.bucket, bucket),
     ] {
         if let (Some(name), Some(Bucket::There(settings))) = (name, found) {
@@ -89,6 +95,9 @@ fn resources(paper: &Paper) -> Vec<(&'static str, Value)> {
                 (names[1], kept("AWS::S3::BucketPolicy", &properties))
             }));
         }
+    }
+    if let (Some(name), Some(role)) = (paper.wanted.replicator(), replicator) {
+        all.push((REPLICATOR, role_of(&name, role)));
     }
     for (name, table, found) in
         [("LockTable", &paper.wanted.lock_table, lock_table), ("StateTable", &paper.wanted.state_table, state_table)]
@@ -120,8 +129,17 @@ fn key_of(paper: &Paper, alias: &str, settings: &KeySettings) -> Value {
 
 fn bucket_of(name: &str, settings: &Settings) -> Value {
     // The policy is a resource of its own.
-    let Settings { ownership, versioning, encryption, blocked, policy: _, lifecycle: (rules, _), tags: all, logging } =
-        settings;
+    let Settings {
+        ownership,
+        versioning,
+        encryption,
+        blocked,
+        policy: _,
+        lifecycle: (rules, _),
+        tags: all,
+        logging,
+        replication,
+    } = settings;
     let [lists, ignored, policies, buckets] = blocked;
     let ownership = ownership.as_ref().map(|ownership| json!({"Rules": [{"ObjectOwnership": ownership}]}));
     let public = json!({
@@ -141,6 +159,7 @@ fn bucket_of(name: &str, settings: &Settings) -> Value {
             (!rules.is_empty()).then(|| json!({"Rules": rules.iter().map(rule).collect::<Value>()})),
         ),
         ("LoggingConfiguration", logging.as_ref().map(logged)),
+        ("ReplicationConfiguration", replication.as_ref().map(copied)),
         ("Tags", Some(tags(all))),
     ]);
     let mut resource = kept("AWS::S3::Bucket", &properties);
@@ -152,6 +171,37 @@ fn bucket_of(name: &str, settings: &Settings) -> Value {
 
 fn logged(Logging { bucket: _, prefix }: &Logging) -> Value {
     json!({"DestinationBucketName": {"Ref": "LogBucket"}, "LogFilePrefix": prefix})
+}
+
+fn copied(replication: &ReplicationConfiguration) -> Value {
+    let rule = |rule: &ReplicationRule| {
+        let to = rule.destination.as_ref().and_then(|to| to.encryption_configuration.as_ref());
+        let key = to.map(|to| json!({"ReplicaKmsKeyID": to.replica_kms_key_id}));
+        let encrypted = key.as_ref().map(|_| json!({"SseKmsEncryptedObjects": {"Status": "Enabled"}}));
+        let to = [("Bucket", Some(json!({"Fn::GetAtt": [REPLICA, "Arn"]}))), ("EncryptionConfiguration", key)];
+        members([
+            ("Id", rule.id().map(Value::from)),
+            ("Priority", rule.priority.map(Value::from)),
+            ("Status", Some(json!(rule.status.as_str()))),
+            ("Filter", Some(json!({"Prefix": ""}))),
+            ("DeleteMarkerReplication", Some(json!({"Status": "Enabled"}))),
+            ("SourceSelectionCriteria", encrypted),
+            ("Destination", Some(members(to))),
+        ])
+    };
+    json!({"Role": {"Fn::GetAtt": [REPLICATOR, "Arn"]}, "Rules": replication.rules.iter().map(rule).collect::<Value>()})
+}
+
+fn role_of(name: &str, Role { trust, carries: _, others, tags: all }: &Role) -> Value {
+    let document = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let within = others.iter().map(|(name, policy)| json!({"PolicyName": name, "PolicyDocument": document(policy)}));
+    let properties = json!({
+        "RoleName": name,
+        "AssumeRolePolicyDocument": document(trust),
+        "Policies": within.collect::<Value>(),
+        "Tags": tags(all),
+    });
+    json!({"Type": "AWS::IAM::Role", "Properties": properties})
 }
 
 fn encrypted(Encryption { rule, key }: &Encryption) -> Value {

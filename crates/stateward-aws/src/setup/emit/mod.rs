@@ -35,6 +35,9 @@ pub enum EmitError {
     /// Whether they are kept apart is not told without the account: what stands there beside them may reach over.
     #[error("policies of environments are made after it is proven, by what is there, that they are kept apart")]
     Environments,
+    /// A stack makes buckets in its own Region.
+    #[error("a template of CloudFormation makes what is in one Region, and the copy goes to {0}")]
+    OtherRegion(String),
     /// Something that is wanted makes no request.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -49,6 +52,10 @@ pub enum EmitError {
 pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
     if !wanted.environments.is_empty() {
         return Err(EmitError::Environments);
+    }
+    let elsewhere = wanted.replica.as_ref().and_then(|replica| replica.region.as_ref());
+    if let Some(region) = elsewhere.filter(|region| format == Format::CloudFormation && **region != wanted.region) {
+        return Err(EmitError::OtherRegion(region.clone()));
     }
     let paper = paper::Paper::of(unknown::stand_in(wanted))?;
     Ok(match format {

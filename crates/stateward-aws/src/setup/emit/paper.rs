@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use aws_sdk_cloudtrail::types::{EventSelector, ReadWriteType};
 use aws_sdk_s3::error::BuildError;
 
-use super::super::calls::encryption_rule;
+use super::super::calls::{encryption_rule, replication};
 use super::super::policy::prefix;
 use super::super::{
-    Act, Bucket, Call, Encryption, Found, Key, KeySettings, Logging, Maker, Settings, Table, Trail, TrailSettings, Use,
-    UsedKey, Wanted, WantedKey, plan,
+    Act, Bucket, Call, Encryption, Found, Key, KeySettings, Logging, Maker, Role, Settings, Table, Trail,
+    TrailSettings, Use, UsedKey, Wanted, WantedKey, plan,
 };
 use super::unknown;
 
@@ -23,13 +23,9 @@ pub(super) struct Paper {
 impl Paper {
     /// The whole set-up, from nothing but a key that is given.
     pub(super) fn of(wanted: Wanted) -> Result<Self, BuildError> {
-        let given = match &wanted.key {
-            Some(WantedKey::Given(key)) if key.starts_with("arn:") => Some(key.clone()),
-            Some(WantedKey::Given(_)) => Some(unknown::key_arn(&wanted)),
-            Some(WantedKey::Made(_)) | None => None,
-        };
-        let key = given.map(|arn| Key::There(key(arn, Maker::Owner)));
-        let mut paper = Self { found: Found { key, ..Found::default() }, wanted, calls: Vec::new() };
+        let replica = wanted.of_replica().map(|there| Box::new(Found { key: given(&there), ..Found::default() }));
+        let found = Found { key: given(&wanted), replica, ..Found::default() };
+        let mut paper = Self { found, wanted, calls: Vec::new() };
         let mut asked = HashSet::new();
         while let Some(call) = paper.next(&mut asked) {
             paper.take(&call)?;
@@ -46,21 +42,12 @@ impl Paper {
 
     /// What becomes of what is there by a request.
     fn take(&mut self, call: &Call) -> Result<(), BuildError> {
+        if let Some(wanted) = self.wanted.of_replica().filter(|_| call.at_replica) {
+            return self.take_there(wanted, call);
+        }
         let of = call.of.as_str();
         match &call.act {
-            Act::CreateKey { .. } => {
-                self.found.key = Some(Key::Unnamed(key(unknown::key_arn(&self.wanted), Maker::Setup)));
-            }
-            Act::CreateAlias { .. } => {
-                if let Some(Key::Unnamed(key)) = self.found.key.take() {
-                    self.found.key = Some(Key::There(key));
-                }
-            }
-            Act::RotateKey => {
-                if let Some(Key::Unnamed(key) | Key::There(key)) = &mut self.found.key {
-                    key.rotates = true;
-                }
-            }
+            Act::CreateKey { .. } | Act::CreateAlias { .. } | Act::RotateKey => self.take_key(&call.act),
             Act::CreateBucket => {
                 let fresh = Settings {
                     ownership: Some("BucketOwnerEnforced".to_owned()),
@@ -88,6 +75,10 @@ impl Paper {
                 let logging = Logging { bucket: into.clone(), prefix: prefix(of) };
                 self.set(of, |bucket| bucket.logging = Some(logging));
             }
+            Act::Replicate { kept, role, to, key } => {
+                let all = replication(kept, role, to, key.as_deref())?;
+                self.set(of, |bucket| bucket.replication = Some(all));
+            }
             Act::CreateTable { of: r#use, key } => {
                 let made = self.made(*r#use, key.clone());
                 *self.table(*r#use) = Some(made);
@@ -103,15 +94,58 @@ impl Paper {
             Act::Select(all) => self.set_trail(|trail| trail.selectors.clone_from(all)),
             Act::SelectAdvanced(all) => self.set_trail(|trail| trail.advanced.clone_from(all)),
             Act::StartLogging => self.set_trail(|trail| trail.logging = true),
-            // Nothing is emitted where environments are wanted.
             Act::CreatePolicy { .. }
             | Act::PolicyVersion(_)
             | Act::TagPolicy(_)
             | Act::CreateRole { .. }
             | Act::Trust(_)
+            | Act::RolePolicy { .. }
             | Act::AttachPolicy
-            | Act::TagRole(_) => {}
+            | Act::TagRole(_) => self.take_access(&call.act),
         }
+        Ok(())
+    }
+
+    fn take_key(&mut self, act: &Act) {
+        match act {
+            Act::CreateKey { .. } => {
+                self.found.key = Some(Key::Unnamed(key(unknown::key_arn(&self.wanted), Maker::Setup)));
+            }
+            Act::CreateAlias { .. } => {
+                if let Some(Key::Unnamed(key)) = self.found.key.take() {
+                    self.found.key = Some(Key::There(key));
+                }
+            }
+            Act::RotateKey => {
+                if let Some(Key::Unnamed(key) | Key::There(key)) = &mut self.found.key {
+                    key.rotates = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing is emitted where environments are wanted.
+    fn take_access(&mut self, act: &Act) {
+        match act {
+            Act::CreateRole { trust, tags, description: _ } => {
+                self.found.replicator = Some(Role { trust: trust.clone(), tags: tags.clone(), ..Role::default() });
+            }
+            Act::RolePolicy { name, document } => {
+                if let Some(role) = &mut self.found.replicator {
+                    role.others = vec![((*name).to_owned(), document.clone())];
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What becomes of what is there where the copy goes.
+    fn take_there(&mut self, wanted: Wanted, call: &Call) -> Result<(), BuildError> {
+        let found = *self.found.replica.take().unwrap_or_default();
+        let mut there = Self { wanted, found, calls: Vec::new() };
+        there.take(&Call { at_replica: false, ..call.clone() })?;
+        self.found.replica = Some(Box::new(there.found));
         Ok(())
     }
 
@@ -167,6 +201,16 @@ impl Paper {
             change(trail);
         }
     }
+}
+
+/// The key that is there.
+fn given(wanted: &Wanted) -> Option<Key> {
+    let arn = match wanted.key.as_ref()? {
+        WantedKey::Given(key) if key.starts_with("arn:") => key.clone(),
+        WantedKey::Given(_) => unknown::key_arn(wanted),
+        WantedKey::Made(_) => return None,
+    };
+    Some(Key::There(key(arn, Maker::Owner)))
 }
 
 fn key(arn: String, maker: Maker) -> KeySettings {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudtrail::types::EventSelector;
-use aws_sdk_s3::types::LifecycleRule;
+use aws_sdk_s3::types::{LifecycleRule, ReplicationRule};
 use serde_json::Value;
 
 use super::super::table::ON_DEMAND;
 use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{
-    Bucket, Encryption, Found, Key, KeySettings, Logging, Settings, Table, Trail, TrailSettings, UsedKey, Wanted,
+    Bucket, Encryption, Found, Key, KeySettings, Logging, Role, Settings, Table, Trail, TrailSettings, UsedKey, Wanted,
     WantedKey, key,
 };
 use super::hcl::{Block, Expression};
@@ -32,6 +32,8 @@ const HEAD: &str = "\
 /// What the lifecycle of a bucket, its policy and its settings go by in the rest of the file.
 const STATE: &str = "state";
 const LOGS: &str = "logs";
+const REPLICA: &str = "replica";
+const REPLICATION: &str = "replication";
 
 pub(super) fn write(wanted: &Wanted, paper: &Paper) -> String {
     let resources: Vec<String> = resources(paper).iter().map(Block::written).collect();
@@ -39,6 +41,9 @@ pub(super) fn write(wanted: &Wanted, paper: &Paper) -> String {
     let mut blocks = vec![terraform()];
     if !wanted.region.is_empty() {
         blocks.push(Block::new("provider", &["aws"]).text("region", &wanted.region));
+    }
+    if let Some(region) = elsewhere(paper) {
+        blocks.push(Block::new("provider", &["aws"]).text("alias", REPLICA).text("region", region));
     }
     for kind in ["aws_caller_identity", "aws_partition", "aws_region"] {
         if resources.contains(&format!("data.{kind}.current")) {
@@ -65,9 +70,15 @@ fn is_made(paper: &Paper) -> bool {
     matches!(paper.wanted.key, Some(WantedKey::Made(_)))
 }
 
+/// The Region of the copy, where it is another one.
+fn elsewhere(paper: &Paper) -> Option<&str> {
+    paper.wanted.replica.as_ref()?.region.as_deref().filter(|region| *region != paper.wanted.region)
+}
+
 fn resources(paper: &Paper) -> Vec<Block> {
     // Nothing is emitted where environments are wanted.
-    let Found { key, bucket, log_bucket, lock_table, state_table, trail, access: _ } = &paper.found;
+    let Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access: _ } =
+        &paper.found;
     let mut all = Vec::new();
     if let Some(Key::There(settings)) = key {
         all.extend(key_of(paper, settings));
@@ -76,6 +87,18 @@ fn resources(paper: &Paper) -> Vec<Block> {
         if let (Some(name), Some(Bucket::There(settings))) = (name, found) {
             all.extend(bucket_of(paper, label, name, settings));
         }
+    }
+    if let (Some(wanted), Some(found)) = (&paper.wanted.replica, replica)
+        && let Some(Bucket::There(settings)) = &found.bucket
+    {
+        let blocks = bucket_of(paper, REPLICA, &wanted.bucket, settings);
+        let is_elsewhere = elsewhere(paper).is_some();
+        let provided =
+            |block: Block| if is_elsewhere { block.plain("provider", format!("aws.{REPLICA}")) } else { block };
+        all.extend(blocks.into_iter().map(provided));
+    }
+    if let (Some(name), Some(role)) = (paper.wanted.replicator(), replicator) {
+        all.extend(role_of(REPLICATION, &name, role));
     }
     for (label, name, found) in
         [("locks", &paper.wanted.lock_table, lock_table), (STATE, &paper.wanted.state_table, state_table)]
@@ -138,8 +161,17 @@ fn key_arn(paper: &Paper, arn: &str) -> Expression {
 }
 
 fn bucket_of(paper: &Paper, label: &str, name: &str, settings: &Settings) -> Vec<Block> {
-    let Settings { ownership, versioning, encryption, blocked, policy, lifecycle: (rules, _), tags: all, logging } =
-        settings;
+    let Settings {
+        ownership,
+        versioning,
+        encryption,
+        blocked,
+        policy,
+        lifecycle: (rules, _),
+        tags: all,
+        logging,
+        replication,
+    } = settings;
     let part = |kind: &str| resource(kind, label).plain("bucket", format!("aws_s3_bucket.{label}.id"));
     let mut blocks = vec![resource("aws_s3_bucket", label).text("bucket", name).set("tags", tags(all)).block(kept())];
     blocks.extend(ownership.as_ref().map(|ownership| {
@@ -175,7 +207,50 @@ fn bucket_of(paper: &Paper, label: &str, name: &str, settings: &Settings) -> Vec
             .text("target_prefix", prefix)
             .set("depends_on", after(&format!("aws_s3_bucket_policy.{LOGS}")))
     }));
+    blocks.extend(replication.as_ref().map(|all| {
+        let needs = [
+            format!("aws_s3_bucket_versioning.{label}"),
+            format!("aws_s3_bucket_versioning.{REPLICA}"),
+            format!("aws_iam_role_policy.{REPLICATION}"),
+        ];
+        part("aws_s3_bucket_replication_configuration")
+            .plain("role", format!("aws_iam_role.{REPLICATION}.arn"))
+            .set("depends_on", Expression::List(needs.iter().map(Expression::plain).collect()))
+            .blocks(all.rules.iter().map(copied))
+    }));
     blocks
+}
+
+fn copied(rule: &ReplicationRule) -> Block {
+    let status = |kind: &str| Block::new(kind, &[]).text("status", "Enabled");
+    let key = rule.destination.as_ref().and_then(|to| to.encryption_configuration.as_ref()?.replica_kms_key_id.clone());
+    let encrypted =
+        key.as_ref().map(|_| Block::new("source_selection_criteria", &[]).block(status("sse_kms_encrypted_objects")));
+    let key = key.map(|key| Block::new("encryption_configuration", &[]).text("replica_kms_key_id", &key));
+    let block = Block::new("rule", &[]).text("id", rule.id().unwrap_or_default());
+    set(block, "priority", rule.priority)
+        .text("status", rule.status.as_str())
+        .block(Block::new("filter", &[]))
+        .block(status("delete_marker_replication"))
+        .blocks(encrypted)
+        .block(Block::new("destination", &[]).plain("bucket", format!("aws_s3_bucket.{REPLICA}.arn")).blocks(key))
+}
+
+/// A role, and the policies within it.
+fn role_of(label: &str, name: &str, role: &Role) -> Vec<Block> {
+    let Role { trust, carries: _, others, tags: all } = role;
+    let json = |text: &str| Expression::json(&serde_json::from_str(text).unwrap_or_default());
+    let own = resource("aws_iam_role", label)
+        .text("name", name)
+        .set("assume_role_policy", json(trust))
+        .set("tags", tags(all));
+    let within = others.iter().map(|(policy, document)| {
+        resource("aws_iam_role_policy", label)
+            .text("name", policy)
+            .plain("role", format!("aws_iam_role.{label}.id"))
+            .set("policy", json(document))
+    });
+    [own].into_iter().chain(within).collect()
 }
 
 fn encrypted(paper: &Paper, Encryption { rule, key }: &Encryption) -> Block {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use hcl_edit::structure::{Block, BlockLabel, Body};
 use serde_json::Value;
 
-use super::super::{Action, WantedKey, plan};
+use super::super::{Action, Replica, WantedKey, plan};
 use super::paper::Paper;
 use super::unknown::{is_in, stand_in};
 use super::*;
@@ -36,9 +36,15 @@ fn all() -> Vec<Wanted> {
         state_table: Some("acme-versions".to_owned()),
         ..everything()
     };
+    let copied = [None, Some("eu-west-1".to_owned())].map(|region| Wanted {
+        replica: Some(Replica { bucket: "acme-copies".to_owned(), region, key: Some(ARN.to_owned()) }),
+        ..everything()
+    });
+    let plainly = Replica { bucket: "acme-copies".to_owned(), region: None, key: None };
+    let plainly = Wanted { replica: Some(plainly), ..little.clone() };
     let no_region = Wanted { region: String::new(), ..everything() };
     let logged = Wanted { log_bucket: Some("acme-logs".to_owned()), ..little.clone() };
-    given.chain([everything(), no_region, tables, little, logged]).collect()
+    given.chain(copied).chain([everything(), no_region, tables, little, logged, plainly]).collect()
 }
 
 #[test]
@@ -66,6 +72,20 @@ fn everything_as_code() {
     insta::assert_snapshot!("json", emit(&everything(), Format::Json).expect("code"));
 }
 
+/// Copies that go to another Region, under a key there.
+#[test]
+fn a_copy_elsewhere_as_code() {
+    let key = ARN.replace("eu-west-1", "eu-north-1");
+    let replica = Replica { bucket: "acme-copies".to_owned(), region: Some("eu-north-1".to_owned()), key: Some(key) };
+    let bucket = Some("acme-states".to_owned());
+    let key = Some(WantedKey::Given(ARN.to_owned()));
+    let wanted = Wanted { bucket, key, replica: Some(replica), region: "eu-west-1".to_owned(), ..Wanted::default() };
+    insta::assert_snapshot!("terraform-copy", emit(&wanted, Format::Terraform).expect("code"));
+    insta::assert_snapshot!("json-copy", emit(&wanted, Format::Json).expect("code"));
+    let error = emit(&wanted, Format::CloudFormation).expect_err("two Regions").to_string();
+    assert!(error.contains("the copy goes to eu-north-1"), "{error}");
+}
+
 /// Each name is one of the provider's, and what it needs is there.
 #[test]
 fn the_provider_knows_every_name() {
@@ -87,7 +107,7 @@ fn the_provider_knows_every_name() {
 }
 
 /// What every resource may have.
-const ANY: [&str; 2] = ["depends_on", "lifecycle"];
+const ANY: [&str; 3] = ["depends_on", "lifecycle", "provider"];
 
 fn known(place: &str, block: &Block, schema: &Value) {
     assert!(schema.is_object(), "the provider has no {place}");

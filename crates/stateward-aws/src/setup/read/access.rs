@@ -50,7 +50,8 @@ fn sent(document: Option<&str>) -> String {
     document.map(decode_sent).unwrap_or_default()
 }
 
-async fn role(iam: &Client, name: &str, carried: &str) -> Result<Option<Role>, Failed> {
+/// A role, with the policies that it has beside the one of this ARN.
+pub(super) async fn role(iam: &Client, name: &str, carried: &str) -> Result<Option<Role>, Failed> {
     let answer = iam.get_role().role_name(name).send().await;
     let answer = unless(MISSING, answer.map_err(|error| Failed::new("IAM: GetRole", &error)))?;
     let Some(role) = answer.and_then(|answer| answer.role) else { return Ok(None) };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{LifecycleRule, PublicAccessBlockConfiguration, TransitionDefaultMinimumObjectSize};
+use aws_sdk_s3::types::{
+    LifecycleRule, PublicAccessBlockConfiguration, ReplicationConfiguration, TransitionDefaultMinimumObjectSize,
+};
 use futures::try_join;
 
 use super::super::{Bucket, Encryption, Logging, Settings, Wanted};
@@ -47,7 +49,14 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
             Ok(None)
         }
     };
-    let (ownership, versioning, encryption, blocked, policy, lifecycle, tags, logging) = try_join!(
+    let replication = async {
+        if wanted.replica.is_some() && wanted.bucket.as_deref() == Some(name) {
+            asked.replication().await
+        } else {
+            Ok(None)
+        }
+    };
+    let (ownership, versioning, encryption, blocked, policy, lifecycle, tags, logging, replication) = try_join!(
         asked.ownership(),
         asked.versioning(),
         encryption(services, wanted, &asked),
@@ -56,8 +65,9 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         asked.lifecycle(),
         asked.tags(),
         logging,
+        replication,
     )?;
-    Ok(Settings { ownership, versioning, encryption, blocked, policy, lifecycle, tags, logging })
+    Ok(Settings { ownership, versioning, encryption, blocked, policy, lifecycle, tags, logging, replication })
 }
 
 async fn encryption(services: &Services, wanted: &Wanted, asked: &Asked<'_>) -> Result<Option<Encryption>, Failed> {
@@ -123,6 +133,13 @@ impl Asked<'_> {
         let request = self.s3.get_bucket_logging().bucket(self.name).expected_bucket_owner(self.owner);
         let answer = request.send().await.map_err(|error| Failed::new("S3: GetBucketLogging", &error))?;
         Ok(answer.logging_enabled.map(|on| Logging { bucket: on.target_bucket, prefix: on.target_prefix }))
+    }
+
+    async fn replication(&self) -> Result<Option<ReplicationConfiguration>, Failed> {
+        let request = self.s3.get_bucket_replication().bucket(self.name).expected_bucket_owner(self.owner);
+        let answer = request.send().await.map_err(|error| Failed::new("S3: GetBucketReplication", &error));
+        let found = unless("ReplicationConfigurationNotFoundError", answer)?;
+        Ok(found.and_then(|answer| answer.replication_configuration))
     }
 }
 

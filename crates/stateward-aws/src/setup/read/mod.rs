@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 use futures::try_join;
 
 use super::item::Part;
-use super::{Access, Bucket, Call, Found, Key, Table, Trail, Use, Wanted};
+use super::{Access, Bucket, Call, Found, Key, Role, Table, Trail, Use, Wanted};
 use crate::{Failed, Services};
 
 pub(super) use key::ALIAS;
@@ -44,21 +44,27 @@ pub async fn caller(services: &Services) -> Result<Caller, Failed> {
 ///
 /// A request that was refused or not answered.
 pub async fn read(services: &Services, wanted: &Wanted) -> Result<Found, Failed> {
-    let (key, bucket, log_bucket, lock_table, state_table, trail, access) = try_join!(
+    let (key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access) = try_join!(
         Box::pin(key_of(services, wanted)),
         Box::pin(bucket_of(services, wanted, wanted.bucket.as_deref())),
         Box::pin(bucket_of(services, wanted, wanted.log_bucket.as_deref())),
         Box::pin(table_of(services, wanted, wanted.lock_table.as_deref(), Use::Locks)),
         Box::pin(table_of(services, wanted, wanted.state_table.as_deref(), Use::State)),
         Box::pin(trail_of(services, wanted)),
+        Box::pin(replica_of(services, wanted)),
+        Box::pin(replicator_of(services, wanted)),
         Box::pin(access_of(services, wanted, None)),
     )?;
-    Ok(Found { key, bucket, log_bucket, lock_table, state_table, trail, access })
+    Ok(Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access })
 }
 
 /// Reads again what a request has changed.
 pub(super) async fn again(services: &Services, wanted: &Wanted, found: &mut Found, call: &Call) -> Result<(), Failed> {
     let of = Some(call.of.as_str());
+    if call.at_replica {
+        found.replica = replica_of(services, wanted).await?;
+        return Ok(());
+    }
     match call.act.part() {
         Part::Key => found.key = key_of(services, wanted).await?,
         Part::Bucket if wanted.bucket.as_deref() == of => found.bucket = bucket_of(services, wanted, of).await?,
@@ -68,6 +74,9 @@ pub(super) async fn again(services: &Services, wanted: &Wanted, found: &mut Foun
         }
         Part::Table => found.state_table = table_of(services, wanted, of, Use::State).await?,
         Part::Trail => found.trail = trail_of(services, wanted).await?,
+        Part::Access if wanted.replicator().as_deref() == of => {
+            found.replicator = replicator_of(services, wanted).await?;
+        }
         Part::Access => found.access.extend(access_of(services, wanted, of).await?),
     }
     Ok(())
@@ -83,6 +92,23 @@ async fn key_of(services: &Services, wanted: &Wanted) -> Result<Option<Key>, Fai
 async fn trail_of(services: &Services, wanted: &Wanted) -> Result<Option<Trail>, Failed> {
     match &wanted.trail {
         Some(name) => trail::find(&services.trail, name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn replica_of(services: &Services, wanted: &Wanted) -> Result<Option<Box<Found>>, Failed> {
+    let Some(there) = wanted.of_replica() else { return Ok(None) };
+    let services = services.in_region(&there.region);
+    let (key, bucket) = try_join!(
+        Box::pin(key_of(&services, &there)),
+        Box::pin(bucket_of(&services, &there, there.bucket.as_deref())),
+    )?;
+    Ok(Some(Box::new(Found { key, bucket, ..Found::default() })))
+}
+
+async fn replicator_of(services: &Services, wanted: &Wanted) -> Result<Option<Role>, Failed> {
+    match wanted.replicator() {
+        Some(name) => access::role(&services.iam, &name, "").await,
         None => Ok(None),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stateward_aws::setup::{self, Caller, Environment, EnvironmentError, Format, Wanted, WantedKey};
+use stateward_aws::setup::{
+    self, Caller, EmitError, Environment, EnvironmentError, Format, Replica, Wanted, WantedKey,
+};
 use stateward_aws::{Layout, Services};
 use stateward_core::{Error, Kind};
 use stateward_store_aws::{Access, configuration};
@@ -39,9 +41,15 @@ pub(super) fn emitted(args: &SetupAwsArgs, format: Emit) -> Result<String> {
         Emit::Json => Format::Json,
     };
     let wanted = Wanted { region: args.region.clone().unwrap_or_default(), ..named };
-    setup::emit(&wanted, format).map_err(|error| {
-        let next = "report it with the command line that was given";
-        Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
+    setup::emit(&wanted, format).map_err(|error| match error {
+        EmitError::OtherRegion(_) => {
+            let next = "say `--emit terraform` or `--emit json`, or let the copy stay in the Region";
+            Failure::usage("nothing was written", error.to_string(), next)
+        }
+        _ => {
+            let next = "report it with the command line that was given";
+            Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
+        }
     })
 }
 
@@ -53,13 +61,26 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
             "`--engine dynamodb` keeps state in the table that `--state-table` names, and no other engine has one";
         return Err(Failure::usage("nothing was done", why, "give both, or neither"));
     }
-    for bucket in [&args.bucket, &args.access_log].into_iter().flatten() {
-        Options::from_url(&format!("s3://{bucket}")).map_err(|error| {
+    let replica = replica(args)?;
+    let copies = replica.as_ref().map(|replica| replica.bucket.clone());
+    for bucket in [&args.bucket, &args.access_log, &copies].into_iter().flatten() {
+        let wrong = |why: String| {
             let next = "give a bucket 3 to 63 lower-case letters, digits and hyphens";
-            Failure::usage("the bucket is not named rightly", error.to_string(), next)
-        })?;
+            Failure::usage("the bucket is not named rightly", why, next)
+        };
+        // A URL's host has no capitals, whatever is written.
+        if bucket.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(wrong(format!("`{bucket}` has capital letters")));
+        }
+        Options::from_url(&format!("s3://{bucket}")).map_err(|error| wrong(error.to_string()))?;
     }
-    for (one, other) in [(&args.bucket, &args.access_log), (&args.lock_table, &args.state_table)] {
+    let pairs = [
+        (&args.bucket, &args.access_log),
+        (&args.bucket, &copies),
+        (&args.access_log, &copies),
+        (&args.lock_table, &args.state_table),
+    ];
+    for (one, other) in pairs {
         if one.is_some() && one == other {
             let why = format!("{} is named for two things", one.as_deref().unwrap_or_default());
             return Err(Failure::usage("nothing was done", why, "give each a name of its own"));
@@ -76,6 +97,7 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
         key: args.kms_key.as_deref().map(|key| key_of(key, name)).transpose()?,
         log_bucket: args.access_log.clone(),
         trail: args.trail.clone(),
+        replica,
         tags: tags(&args.tags)?,
         ..Wanted::default()
     })
@@ -95,6 +117,45 @@ fn no_environment(error: &EnvironmentError) -> Failure {
         EnvironmentError::Unknown(_) => "name in `--trust` one of those that `--environments` names",
     };
     Failure::usage("nothing was done", error.to_string(), next)
+}
+
+/// Where a copy goes.
+fn replica(args: &SetupAwsArgs) -> Result<Option<Replica>> {
+    let Some(named) = &args.replicate_to else { return Ok(None) };
+    let (bucket, region) = match named.split_once('@') {
+        Some((bucket, region)) => (bucket, Some(region.to_owned())),
+        None => (named.as_str(), None),
+    };
+    let usage = |why: String, next: &str| Err(Failure::usage("nothing was done", why, next));
+    if region.as_ref().is_some_and(|region| region.is_empty() || region.contains([':', '/', '@', ' '])) {
+        return usage(
+            format!("`{named}` names no Region"),
+            "give `--replicate-to NAME@REGION`, such as `copies@eu-north-1`",
+        );
+    }
+    let Some(key) = &args.replica_kms_key else {
+        if args.kms_key.is_some() {
+            let why =
+                "S3 copies what a key encrypts only with a key for the copies, of the Region where they go".to_owned();
+            return usage(why, "give its ARN with `--replica-kms-key`");
+        }
+        return Ok(Some(Replica { bucket: bucket.to_owned(), region, key: None }));
+    };
+    let parts: Vec<&str> = key.splitn(6, ':').collect();
+    let of = match parts.as_slice() {
+        ["arn", _, "kms", of, _, id] if id.starts_with("key/") => *of,
+        _ => {
+            return usage(
+                format!("`{key}` is no ARN of a key"),
+                "give `--replica-kms-key arn:aws:kms:REGION:ACCOUNT:key/ID`",
+            );
+        }
+    };
+    if let Some(region) = region.as_ref().or(args.region.as_ref()).filter(|region| *region != of) {
+        let why = format!("the key is of {of}, and the copies go to {region}");
+        return usage(why, "S3 encrypts with keys of a bucket's own Region: give the ARN of one there");
+    }
+    Ok(Some(Replica { bucket: bucket.to_owned(), region, key: Some(key.clone()) }))
 }
 
 fn key_of(key: &str, name: &str) -> Result<WantedKey> {

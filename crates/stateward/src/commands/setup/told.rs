@@ -88,6 +88,14 @@ pub(super) fn ready(wanted: &Wanted, key: Option<&str>) -> String {
         parts.push(format!("\nFor stateward: --store 'dynamodb://{table}?region={}{lock}'\n", wanted.region));
         of_store.push(format!("--layout stateward --table {table}"));
     }
+    if let Some(replica) = &wanted.replica {
+        let region = replica.region.as_deref().unwrap_or(&wanted.region);
+        parts.push(format!(
+            "\nS3 copies to {} in {region} what is written from now on, some time after each write. What is there already is not \
+             copied, and locks are held in the first bucket alone.\n",
+            replica.bucket
+        ));
+    }
     for own in of_store {
         parts.push("\nThe policy for who runs `stateward` on it:\n\n".to_owned());
         parts.push(rights(wanted, &own, key));
