@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use stateward_iam::{Keeping, KeepingError, Layout, Purpose, generate};
 
 use self::rights::Rights;
+use super::emit::unknown;
 use super::key::KeyIs;
 use super::policy::{self, Statements, principals, trusts};
 use super::{Access, Act, Environment, Found, Item, ManagedPolicy, Resource, Role, Trusted, Wanted, tags};
@@ -54,6 +55,11 @@ pub(super) fn apart(wanted: &Wanted, found: &Found) -> Option<Item> {
     apart::plan(&sides(wanted, found).ok()?, found)
 }
 
+/// Why no policies can be made.
+pub(super) fn obstacle(wanted: &Wanted, found: &Found) -> Option<Item> {
+    sides(wanted, found).err().map(|obstacle| *obstacle)
+}
+
 fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<Item>> {
     let side = |(bucket, environment): (&'a str, &'a Environment)| {
         Side::new(wanted, bucket, environment, found).map_err(|error| {
@@ -65,6 +71,11 @@ fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<
     wanted.environments().map(side).collect()
 }
 
+/// With stand-ins again for what is not known.
+fn unspelled(document: &Value) -> Value {
+    serde_json::from_str(&unknown::unspelled(&document.to_string())).unwrap_or_default()
+}
+
 impl<'a> Side<'a> {
     fn new(
         wanted: &'a Wanted,
@@ -74,19 +85,21 @@ impl<'a> Side<'a> {
     ) -> Result<Self, KeepingError> {
         let key = KeyIs::of(wanted, found);
         let name = environment.access(bucket);
-        let arn = if let KeyIs::Made(arn) = key { Some(arn.to_owned()) } else { None };
+        let arn = if let KeyIs::Made(arn) = key { Some(unknown::spelled(arn)) } else { None };
         // stateward keeps records of its own beside the states, which takes all that Terraform takes, and that.
         let keeping = Keeping {
             lock_table: wanted.lock_table.clone(),
             use_lockfile: wanted.lock_table.is_none(),
             lock_table_key: arn.clone().filter(|_| wanted.lock_table.is_some()),
             kms_key: arn,
-            partition: wanted.partition.clone(),
-            region: wanted.region.clone(),
-            account: wanted.account.clone(),
+            partition: unknown::spelled(&wanted.partition),
+            region: unknown::spelled(&wanted.region),
+            account: unknown::spelled(&wanted.account),
             ..Keeping::new(Layout::Stateward, bucket, &environment.name)
         };
         let document = json!(generate(&keeping, Purpose::Apply)?);
+        let is_on_paper = unknown::is_in(&wanted.account);
+        let document = if is_on_paper { unspelled(&document) } else { document };
         let found = found.access.get(&name).cloned().unwrap_or_default();
         Ok(Self { wanted, environment, bucket, name, keeping, document, found, key })
     }
@@ -125,7 +138,10 @@ impl<'a> Side<'a> {
             return vec![of.later("existence", values, format!("{why} {LATER}")), rights];
         }
         let mut tags = self.environment.tags(self.wanted, self.bucket);
-        tags.extend(Rights::of(&self.document).map(|rights| (FINGERPRINT.to_owned(), rights.fingerprint())));
+        // What code will say in the end is not known here.
+        if !unknown::is_in(&self.wanted.account) {
+            tags.extend(Rights::of(&self.document).map(|rights| (FINGERPRINT.to_owned(), rights.fingerprint())));
+        }
         let act = Act::CreatePolicy { document: self.document.to_string(), tags };
         vec![of.put("existence", values, why, act), rights]
     }
@@ -148,7 +164,8 @@ impl<'a> Side<'a> {
         };
         if more.is_empty() && less.is_empty() {
             let kept = of.keep("rights", there, GRANTS);
-            let mark = (noted != Some(&mark)).then(|| note(of, noted, mark));
+            // Where nothing is noted the policy was made by code that set-up wrote, which would take a note away.
+            let mark = noted.is_some_and(|noted| *noted != mark).then(|| note(of, noted, mark));
             return [kept].into_iter().chain(mark).collect();
         }
         let differs = told("Given back", &less) + &told("Taken away", &more);

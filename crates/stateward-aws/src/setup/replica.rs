@@ -20,7 +20,7 @@ const OF: &str = "stateward:replicates";
 
 const COPIED: &str =
     "What is written from now on is copied, and so is that something was deleted; what was there before is not.";
-const TAKES: &str = "S3 copies by this role, and by nothing that it is given beside it.";
+const TAKES: &str = "S3 alone may take it, to copy.";
 const MAY: &str = "It may read versions of the one bucket and write them to the other.";
 
 pub(super) fn plan(wanted: &Wanted, found: &Found) -> Vec<Item> {

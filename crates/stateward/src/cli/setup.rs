@@ -86,8 +86,8 @@ pub(crate) struct SetupAwsArgs {
     /// The profile of the AWS configuration.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Write the set-up as code to standard output, and ask AWS nothing; environments are no part of it.
-    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["dry_run", "yes", "profile", "environments"])]
+    /// Write the set-up as code to standard output, and ask AWS nothing.
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["dry_run", "yes", "profile"])]
     pub(crate) emit: Option<Emit>,
     /// Show what would be done, and do nothing.
     #[arg(long)]

@@ -22,6 +22,14 @@ fn copied() -> Vec<String> {
     flags.into_iter().chain(named).collect()
 }
 
+/// A bucket that two environments share.
+fn shared() -> Vec<String> {
+    let named = ["--bucket".to_owned(), fresh_name("shared")];
+    let flags = ["setup", "aws", "--kms-key", "create", "--environments", "dev,prod", "--region", AwsEnv::REGION];
+    let trust = ["--trust", "arn:aws:iam::123456789012:root", "--trust", "prod=arn:aws:iam::111122223333:role/ci"];
+    flags.into_iter().chain(trust).map(str::to_owned).chain(named).collect()
+}
+
 fn with<'a>(arguments: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     arguments.iter().map(String::as_str).chain(more.iter().copied()).collect()
 }
@@ -35,7 +43,7 @@ fn all_is_there(moto: &Moto, dir: &TestDir, arguments: &[String]) {
 
 #[test]
 fn the_requests_that_are_written_are_those_that_set_up_sends() {
-    for arguments in [everything(), copied()] {
+    for arguments in [everything(), copied(), shared()] {
         let (proxy, dir) = (FaultProxy::to(Moto::shared().url()), TestDir::new());
         let env = AwsEnv::new().others(proxy.url());
         let written = document(&cli(&dir, &env).run(&with(&arguments, &["--emit", "json"])).expect_success());
@@ -55,7 +63,7 @@ fn a_script_that_sends_the_requests_leaves_nothing_to_do() {
     let tables = ["setup", "aws", "--engine", "dynamodb", "--region", AwsEnv::REGION, "--kms-key", "create"];
     let tables = tables.map(str::to_owned).into_iter();
     let tables = tables.chain(["--state-table".to_owned(), fresh_name("emitted")]).collect();
-    for arguments in [everything(), copied(), tables] {
+    for arguments in [everything(), copied(), shared(), tables] {
         let written = cli(&dir, &AwsEnv::new()).run(&with(&arguments, &["--emit", "json"])).expect_success().stdout;
         moto.send_all(&dir, &written);
         all_is_there(moto, &dir, &arguments);
@@ -72,8 +80,10 @@ fn terraform_finds_it_formatted_and_its_provider_makes_it() {
     let has_provider = Terraform::find_providers(&dir);
     let work = Terraform::find().workdir(&dir, "work").limit(LIMIT);
     work.write("main.tf", &written);
-    let copies = cli(&dir, &AwsEnv::new()).run(&with(&copied(), &["--emit", "terraform"])).expect_success().stdout;
-    work.write("copies/main.tf", copies);
+    for (place, arguments) in [("copies", copied()), ("environments", shared())] {
+        let output = cli(&dir, &AwsEnv::new()).run(&with(&arguments, &["--emit", "terraform"]));
+        work.write(&format!("{place}/main.tf"), output.expect_success().stdout);
+    }
     work.run(&["fmt", "-recursive", "-check", "-diff"]).expect_success();
     if has_provider {
         let moto = Moto::start();
@@ -101,7 +111,7 @@ fn what_cannot_be_written() {
         (&["--bucket", "states", "--emit", "terraform", "--yes"], "--yes"),
         (&["--bucket", "b", "--emit", "terraform"], "lower-case"),
         (&["--bucket", "states", "--replicate-to", "copies@eu-west-1", "--emit", "cloudformation"], "eu-west-1"),
-        (&["--bucket", "states", "--environments", "dev", "--emit", "terraform"], "--environments"),
+        (&["--bucket", "states", "--environments", "dev", "--emit", "cloudformation"], "--environments"),
     ] {
         let error = cli(&dir, &AwsEnv::new()).run(&[&["setup", "aws"][..], arguments].concat()).expect_code(2).stderr;
         assert!(error.contains(word), "{word:?} in {error}");

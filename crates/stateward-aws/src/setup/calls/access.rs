@@ -16,6 +16,9 @@ use aws_sdk_iam::types::Tag;
 use super::super::{Act, Wanted};
 use crate::Failed;
 
+/// What a policy says it is for.
+pub(in super::super) const POLICY: &str = "Plan, apply and open locks of Terraform state, in one environment";
+
 pub(super) async fn send(iam: &Client, wanted: &Wanted, of: &str, act: &Act) -> Result<(), Failed> {
     let policy = wanted.iam_arn("policy", of);
     match act {
@@ -62,7 +65,7 @@ async fn create_policy(
 ) -> Result<(), SdkError<CreatePolicyError>> {
     let tags = tags(all).map_err(SdkError::construction_failure)?;
     let request = iam.create_policy().policy_name(name).policy_document(document).set_tags(Some(tags));
-    request.description("Plan, apply and open locks of Terraform state, in one environment").send().await.map(drop)
+    request.description(POLICY).send().await.map(drop)
 }
 
 /// Sent once: each request that arrives makes another version, and IAM keeps five.

@@ -3,7 +3,7 @@
 use aws_sdk_cloudtrail::types::AdvancedEventSelector;
 use serde_json::{Value, json};
 
-use super::super::calls::location;
+use super::super::calls::{POLICY, location};
 use super::super::lifecycle::{NEWEST, OLD_DAYS, UPLOAD_DAYS};
 use super::super::policy::prefix;
 use super::super::replica::REPLICATION_RULE;
@@ -21,7 +21,7 @@ const CLOUDTRAIL: &str = "cloudtrail";
 const IAM: &str = "iam";
 
 pub(super) fn write(paper: &Paper) -> String {
-    let items: Value = paper.calls.iter().filter_map(|call| item(paper, call)).collect();
+    let items: Value = paper.calls.iter().map(|call| item(paper, call)).collect();
     let text = format!("{:#}\n", json!({"schema": 1, "items": items}));
     unknown::told(&text, |of| {
         let name = match of {
@@ -34,27 +34,27 @@ pub(super) fn write(paper: &Paper) -> String {
     })
 }
 
-fn item(paper: &Paper, Call { of, act, at_replica }: &Call) -> Option<Value> {
+fn item(paper: &Paper, Call { of, act, at_replica }: &Call) -> Value {
     let there = paper.wanted.of_replica().filter(|_| *at_replica);
-    let (service, operation, parameters) = request(there.as_ref().unwrap_or(&paper.wanted), of, act)?;
+    let (service, operation, parameters) = request(there.as_ref().unwrap_or(&paper.wanted), of, act);
     let region = there.map(|there| json!(there.region));
-    Some(members([
+    members([
         ("service", Some(json!(service))),
         ("operation", Some(json!(operation))),
         ("region", region),
         ("parameters", Some(parameters)),
-    ]))
+    ])
 }
 
 /// The service, the operation and its parameters.
-fn request(wanted: &Wanted, of: &str, act: &Act) -> Option<(&'static str, &'static str, Value)> {
+fn request(wanted: &Wanted, of: &str, act: &Act) -> (&'static str, &'static str, Value) {
     let bucket = |operation, name: &str, value: Value| {
         let mut parameters = json!({"Bucket": of, "ExpectedBucketOwner": wanted.account});
         parameters[name] = value;
         (S3, operation, parameters)
     };
     let table = |operation, name: &str, value: Value| (DYNAMODB, operation, json!({"TableName": of, name: value}));
-    Some(match act {
+    match act {
         Act::CreateKey { alias } => (KMS, "CreateKey", create_key(wanted, alias)),
         Act::CreateAlias { alias } => (KMS, "CreateAlias", json!({"AliasName": alias, "TargetKeyId": of})),
         Act::RotateKey => (KMS, "EnableKeyRotation", json!({"KeyId": of})),
@@ -115,13 +115,22 @@ fn request(wanted: &Wanted, of: &str, act: &Act) -> Option<(&'static str, &'stat
         | Act::Trust(_)
         | Act::RolePolicy { .. }
         | Act::AttachPolicy
-        | Act::TagRole(_) => return of_access(of, act),
-    })
+        | Act::TagRole(_) => of_access(wanted, of, act),
+    }
 }
 
-/// Nothing is emitted where environments are wanted.
-fn of_access(of: &str, act: &Act) -> Option<(&'static str, &'static str, Value)> {
-    match act {
+fn of_access(wanted: &Wanted, of: &str, act: &Act) -> (&'static str, &'static str, Value) {
+    let policy = wanted.iam_arn("policy", of);
+    let (operation, parameters) = match act {
+        Act::CreatePolicy { document, tags: all } => (
+            "CreatePolicy",
+            json!({"PolicyName": of, "Description": POLICY, "PolicyDocument": document, "Tags": tags(all)}),
+        ),
+        Act::PolicyVersion(document) => {
+            let version = json!({"PolicyArn": policy, "PolicyDocument": document, "SetAsDefault": true});
+            ("CreatePolicyVersion", version)
+        }
+        Act::TagPolicy(all) => ("TagPolicy", json!({"PolicyArn": policy, "Tags": tags(all)})),
         Act::CreateRole { trust, tags: all, description } => {
             let role = json!({
                 "RoleName": of,
@@ -129,13 +138,16 @@ fn of_access(of: &str, act: &Act) -> Option<(&'static str, &'static str, Value)>
                 "AssumeRolePolicyDocument": trust,
                 "Tags": tags(all),
             });
-            Some((IAM, "CreateRole", role))
+            ("CreateRole", role)
         }
+        Act::Trust(trust) => ("UpdateAssumeRolePolicy", json!({"RoleName": of, "PolicyDocument": trust})),
         Act::RolePolicy { name, document } => {
-            Some((IAM, "PutRolePolicy", json!({"RoleName": of, "PolicyName": name, "PolicyDocument": document})))
+            ("PutRolePolicy", json!({"RoleName": of, "PolicyName": name, "PolicyDocument": document}))
         }
-        _ => None,
-    }
+        Act::TagRole(all) => ("TagRole", json!({"RoleName": of, "Tags": tags(all)})),
+        _ => ("AttachRolePolicy", json!({"RoleName": of, "PolicyArn": policy})),
+    };
+    (IAM, operation, parameters)
 }
 
 fn create_key(wanted: &Wanted, alias: &str) -> Value {

@@ -70,7 +70,7 @@ fn substituted(value: Value, key: &str) -> Value {
 }
 
 fn resources(paper: &Paper) -> Vec<(&'static str, Value)> {
-    // Nothing is emitted where environments are wanted.
+    // Policies have no tags there, so environments are not written.
     let Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access: _ } =
         &paper.found;
     let copy = replica.as_ref().map(|replica| &replica.bucket);

@@ -10,11 +10,11 @@ mod hcl;
 mod paper;
 mod shape;
 mod terraform;
-mod unknown;
+pub(super) mod unknown;
 
 use aws_sdk_s3::error::BuildError;
 
-use super::Wanted;
+use super::{Action, Wanted, access};
 
 /// How the set-up is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,12 @@ pub enum Format {
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
 pub enum EmitError {
-    /// Whether they are kept apart is not told without the account: what stands there beside them may reach over.
-    #[error("policies of environments are made after it is proven, by what is there, that they are kept apart")]
-    Environments,
+    /// The environments would not be kept apart.
+    #[error("{0}")]
+    NotApart(String),
+    /// Policies and roles of set-up are known by their tags.
+    #[error("CloudFormation gives policies no tags, and by their tags set-up knows those of an environment")]
+    NoTags,
     /// A stack makes buckets in its own Region.
     #[error("a template of CloudFormation makes what is in one Region, and the copy goes to {0}")]
     OtherRegion(String),
@@ -51,7 +54,10 @@ pub enum EmitError {
 /// Why there is none.
 pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
     if !wanted.environments.is_empty() {
-        return Err(EmitError::Environments);
+        if format == Format::CloudFormation {
+            return Err(EmitError::NoTags);
+        }
+        are_apart(wanted)?;
     }
     let elsewhere = wanted.replica.as_ref().and_then(|replica| replica.region.as_ref());
     if let Some(region) = elsewhere.filter(|region| format == Format::CloudFormation && **region != wanted.region) {
@@ -63,6 +69,17 @@ pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
         Format::CloudFormation => cloudformation::write(&paper),
         Format::Json => calls::write(&paper),
     })
+}
+
+/// Tries them on each other, as they will be. What stands on AWS beside them is not known.
+fn are_apart(wanted: &Wanted) -> Result<(), EmitError> {
+    let paper = paper::Paper::of(unknown::known(wanted))?;
+    let proof = access::apart(&paper.wanted, &paper.found);
+    let obstacle = access::obstacle(&paper.wanted, &paper.found);
+    match proof.into_iter().chain(obstacle).find(|item| item.action == Action::Refuse) {
+        Some(item) => Err(EmitError::NotApart(item.why)),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use aws_sdk_s3::error::BuildError;
 use super::super::calls::{encryption_rule, replication};
 use super::super::policy::prefix;
 use super::super::{
-    Act, Bucket, Call, Encryption, Found, Key, KeySettings, Logging, Maker, Role, Settings, Table, Trail,
-    TrailSettings, Use, UsedKey, Wanted, WantedKey, plan,
+    Access, Act, Bucket, Call, Encryption, Found, Key, KeySettings, Logging, Maker, ManagedPolicy, Role, Settings,
+    Table, Trail, TrailSettings, Use, UsedKey, Wanted, WantedKey, steps,
 };
 use super::unknown;
 
@@ -36,7 +36,7 @@ impl Paper {
 
     /// Each item is asked for once.
     fn next(&self, asked: &mut HashSet<(String, &'static str)>) -> Option<Call> {
-        let mut items = plan(&self.wanted, &self.found).into_iter();
+        let mut items = steps(&self.wanted, &self.found).into_iter();
         items.find_map(|item| item.call.filter(|_| asked.insert((item.resource, item.property))))
     }
 
@@ -101,7 +101,7 @@ impl Paper {
             | Act::Trust(_)
             | Act::RolePolicy { .. }
             | Act::AttachPolicy
-            | Act::TagRole(_) => self.take_access(&call.act),
+            | Act::TagRole(_) => self.take_access(of, &call.act),
         }
         Ok(())
     }
@@ -125,18 +125,20 @@ impl Paper {
         }
     }
 
-    /// Nothing is emitted where environments are wanted.
-    fn take_access(&mut self, act: &Act) {
+    fn take_access(&mut self, of: &str, act: &Act) {
+        if self.wanted.replicator().as_deref() == Some(of) {
+            let role = self.found.replicator.get_or_insert_default();
+            return take_role(role, act);
+        }
+        let Access { policy, role } = self.found.access.entry(of.to_owned()).or_default();
         match act {
-            Act::CreateRole { trust, tags, description: _ } => {
-                self.found.replicator = Some(Role { trust: trust.clone(), tags: tags.clone(), ..Role::default() });
+            Act::CreatePolicy { document, tags } => {
+                let (document, tags) = (document.clone(), tags.clone());
+                *policy = Some(ManagedPolicy { document, tags, ..ManagedPolicy::default() });
             }
-            Act::RolePolicy { name, document } => {
-                if let Some(role) = &mut self.found.replicator {
-                    role.others = vec![((*name).to_owned(), document.clone())];
-                }
-            }
-            _ => {}
+            Act::PolicyVersion(document) => policy.get_or_insert_default().document.clone_from(document),
+            Act::TagPolicy(tags) => policy.get_or_insert_default().tags.extend(tags.clone()),
+            act => take_role(role.get_or_insert_default(), act),
         }
     }
 
@@ -200,6 +202,19 @@ impl Paper {
         if let Some(Trail::There(trail)) = &mut self.found.trail {
             change(trail);
         }
+    }
+}
+
+fn take_role(role: &mut Role, act: &Act) {
+    match act {
+        Act::CreateRole { trust, tags, description: _ } => {
+            role.trust.clone_from(trust);
+            role.tags.clone_from(tags);
+        }
+        Act::Trust(trust) => role.trust.clone_from(trust),
+        Act::RolePolicy { name, document } => role.others = vec![((*name).to_owned(), document.clone())],
+        Act::TagRole(tags) => role.tags.extend(tags.clone()),
+        _ => role.carries = true,
     }
 }
 

@@ -6,11 +6,12 @@ use aws_sdk_cloudtrail::types::EventSelector;
 use aws_sdk_s3::types::{LifecycleRule, ReplicationRule};
 use serde_json::Value;
 
+use super::super::calls::POLICY;
 use super::super::table::ON_DEMAND;
 use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{
-    Bucket, Encryption, Found, Key, KeySettings, Logging, Role, Settings, Table, Trail, TrailSettings, UsedKey, Wanted,
-    WantedKey, key,
+    Access, Bucket, Encryption, Found, Key, KeySettings, Logging, ManagedPolicy, Role, Settings, Table, Trail,
+    TrailSettings, UsedKey, Wanted, WantedKey, key,
 };
 use super::hcl::{Block, Expression};
 use super::paper::Paper;
@@ -76,9 +77,7 @@ fn elsewhere(paper: &Paper) -> Option<&str> {
 }
 
 fn resources(paper: &Paper) -> Vec<Block> {
-    // Nothing is emitted where environments are wanted.
-    let Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access: _ } =
-        &paper.found;
+    let Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access } = &paper.found;
     let mut all = Vec::new();
     if let Some(Key::There(settings)) = key {
         all.extend(key_of(paper, settings));
@@ -110,7 +109,24 @@ fn resources(paper: &Paper) -> Vec<Block> {
     if let (Some(name), Some(Trail::There(settings))) = (&paper.wanted.trail, trail) {
         all.push(trail_of(paper, name, settings));
     }
+    for (place, (bucket, environment)) in paper.wanted.environments().enumerate() {
+        let name = environment.access(bucket);
+        if let Some(found) = access.get(&name) {
+            all.extend(access_of(&label(place, &environment.name), &name, found));
+        }
+    }
     all
+}
+
+/// What an environment's policy and role go by in the rest of the file.
+fn label(place: usize, name: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '_';
+    // What has another letter in its place could be another's name.
+    if name.chars().all(plain) {
+        format!("env_{name}")
+    } else {
+        format!("env{place}_{}", name.replace(|char| !plain(char), "_"))
+    }
 }
 
 fn resource(kind: &str, label: &str) -> Block {
@@ -234,6 +250,23 @@ fn copied(rule: &ReplicationRule) -> Block {
         .block(status("delete_marker_replication"))
         .blocks(encrypted)
         .block(Block::new("destination", &[]).plain("bucket", format!("aws_s3_bucket.{REPLICA}.arn")).blocks(key))
+}
+
+fn access_of(label: &str, name: &str, Access { policy, role }: &Access) -> Vec<Block> {
+    let own = policy.as_ref().map(|ManagedPolicy { document, versions: _, tags: all }| {
+        resource("aws_iam_policy", label)
+            .text("name", name)
+            .text("description", POLICY)
+            .set("policy", Expression::json(&serde_json::from_str(document).unwrap_or_default()))
+            .set("tags", tags(all))
+    });
+    let carried = role.as_ref().filter(|role| role.carries).map(|_| {
+        resource("aws_iam_role_policy_attachment", label)
+            .plain("role", format!("aws_iam_role.{label}.name"))
+            .plain("policy_arn", format!("aws_iam_policy.{label}.arn"))
+    });
+    let role = role.iter().flat_map(|role| role_of(label, name, role));
+    own.into_iter().chain(role).chain(carried).collect()
 }
 
 /// A role, and the policies within it.

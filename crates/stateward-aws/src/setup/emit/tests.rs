@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use hcl_edit::structure::{Block, BlockLabel, Body};
 use serde_json::Value;
 
-use super::super::{Action, Replica, WantedKey, plan};
+use super::super::{Action, Environment, Replica, WantedKey, plan, steps};
 use super::paper::Paper;
 use super::unknown::{is_in, stand_in};
 use super::*;
@@ -72,6 +72,49 @@ fn everything_as_code() {
     insta::assert_snapshot!("json", emit(&everything(), Format::Json).expect("code"));
 }
 
+/// Environments, also such whose names are no labels; in the formats that know tags of policies.
+fn with_environments() -> Vec<Wanted> {
+    let trusted = [
+        "arn:aws:iam::111122223333:root",
+        "prod.eu=arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com#repo:acme/infra:environment:prod",
+    ];
+    let bucket = Some("acme-states".to_owned());
+    let bare = Wanted { bucket, environments: environments(&["dev", "prod.eu"], &[]), ..Wanted::default() };
+    vec![Wanted { environments: environments(&["dev", "prod.eu"], &trusted), ..everything() }, bare]
+}
+
+fn environments(names: &[&str], trusted: &[&str]) -> Vec<Environment> {
+    let [names, trusted] = [names, trusted].map(|all| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+    Environment::all("acme-states", &names, &trusted).expect("environments")
+}
+
+#[test]
+fn environments_as_code() {
+    for wanted in with_environments() {
+        let paper = Paper::of(stand_in(&wanted)).expect("a set-up");
+        let items = steps(&paper.wanted, &paper.found);
+        assert!(items.iter().all(|item| item.action == Action::Keep), "{items:#?}");
+        for format in [Format::Terraform, Format::Json] {
+            let text = emit(&wanted, format).expect("code");
+            assert!(!is_in(&text) && !text.contains("unknown-region") && !text.contains("000000000000"), "{text}");
+        }
+        assert!(matches!(emit(&wanted, Format::CloudFormation), Err(EmitError::NoTags)));
+    }
+    let all = with_environments().remove(0);
+    let text = emit(&Wanted { key: None, trail: None, log_bucket: None, ..all }, Format::Terraform).expect("code");
+    let (_, access) = text.split_once("resource \"aws_iam_policy\"").expect("a policy");
+    insta::assert_snapshot!("terraform-environments", access);
+}
+
+/// One that lets the other in is not written.
+#[test]
+fn environments_that_are_not_kept_apart() {
+    let dev = "arn:aws:iam::111122223333:role/stateward-acme-states-dev";
+    let wanted = Wanted { environments: environments(&["dev", "prod"], &[dev]), ..everything() };
+    let error = emit(&wanted, Format::Json).expect_err("dev may take prod's role").to_string();
+    assert!(error.contains("sts:AssumeRole"), "{error}");
+}
+
 /// Copies that go to another Region, under a key there.
 #[test]
 fn a_copy_elsewhere_as_code() {
@@ -90,7 +133,7 @@ fn a_copy_elsewhere_as_code() {
 #[test]
 fn the_provider_knows_every_name() {
     let provider: Value = serde_json::from_str(include_str!("testdata/provider.json")).expect("an extract");
-    for wanted in all() {
+    for wanted in all().into_iter().chain(with_environments()) {
         let text = emit(&wanted, Format::Terraform).expect("code");
         let body: Body = text.parse().expect("Terraform's language");
         let mut checked = 0;

@@ -1,6 +1,6 @@
 //! What is not known as long as nobody is asked, and what stands in for it.
 
-use super::super::Wanted;
+use super::super::{Trusted, Wanted, WantedKey};
 
 /// What nobody but AWS can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,45 @@ impl Unknown {
     }
 }
 
+/// What a policy has in the place of what is not known, while it is made: its maker takes only what can be a name.
+const SPELLED: [(&str, Unknown); 4] = [
+    ("000000000000", Unknown::Account),
+    ("aws-unknown", Unknown::Partition),
+    ("unknown-region-0", Unknown::Region),
+    ("00000000-0000-0000-0000-000000000000", Unknown::KeyId),
+];
+
+/// The text with names in the place of stand-ins, such as can be in a policy.
+pub(in super::super) fn spelled(text: &str) -> String {
+    let name = |of| SPELLED.iter().find(|(_, unknown)| *unknown == of).map_or("", |(name, _)| name);
+    told(text, |of| name(of).to_owned())
+}
+
+/// The text with stand-ins in the place of those names.
+pub(in super::super) fn unspelled(text: &str) -> String {
+    SPELLED.iter().rev().fold(text.to_owned(), |text, (name, unknown)| text.replace(name, &unknown.mark().to_string()))
+}
+
+/// The same, with names that could be real for what it does not say: by these it can be tried.
+pub(super) fn known(wanted: &Wanted) -> Wanted {
+    let or = |said: &str, else_it_is: &str| if said.is_empty() { else_it_is.to_owned() } else { said.to_owned() };
+    // Whoever is trusted is taken to be of the account itself: nobody else comes nearer.
+    let trusted = wanted.environments.iter().flat_map(|one| &one.trusted).find_map(|who| {
+        let (Trusted::Principal(arn) | Trusted::Subject { provider: arn, .. }) = who;
+        let mut parts = arn.split(':').skip(1);
+        Some((parts.next()?.to_owned(), parts.nth(2)?.to_owned()))
+    });
+    let (partition, account) = trusted.unwrap_or_else(|| ("aws".to_owned(), "111122223333".to_owned()));
+    let known = Wanted {
+        account: or(&wanted.account, &account),
+        partition: or(&wanted.partition, &partition),
+        region: or(&wanted.region, "us-east-1"),
+        ..wanted.clone()
+    };
+    let key = told(&key_arn(&known), |_| "11111111-2222-4333-8444-555555555555".to_owned());
+    Wanted { key: known.key.as_ref().map(|_| WantedKey::Given(key)), ..known }
+}
+
 /// The same, with stand-ins for what it does not say.
 pub(super) fn stand_in(wanted: &Wanted) -> Wanted {
     let or = |said: &str, unknown: Unknown| match said {
@@ -51,7 +90,7 @@ pub(super) fn key_arn(wanted: &Wanted) -> String {
     format!("arn:{partition}:kms:{region}:{account}:key/{}", Unknown::KeyId.mark())
 }
 
-pub(super) fn is_in(text: &str) -> bool {
+pub(in super::super) fn is_in(text: &str) -> bool {
     Unknown::ALL.iter().any(|unknown| text.contains(unknown.mark()))
 }
 

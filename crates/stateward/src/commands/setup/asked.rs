@@ -46,7 +46,15 @@ pub(super) fn emitted(args: &SetupAwsArgs, format: Emit) -> Result<String> {
             let next = "say `--emit terraform` or `--emit json`, or let the copy stay in the Region";
             Failure::usage("nothing was written", error.to_string(), next)
         }
-        _ => {
+        EmitError::NoTags => {
+            let next = "say `--emit terraform` or `--emit json`, or leave `--environments` out";
+            Failure::usage("nothing was written", error.to_string(), next)
+        }
+        EmitError::NotApart(_) => {
+            let next = "trust others in `--trust`, so that no environment lets another in";
+            Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
+        }
+        EmitError::Build(_) => {
             let next = "report it with the command line that was given";
             Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
         }
