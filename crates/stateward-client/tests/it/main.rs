@@ -3,5 +3,6 @@
 
 mod copy;
 mod files;
+mod outside;
 mod relocate;
 mod world;
