@@ -15,9 +15,11 @@ It differs from moto's own server where that differs from AWS in ways that tests
 - CreateBucket keeps the tags that come with it.
 - What GetBucketVersioning answers has the name that AWS gives it, by which AWS's clients know it.
 - It looks once what services there are. moto's server lists its own directory for each request, which is half of its time.
+- A transaction keeps the items that it writes, for the case that it is cancelled. moto keeps a copy of the whole table for each of them.
 """
 
 import argparse
+import copy
 import importlib.metadata
 import io
 import json
@@ -27,6 +29,9 @@ import sys
 import threading
 
 from moto import backends
+from moto.dynamodb import models as dynamodb
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -154,6 +159,56 @@ def look_once_for_services():
     backends.list_of_moto_modules = lambda: services
 
 
+class KeptItem:
+    """An item as it was before a transaction wrote it; maybe none."""
+
+    def __init__(self, table, key):
+        self.table = table
+        names = [name for name in (table.hash_key_attr, table.range_key_attr) if name is not None]
+        self.key = [DynamoType(key[name]) for name in names]
+        self.item = copy.deepcopy(table.get_item(*self.key))
+
+    def put_back(self):
+        *hashes, last = self.key
+        items = self.table.items
+        for key in hashes:
+            items = items[key]
+        if self.item is None:
+            items.pop(last, None)
+        else:
+            items[last] = self.item
+
+
+def keep_only_what_transactions_write():
+    class Copy:
+        """To moto's transactions, the module `copy`. A stream would have to be put back, too: then it is as moto has it."""
+
+        @staticmethod
+        def deepcopy(value):
+            return value if isinstance(value, Table) and value.stream_shard is None else copy.deepcopy(value)
+
+    transact = dynamodb.DynamoDBBackend.transact_write_items
+
+    def transact_write_items(self, transact_items):
+        writes = [write for item in transact_items for write in item.values()]
+        tables = [self.tables.get(write.get("TableName")) for write in writes]
+        keys = [write.get("Key") or write.get("Item") for write in writes]
+        # What is malformed moto refuses before it writes.
+        kept = [KeptItem(table, key) for table, key in zip(tables, keys) if table and is_whole(table, key)]
+        try:
+            return transact(self, transact_items)
+        except Exception:
+            for item in kept:
+                item.put_back()
+            raise
+
+    def is_whole(table, key):
+        return key and all(name in key for name in (table.hash_key_attr, table.range_key_attr) if name is not None)
+
+    dynamodb.copy = Copy
+    dynamodb.DynamoDBBackend.transact_write_items = transact_write_items
+
+
 def end_with_stdin():
     while os.read(0, 4096):
         pass
@@ -168,6 +223,7 @@ def main():
     arguments = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     look_once_for_services()
+    keep_only_what_transactions_write()
     if arguments.log:
         Handler.request_log = RequestLog(arguments.log)
     server = make_server(

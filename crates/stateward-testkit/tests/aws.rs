@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
 use stateward_testkit::{
     AwsEnv, DynamoDbLocal, Fault, FaultProxy, Moto, RawHttp, Response, Rule, S3Backend, SeenRequest, Terraform,
     TestDir, VersityGw, Workdir,
@@ -110,4 +111,75 @@ fn requests_go_wrong_as_they_are_told_to() {
     proxy.forget_requests();
     assert_eq!(put("lost-before", &[]).unwrap().status, 200);
     assert_eq!(names(&proxy.requests()), [format!("PutObject {}", path("lost-before"))]);
+}
+
+/// A call of `DynamoDB`'s protocol: the status and the answer.
+fn call(url: &str, operation: &str, body: &Value) -> (u16, Value) {
+    let target = format!("DynamoDB_20120810.{operation}");
+    let signed = "AWS4-HMAC-SHA256 Credential=AKIATESTKIT/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none";
+    let headers =
+        [("Authorization", signed), ("Content-Type", "application/x-amz-json-1.0"), ("X-Amz-Target", target.as_str())];
+    let answer = RawHttp::new(address(url)).request("POST", "/", &headers, body.to_string().as_str());
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+/// On moto what a cancelled transaction has written is put back by what we add to it; so both servers are asked.
+#[test]
+fn a_transaction_writes_all_or_nothing() {
+    for (url, table) in [
+        (Moto::shared().url(), Moto::shared().create_lock_table()),
+        (DynamoDbLocal::shared().url(), DynamoDbLocal::shared().create_lock_table()),
+    ] {
+        let key = |id: &str| json!({ "LockID": { "S": id } });
+        let item = |id: &str, n: u32| json!({ "LockID": { "S": id }, "n": { "N": n.to_string() } });
+        let put = |id: &str, n: u32| json!({ "Put": { "TableName": table, "Item": item(id, n) } });
+        let delete = |id: &str| json!({ "Delete": { "TableName": table, "Key": key(id) } });
+        let add = |id: &str| {
+            json!({ "Update": {
+                "TableName": table,
+                "Key": key(id),
+                "UpdateExpression": "SET n = n + :one",
+                "ExpressionAttributeValues": { ":one": { "N": "1" } },
+            }})
+        };
+        let check = |id: &str| {
+            let condition = "attribute_exists(LockID)";
+            json!({ "ConditionCheck": { "TableName": table, "Key": key(id), "ConditionExpression": condition } })
+        };
+        let transact = |items: &[Value]| call(url, "TransactWriteItems", &json!({ "TransactItems": items }));
+        let there = || {
+            let mut items = call(url, "Scan", &json!({ "TableName": table })).1["Items"].as_array().unwrap().clone();
+            items.sort_by_key(ToString::to_string);
+            items
+        };
+        assert_eq!(transact(&[put("a", 1), put("b", 1), put("c", 1)]).0, 200, "{url}");
+        let before = [item("a", 1), item("b", 1), item("c", 1)];
+        assert_eq!(there(), before, "{url}");
+
+        let writes = [put("a", 5), add("b"), delete("c"), put("d", 1)];
+        let (status, cancelled) = transact(&[&writes[..], &[check("e")]].concat());
+        assert_eq!(status, 400, "{url}: {cancelled}");
+        let reasons: Vec<&str> = cancelled["CancellationReasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["Code"].as_str().unwrap())
+            .collect();
+        assert_eq!(reasons, ["None", "None", "None", "None", "ConditionalCheckFailed"], "{url}");
+        assert_eq!(there(), before, "{url}: nothing of it is there");
+
+        let (status, refused) = transact(&[&writes[..], &[delete("a")]].concat());
+        assert!(
+            status == 400 && refused["__type"].as_str().unwrap().contains("ValidationException"),
+            "{url}: {refused}"
+        );
+        assert_eq!(there(), before, "{url}: nor of what writes an item twice");
+
+        let no_table = json!({ "Delete": { "TableName": "no-such-table", "Key": key("a") } });
+        assert_eq!(transact(&[&writes[..], &[no_table]].concat()).0, 400, "{url}");
+        assert_eq!(there(), before, "{url}: nor of what names no table");
+
+        assert_eq!(transact(&writes).0, 200, "{url}");
+        assert_eq!(there(), [item("a", 5), item("b", 2), item("d", 1)], "{url}: all of it");
+    }
 }

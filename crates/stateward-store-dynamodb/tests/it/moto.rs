@@ -4,10 +4,12 @@ use stateward_testkit::Moto;
 
 use crate::place::InTable;
 
-/// The suite, on a server of its own and one case after the other: a transaction of moto's copies all that its server holds, so each case
-/// removes the table of the last.
+/// Every order in which a session and the collector take their steps: it is the engine that has to hold there, whatever the server, and
+/// on Amazon's own server it does (`suite`). It takes as long here as all other cases together.
+const LEFT_OUT: [&str; 1] = ["sweep_never_takes_what_a_session_holds"];
+
+/// The suite, one case after the other: moto does one thing at a time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_suite_passes() {
-    let moto = Moto::start();
-    stateward_store::conformance::run(|| InTable::alone_on(moto.url())).await;
+    stateward_store::conformance::run_without(&LEFT_OUT, || InTable::on(Moto::shared().url())).await;
 }

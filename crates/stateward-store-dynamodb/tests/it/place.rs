@@ -63,31 +63,16 @@ pub(crate) async fn open(options: &Options) -> Arc<DynamoStore> {
 /// A table of its own.
 pub(crate) struct InTable {
     options: Options,
-    /// Other tables of these tests are removed when it is opened.
-    alone: bool,
 }
 
 impl InTable {
     pub(crate) fn on(endpoint: &str) -> Self {
-        Self { options: options(endpoint), alone: false }
+        Self { options: options(endpoint) }
     }
 
     /// With the bytes in a bucket.
     pub(crate) fn with_blobs(options: Options) -> Self {
-        Self { options, alone: false }
-    }
-
-    pub(crate) fn alone_on(endpoint: &str) -> Self {
-        Self { options: options(endpoint), alone: true }
-    }
-
-    async fn remove_others(&self) {
-        let client = client(&self.options);
-        for table in client.list_tables().send().await.unwrap().table_names() {
-            if *table != self.options.state_table {
-                client.delete_table().table_name(table).send().await.unwrap();
-            }
-        }
+        Self { options }
     }
 }
 
@@ -104,9 +89,6 @@ pub(crate) fn client(options: &Options) -> Client {
 #[async_trait]
 impl conformance::Place for InTable {
     async fn open(&self) -> Arc<dyn Store> {
-        if self.alone {
-            self.remove_others().await;
-        }
         open(&self.options).await
     }
 }
