@@ -4,12 +4,14 @@
 mod meet;
 mod probes;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::check::{asked_keys, placed, run_context, with_resource_policy};
 use crate::eval::{Layer, Named, Outcome, PolicySet};
-use crate::needs::{Keeping, KeepingError};
-use crate::policy::principal::Principal;
+use crate::needs::{Keeping, KeepingError, Layout};
+use crate::policy::principal::{Principal, PrincipalElement};
 use crate::policy::{Policy, PolicyKind};
 use crate::request::{ContextValue, Request, RequestError};
 use crate::scenario::{Answer, AnswerStatement};
@@ -118,6 +120,27 @@ impl Environment {
             told => told.to_owned(),
         }
     }
+
+    /// The policies that say who else is let in.
+    fn theirs(&self) -> impl Iterator<Item = &Named> {
+        self.resource_policies.iter().chain(&self.trust)
+    }
+
+    /// Whoever works here, also under each name of a session that the other one's policies have: who takes a role chooses that name.
+    fn faces(&self, to: &Self) -> Vec<Self> {
+        let role = |arn: &str| {
+            let principal = Principal::parse(arn)?;
+            let (name, account) = principal.role()?;
+            Some((name.to_owned(), account.to_owned()))
+        };
+        let own = role(&self.principal);
+        let statements = to.theirs().flat_map(|named| &named.policy.statements);
+        let sessions = statements.flat_map(|statement| &statement.principal).flat_map(PrincipalElement::sessions);
+        let named = sessions.filter(|arn| own.is_some() && role(arn) == own && **arn != self.principal);
+        let named: BTreeSet<&str> = named.collect();
+        let named = named.into_iter().map(|arn| Self { principal: arn.to_owned(), ..self.clone() });
+        [self.clone()].into_iter().chain(named).collect()
+    }
 }
 
 /// Tries every environment on what every other one has, by all actions on objects, buckets, tables, keys, users and roles that
@@ -132,10 +155,13 @@ pub fn isolation(environments: &[Environment]) -> Result<Vec<Tried>, IsolationEr
         for to in environments.iter().filter(|to| to.name != from.name) {
             let keeping = placed(&to.keeping, &from.policies, &to.resource_policies);
             let to = Environment { keeping, ..to.clone() };
-            let asked = asked_keys(&from.policies, &to.resource_policies);
-            for probe in probes::of(from, &to) {
-                let tried = probe.tried(from, &to, &asked);
-                all.push(tried.map_err(|error| IsolationError::Request { name: from.name.clone(), error })?);
+            let own: Vec<Named> = to.theirs().cloned().collect();
+            let asked = asked_keys(&from.policies, &own);
+            for face in from.faces(&to) {
+                for probe in probes::of(&face, &to) {
+                    let tried = probe.tried(&face, &to, &asked);
+                    all.push(tried.map_err(|error| IsolationError::Request { name: from.name.clone(), error })?);
+                }
             }
         }
     }
@@ -161,7 +187,9 @@ fn sensible(environments: &[Environment]) -> Result<(), IsolationError> {
             }
             let place = |environment: &Environment| {
                 let Keeping { layout, place, key, .. } = &environment.keeping;
-                (layout.in_table().then(|| environment.account()), place.clone(), key.clone())
+                // A store in a table is all of the table.
+                let key = if *layout == Layout::StatewardDynamodb { "" } else { key };
+                (layout.in_table().then(|| environment.account()), place.clone(), key.to_owned())
             };
             if place(one) == place(other) {
                 return Err(IsolationError::Same { one: name, other: other.name.clone() });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Environment;
 use super::meet::meet;
 use crate::data::{self, Action};
-use crate::needs::{Conditions, Purpose, Target};
+use crate::needs::{Conditions, Layout, Purpose, Target};
 use crate::policy::principal::Principal;
 use crate::policy::{Effect, Statement};
 
@@ -72,6 +72,8 @@ pub(super) fn of(from: &Environment, to: &Environment) -> Vec<Probe> {
             Target::Names | Target::Workspaces => sides.names(target, &mut probes),
             Target::StateItem | Target::LockItem | Target::DigestItem => sides.items(target, &mut probes),
             Target::Key | Target::LockTableKey => sides.key(target, &mut probes),
+            // All that a store keeps in a table is its own.
+            Target::StateTable if to.keeping.layout == Layout::StatewardDynamodb => sides.items(target, &mut probes),
             // Tables and buckets have items and names, with which they are tried.
             Target::StateTable | Target::LockTable | Target::LockfileKey => {}
         }
@@ -113,7 +115,8 @@ impl Sides<'_> {
         let Some(bucket) = samples.first().map(|sample| sample.resource.clone()) else { return };
         let prefixes = samples.into_iter().flat_map(|sample| sample.context).flat_map(|(_, values)| values.into_list());
         let patterns = patterns(&target.conditions(keeping), "s3:prefix");
-        let prefixes = self.and_met(prefixes, &patterns, |statement| values(statement, PREFIX));
+        let prefixes: Vec<String> = prefixes.flat_map(|prefix| beginnings(&prefix)).collect();
+        let prefixes = self.and_met(prefixes.into_iter(), &patterns, |statement| values(statement, PREFIX));
         let own = !self.from.keeping.layout.in_table() && self.from.keeping.place == keeping.place;
         for action in actions("s3", "bucket") {
             let is_listing = LISTINGS.contains(&action.name);
@@ -132,7 +135,10 @@ impl Sides<'_> {
         let samples: Vec<_> = target.samples(keeping, &self.account);
         let Some(table) = samples.first().map(|sample| sample.resource.clone()) else { return };
         let keys = samples.into_iter().flat_map(|sample| sample.context).flat_map(|(_, values)| values.into_list());
-        let patterns = patterns(&target.conditions(keeping), "dynamodb:LeadingKeys");
+        let patterns = match target {
+            Target::StateTable => vec!["*".to_owned()],
+            _ => patterns(&target.conditions(keeping), "dynamodb:LeadingKeys"),
+        };
         let keys = self.and_met(keys, &patterns, |statement| values(statement, LEADING));
         let name = table.rsplit('/').next().unwrap_or_default();
         let own = self.from.keeping.has_table(name) && self.from.account() == self.account;
@@ -230,6 +236,16 @@ fn without_variables(pattern: &str) -> String {
         rest = variable.split_once('}').map_or("", |(_, after)| after);
     }
     plain + rest
+}
+
+/// A name, and each prefix by which a listing tells it.
+fn beginnings(name: &str) -> Vec<String> {
+    name.char_indices()
+        .map(|(end, _)| end)
+        .chain([name.len()])
+        .filter_map(|end| name.get(..end))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A prefix alone is no name.

@@ -236,6 +236,16 @@ pub(crate) struct PrincipalElement {
     pub(crate) entries: Vec<Entry>,
 }
 
+impl PrincipalElement {
+    /// The sessions of roles that it names.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Exact(arn) if arn.contains(":assumed-role/") => Some(arn.as_str()),
+            _ => None,
+        })
+    }
+}
+
 /// Whether a principal is on the list of `NotPrincipal`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listed {

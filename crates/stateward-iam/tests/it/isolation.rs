@@ -221,6 +221,81 @@ fn a_trust_policy_that_is_given_decides() {
     assert_eq!(crossing(&tried(&[dev, prod])), [""; 0]);
 }
 
+/// A store in a table is all of the table: whoever may read the table may read it.
+#[test]
+fn a_table_that_keeps_a_store_is_tried() {
+    let [mut dev, prod] = ["dev", "prod"]
+        .map(|name| environment(name, Keeping::new(Layout::StatewardDynamodb, format!("states-{name}"), "")));
+    let all = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": ["dynamodb:GetItem", "dynamodb:RestoreTableFromBackup"], "Resource": "*"}});
+    dev.policies = identity(&[generated(&dev.keeping), all]);
+    assert_eq!(
+        crossing(&tried(&[dev.clone(), prod.clone()])),
+        ["dev -> prod dynamodb:GetItem", "dev -> prod dynamodb:RestoreTableFromBackup"]
+    );
+    let some = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": "*",
+        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["a*"]}, "Null": {"dynamodb:LeadingKeys": "false"}}}});
+    dev.policies = identity(&[generated(&dev.keeping), some]);
+    assert_eq!(crossing(&tried(&[dev.clone(), prod.clone()])), ["dev -> prod dynamodb:Query"]);
+    let mut same = prod;
+    same.keeping = Keeping::new(Layout::StatewardDynamodb, "states-dev", "other");
+    assert!(matches!(isolation(&[dev, same]), Err(IsolationError::Same { .. })));
+}
+
+/// A listing under a shorter prefix tells the names under a longer one.
+#[test]
+fn listings_of_more_than_the_other_has_are_tried() {
+    let prod = environment("prod", keeping("prod"));
+    for (prefix, action) in
+        [("", "s3:ListBucket"), ("pro", "s3:ListBucket"), ("prod", "s3:ListBucketVersions"), ("prod/", "s3:ListBucket")]
+    {
+        let mut dev = environment("dev", keeping("dev"));
+        let lists = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "arn:aws:s3:::states",
+            "Condition": {"StringEquals": {"s3:prefix": prefix}}}});
+        dev.policies = identity(&[generated(&dev.keeping), lists]);
+        assert_eq!(crossing(&tried(&[dev, prod.clone()])), [format!("dev -> prod {action}")], "{prefix:?}");
+    }
+}
+
+/// Whoever takes a role chooses the name of the session.
+#[test]
+fn sessions_that_the_other_lets_in_are_tried() {
+    let dev =
+        Environment { principal: format!("arn:aws:iam::{ACCOUNT}:role/dev"), ..environment("dev", keeping("dev")) };
+    let session = format!("arn:aws:sts::{ACCOUNT}:assumed-role/dev/maintenance");
+    let policy = |action: &str, resource: Option<&str>| {
+        let mut statement = json!({"Effect": "Allow", "Principal": {"AWS": session}, "Action": action});
+        if let Some(resource) = resource {
+            statement["Resource"] = json!(resource);
+        }
+        json!({"Version": "2012-10-17", "Statement": statement})
+    };
+    let mut prod = environment("prod", keeping("prod"));
+    let bucket = policy("s3:GetObject", Some("arn:aws:s3:::states/prod/*"));
+    prod.resource_policies = vec![named("bucket", &bucket, PolicyKind::Resource)];
+    assert_eq!(crossing(&tried(&[dev.clone(), prod.clone()])), ["dev -> prod s3:GetObject"]);
+    prod.resource_policies.clear();
+    prod.trust = Some(named("trust", &policy("sts:AssumeRole", None), PolicyKind::Trust));
+    assert_eq!(crossing(&tried(&[dev, prod])), ["dev -> prod sts:AssumeRole"]);
+}
+
+/// What a trust policy asks for beside the principal may be so.
+#[test]
+fn a_trust_policy_under_conditions_proves_nothing() {
+    for (operator, key, value) in
+        [("StringEquals", "aws:PrincipalOrgID", "o-1"), ("StringEquals", "sts:ExternalId", "x")]
+    {
+        let dev =
+            Environment { principal: format!("arn:aws:iam::{ACCOUNT}:role/dev"), ..environment("dev", keeping("dev")) };
+        let mut prod = environment("prod", keeping("prod"));
+        let trust = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": dev.principal},
+            "Action": "sts:AssumeRole", "Condition": {operator: {key: value}}}});
+        prod.trust = Some(named("trust", &trust, PolicyKind::Trust));
+        let all = tried(&[dev, prod]);
+        let open: Vec<&Tried> = all.iter().filter(|tried| tried.verdict == Verdict::Unproven).collect();
+        assert!(matches!(open.as_slice(), [one] if one.action == "sts:AssumeRole"), "{key}: {open:?}");
+    }
+}
+
 #[test]
 fn what_depends_on_the_unknown_is_not_proven() {
     let mut dev = environment("dev", keeping("dev"));
