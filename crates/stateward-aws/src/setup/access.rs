@@ -13,7 +13,7 @@ use stateward_iam::{Keeping, KeepingError, Layout, Purpose, generate};
 
 use self::rights::Rights;
 use super::emit::unknown;
-use super::key::KeyIs;
+use super::key::{KeyIs, KeysInUse};
 use super::policy::{self, Statements, principals, trusts};
 use super::{Access, Act, Environment, Found, Item, ManagedPolicy, Resource, Role, Trusted, Wanted, tags};
 
@@ -71,6 +71,34 @@ fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<
     wanted.environments().map(side).collect()
 }
 
+/// The statements by which a policy refuses something.
+fn refusals(document: &Value) -> Vec<Value> {
+    statements(document).filter(|statement| statement["Effect"] == "Deny").cloned().collect()
+}
+
+/// One statement, or a list of them.
+fn statements(document: &Value) -> impl Iterator<Item = &Value> {
+    let all = &document["Statement"];
+    all.as_array().map_or(std::slice::from_ref(all), Vec::as_slice).iter()
+}
+
+fn without(document: &Value, refusals: &[Value]) -> Value {
+    let left: Vec<&Value> = statements(document).filter(|one| !refusals.contains(one)).collect();
+    json!({"Statement": left})
+}
+
+fn with(document: &Value, refusals: &[Value]) -> Value {
+    let mut document = document.clone();
+    if let Some(statements) = document["Statement"].as_array_mut() {
+        statements.extend(refusals.iter().cloned());
+    }
+    document
+}
+
+fn refused(statement: &Value) -> String {
+    statement["Sid"].as_str().map_or_else(|| "what a statement refuses".to_owned(), |sid| format!("what {sid} refuses"))
+}
+
 /// With stand-ins again for what is not known.
 fn unspelled(document: &Value) -> Value {
     serde_json::from_str(&unknown::unspelled(&document.to_string())).unwrap_or_default()
@@ -83,14 +111,17 @@ impl<'a> Side<'a> {
         environment: &'a Environment,
         found: &'a Found,
     ) -> Result<Self, KeepingError> {
-        let key = KeyIs::of(wanted, found);
+        let key = KeyIs::in_use(wanted, found);
         let name = environment.access(bucket);
-        let arn = if let KeyIs::Made(arn) = key { Some(unknown::spelled(arn)) } else { None };
+        let [arn, of_table] = {
+            let KeysInUse { state, lock_table } = KeysInUse::of(wanted, found);
+            [state, lock_table].map(|arn| arn.map(|arn| unknown::spelled(&arn)))
+        };
         // stateward keeps records of its own beside the states, which takes all that Terraform takes, and that.
         let keeping = Keeping {
             lock_table: wanted.lock_table.clone(),
             use_lockfile: wanted.lock_table.is_none(),
-            lock_table_key: arn.clone().filter(|_| wanted.lock_table.is_some()),
+            lock_table_key: of_table,
             kms_key: arn,
             partition: unknown::spelled(&wanted.partition),
             region: unknown::spelled(&wanted.region),
@@ -106,6 +137,12 @@ impl<'a> Side<'a> {
 
     fn prefix(&self) -> Value {
         json!(format!("{}/{}/", self.bucket, self.environment.name))
+    }
+
+    /// The role of its name, as far as it has to do with the policy: set-up made it, or it carries the policy.
+    fn own_role(&self) -> Option<&Role> {
+        let is_ours = |role: &&Role| role.carries || self.environment.is_maker(self.bucket, &role.tags);
+        self.found.role.as_ref().filter(is_ours)
     }
 
     fn foreign(&self, of: &Resource<'_>, tags: &BTreeMap<String, String>) -> Option<Item> {
@@ -152,12 +189,15 @@ impl<'a> Side<'a> {
         if self.key == KeyIs::NotMade {
             return vec![of.later("rights", (there, self.document.clone()), LATER)];
         }
-        let (Some(is), noted) = (Rights::of(&there), found.tags.get(FINGERPRINT)) else {
-            return self.other_rights(of, found, there, "It was changed since, by what cannot be compared.");
+        let refusals = refusals(&there);
+        let (Some(is), noted) = (Rights::of(&without(&there, &refusals)), found.tags.get(FINGERPRINT)) else {
+            let why = "It was changed since, by what cannot be compared.";
+            return self.other_rights(of, found, (there, &refusals), why);
         };
         let Some(shall) = Rights::of(&self.document) else { return Vec::new() };
         let mark = shall.fingerprint();
-        let (more, less) = (is.beyond(&shall), shall.beyond(&is));
+        let (more, mut less) = (is.beyond(&shall), shall.beyond(&is));
+        less.extend(refusals.iter().map(refused));
         let told = |what: &str, rights: &[String]| match rights {
             [] => String::new(),
             rights => format!(" {what}: {}.", rights.join(", ")),
@@ -168,9 +208,13 @@ impl<'a> Side<'a> {
             let mark = noted.is_some_and(|noted| *noted != mark).then(|| note(of, noted, mark));
             return [kept].into_iter().chain(mark).collect();
         }
-        let differs = told("Given back", &less) + &told("Taken away", &more);
-        if noted == Some(&is.fingerprint()) {
-            return self.other_rights(of, found, there, &format!("It is as an earlier set-up made it.{differs}"));
+        if refusals.is_empty() && noted == Some(&is.fingerprint()) {
+            let why = format!(
+                "It is as an earlier set-up made it.{}{}",
+                told("Given back", &less),
+                told("Taken away", &more)
+            );
+            return self.other_rights(of, found, (there, &refusals), &why);
         }
         if more.is_empty() {
             let why = format!(
@@ -180,11 +224,23 @@ impl<'a> Side<'a> {
             );
             return vec![of.keep("rights", there, why)];
         }
-        self.other_rights(of, found, there, &format!("It was changed since set-up made it.{differs}"))
+        let given = shall.beyond(&is);
+        let why =
+            format!("It was changed since set-up made it.{}{}", told("Given back", &given), told("Taken away", &more));
+        self.other_rights(of, found, (there, &refusals), &why)
     }
 
-    fn other_rights(&self, of: &Resource<'_>, found: &ManagedPolicy, there: Value, why: &str) -> Vec<Item> {
-        let values = (there, self.document.clone());
+    /// Puts what the policy shall say, beside what somebody has it refuse.
+    fn other_rights(
+        &self,
+        of: &Resource<'_>,
+        found: &ManagedPolicy,
+        (there, refusals): (Value, &[Value]),
+        why: &str,
+    ) -> Vec<Item> {
+        let document = with(&self.document, refusals);
+        let stays = if refusals.is_empty() { "" } else { " What it refuses stays." };
+        let values = (there, document.clone());
         if let Some(oldest) = found.versions.first().filter(|_| found.versions.len() + 1 >= VERSIONS) {
             let why = format!(
                 "{why} IAM keeps {VERSIONS} versions of a policy, and all are in use. Look at the oldest, and delete it if nobody needs it: \
@@ -193,8 +249,8 @@ impl<'a> Side<'a> {
             );
             return vec![of.refuse("rights", values, why)];
         }
-        let why = format!("{why} What is in force now stays as a version of the policy.");
-        let put = of.put("rights", values, why, Act::PolicyVersion(self.document.to_string()));
+        let why = format!("{why}{stays} What is in force now stays as a version of the policy.");
+        let put = of.put("rights", values, why, Act::PolicyVersion(document.to_string()));
         let (noted, mark) =
             (found.tags.get(FINGERPRINT), Rights::of(&self.document).map(|rights| rights.fingerprint()));
         // Noted when it is in force: else what is in force would be taken for changed by hand.

@@ -41,6 +41,14 @@ impl Found {
         }
     }
 
+    /// What encrypts the bucket by default, where that is a key.
+    pub(super) fn bucket_key(&self) -> Option<&UsedKey> {
+        match &self.bucket {
+            Some(Bucket::There(settings)) => settings.encryption.as_ref()?.key.as_ref(),
+            _ => None,
+        }
+    }
+
     pub(super) fn table(&self, of: Use) -> Option<&Table> {
         match of {
             Use::Locks => self.lock_table.as_ref(),
@@ -171,6 +179,8 @@ pub struct Table {
     pub expiry: Option<String>,
     /// Its tags; none also where nobody asked.
     pub tags: BTreeMap<String, String>,
+    /// Its own policy, as JSON; `None` also where nobody asked.
+    pub policy: Option<String>,
 }
 
 /// A trail's name, and what stands behind it.
@@ -202,7 +212,7 @@ pub struct TrailSettings {
 pub struct Access {
     /// The policy.
     pub policy: Option<ManagedPolicy>,
-    /// The role; `None` also where none is wanted.
+    /// The role of the same name, also where none is wanted.
     pub role: Option<Role>,
 }
 

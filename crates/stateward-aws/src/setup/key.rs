@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::read::ALIAS;
-use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Wanted, WantedKey};
+use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Table, UsedKey, Wanted, WantedKey};
 
 const ROTATES: &str = "What the key encrypts with changes once a year; what was encrypted before stays readable.";
 
@@ -27,6 +27,48 @@ impl<'a> KeyIs<'a> {
             None => Self::NotWanted,
             Some(_) => found.key_arn().map_or(Self::NotMade, Self::Made),
         }
+    }
+}
+
+impl<'a> KeyIs<'a> {
+    /// The key that states are encrypted with: the one that is wanted, else the owner's that the bucket names.
+    pub(super) fn in_use(wanted: &Wanted, found: &'a Found) -> Self {
+        match Self::of(wanted, found) {
+            Self::NotWanted => owners(found.bucket_key()).map_or(Self::NotWanted, Self::Made),
+            key => key,
+        }
+    }
+}
+
+/// One that is its owner's, and takes rights to use.
+fn owners(key: Option<&UsedKey>) -> Option<&str> {
+    key.filter(|key| !key.by_aws).map(|key| key.arn.as_str())
+}
+
+/// The keys that work with state needs rights to: those that are wanted, else those that are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeysInUse {
+    /// The ARN of the key of the states.
+    pub state: Option<String>,
+    /// That of the lock table's.
+    pub lock_table: Option<String>,
+}
+
+impl KeysInUse {
+    /// What encrypts what is there.
+    pub fn of(wanted: &Wanted, found: &Found) -> Self {
+        let made = found.key_arn().filter(|_| wanted.key.is_some());
+        let of_table =
+            |table: Option<&Table>| owners(table.and_then(|table| table.encryption.as_ref())).map(str::to_owned);
+        let state = match KeyIs::in_use(wanted, found) {
+            KeyIs::Made(arn) => Some(arn.to_owned()),
+            KeyIs::NotWanted | KeyIs::NotMade => of_table(found.state_table.as_ref()),
+        };
+        let lock_table = wanted.lock_table.as_ref().and_then(|_| match made {
+            Some(arn) => Some(arn.to_owned()),
+            None => of_table(found.lock_table.as_ref()),
+        });
+        Self { state, lock_table }
     }
 }
 

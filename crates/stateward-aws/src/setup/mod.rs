@@ -30,6 +30,7 @@ pub use found::{
     TrailSettings, UsedKey,
 };
 pub use item::{Act, Action, Call, Item};
+pub use key::KeysInUse;
 pub use lifecycle::Rule;
 pub use read::{Caller, caller, read};
 pub use wanted::{Replica, TAG, Use, Wanted, WantedKey};

@@ -107,7 +107,7 @@ impl Copy<'_> {
     fn key(&self) -> KeyIs<'_> {
         match KeyIs::of(self.wanted, self.found) {
             KeyIs::NotWanted => {
-                let used = self.settings().and_then(|settings| settings.encryption.as_ref()?.key.as_ref());
+                let used = self.found.bucket_key();
                 used.map_or(KeyIs::NotWanted, |used| KeyIs::Made(&used.arn))
             }
             key => key,

@@ -44,6 +44,20 @@ fn a_set_up_is_shown_then_done_once_and_the_second_run_writes_nothing() {
     assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
 }
 
+/// The key that an earlier run made is in what is printed and in the rights, also where this run does not ask for one.
+#[test]
+fn a_key_that_is_there_is_not_forgotten() {
+    let (dir, names) = (TestDir::new(), names());
+    let environments = ["--environments", "dev,prod", "--yes"];
+    let run = |more: &[&str]| cli(&dir, &Moto::shared().env()).run(&arguments(&names, more)).expect_success();
+    let made = run(&[&["--kms-key", "create"][..], &environments].concat()).stdout;
+    let again = run(&environments).stdout;
+    assert!(!again.contains("  change ") && !again.contains("  create "), "{again}");
+    let block = |told: &str| told.lines().find(|line| line.trim_start().starts_with("kms_key_id")).map(str::to_owned);
+    assert!(block(&made).is_some_and(|line| line.contains("arn:aws:kms")), "{made}");
+    assert_eq!(block(&again), block(&made));
+}
+
 /// At some points of many the process dies, without a chance to say or to finish anything; the next one goes on.
 #[test]
 fn a_process_that_is_killed() {

@@ -73,7 +73,7 @@ fn named(name: String, text: &str, kind: PolicyKind) -> Result<Named, Unreadable
 }
 
 fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unreadable> {
-    let role = side.found.role.as_ref();
+    let role = side.own_role();
     let own = named(format!("the policy {}", side.name), &side.document.to_string(), PolicyKind::Identity)?;
     let others = role.into_iter().flat_map(|role| &role.others);
     let others = others.map(|(name, text)| named(format!("the policy {name} of its role"), text, PolicyKind::Identity));
@@ -83,7 +83,9 @@ fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unrea
         _ => None,
     };
     let of_bucket = of_bucket.map(|text| named("the bucket's policy".to_owned(), text, PolicyKind::Resource));
-    let trust = side.environment.has_role().then(|| side.trust()).flatten();
+    let of_table = found.lock_table.as_ref().and_then(|table| table.policy.as_deref());
+    let of_table = of_table.map(|text| named("the lock table's policy".to_owned(), text, PolicyKind::Resource));
+    let trust = (side.environment.has_role() || role.is_some()).then(|| side.trust()).flatten();
     let trust = trust.map(|text| named(format!("the trust policy of {}", side.name), &text, PolicyKind::Trust));
     Ok(iam::Environment {
         name: side.environment.name.clone(),
@@ -91,7 +93,7 @@ fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unrea
         principal: side.wanted.iam_arn("role", &side.name),
         keeping: side.keeping.clone(),
         policies: PolicySet { identity, ..PolicySet::default() },
-        resource_policies: of_bucket.into_iter().collect::<Result<_, _>>()?,
+        resource_policies: of_bucket.into_iter().chain(of_table).collect::<Result<_, _>>()?,
         trust: trust.transpose()?,
     })
 }

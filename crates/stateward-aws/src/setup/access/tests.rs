@@ -1,6 +1,7 @@
+use aws_sdk_s3::types::ServerSideEncryptionRule;
 use stateward_iam::{CheckItem, Named, Outcome, Policy, PolicyKind, PolicySet, check};
 
-use super::super::{Action, Bucket, Call, Key, KeySettings, Settings, WantedKey};
+use super::super::{Action, Bucket, Call, Encryption, Key, KeySettings, Settings, Table, UsedKey, WantedKey};
 use super::*;
 
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
@@ -204,6 +205,75 @@ fn a_policy_that_was_made_stricter_stays() {
     let items = planned(&wanted, &found);
     let rights = item(&items, DEV, "rights");
     assert!(rights.action == Action::Keep && rights.why.contains("s3:PutObject"), "{rights:#?}");
+}
+
+/// What somebody has the policy refuse stays, also where the rest is put right and where it cannot be compared.
+#[test]
+fn refusals_of_others_stay() {
+    let wanted = wanted(&[]);
+    let refusal = json!({"Sid": "OnlyS3", "Effect": "Deny", "NotAction": "s3:*", "Resource": "*"});
+    let mut found = made(&wanted);
+    let policy = policy_of_dev(&mut found);
+    let mut document: Value = serde_json::from_str(&policy.document).expect("JSON");
+    document["Statement"].as_array_mut().expect("statements").push(refusal.clone());
+    policy.document = document.to_string();
+    let items = planned(&wanted, &found);
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.action == Action::Keep && rights.why.contains("what OnlyS3 refuses"), "{rights:#?}");
+    let more = json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::states/dev2/*"});
+    for more in [more, json!({"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:s3:::states/dev2/*"})] {
+        let mut document = document.clone();
+        document["Statement"].as_array_mut().expect("statements").push(more);
+        let mut found = found.clone();
+        policy_of_dev(&mut found).document = document.to_string();
+        let items = planned(&wanted, &found);
+        let Some(Act::PolicyVersion(put)) = item(&items, DEV, "rights").call.as_ref().map(|call| &call.act) else {
+            panic!("it is put right: {items:#?}")
+        };
+        let put: Value = serde_json::from_str(put).expect("JSON");
+        assert_eq!(put["Statement"].as_array().and_then(|all| all.last()), Some(&refusal));
+        assert_eq!(acting(&planned(&wanted, &done(&items, found))), []);
+    }
+}
+
+/// Who may work with a bucket under its owner's key may use the key, asked for or not.
+#[test]
+fn a_key_that_is_there_is_in_the_rights() {
+    let wanted = wanted(&[]);
+    let mut found = made(&wanted);
+    let (rule, key) = (ServerSideEncryptionRule::builder().build(), UsedKey { arn: KEY.to_owned(), by_aws: false });
+    let encryption = Some(Encryption { rule, key: Some(key) });
+    found.bucket = Some(Bucket::There(Box::new(Settings { encryption, ..Settings::default() })));
+    let items = planned(&wanted, &found);
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.wanted.to_string().contains("kms:GenerateDataKey"), "{rights:#?}");
+    assert_eq!(KeysInUse::of(&wanted, &found), KeysInUse { state: Some(KEY.to_owned()), lock_table: None });
+}
+
+/// A role that an earlier run made, or that somebody gave the policy, has its say also where this run gives nobody a role.
+#[test]
+fn a_role_that_is_there_is_tried() {
+    let mut found = made(&wanted(&[ROOT]));
+    let everything = json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}});
+    role_of_prod(&mut found).others = vec![("more".to_owned(), everything.to_string())];
+    let items = planned(&wanted(&[]), &found);
+    assert_eq!(item(&items, "environments dev, prod", "isolation").action, Action::Refuse);
+    let role = role_of_prod(&mut found);
+    (role.carries, role.tags) = (false, BTreeMap::new());
+    let items = planned(&wanted(&[]), &found);
+    assert_eq!(item(&items, "environments dev, prod", "isolation").action, Action::Keep, "it is somebody else's");
+}
+
+/// A table may let somebody in by a policy of its own.
+#[test]
+fn the_policy_of_the_lock_table_is_tried() {
+    let mut found = made(&wanted(&[ROOT]));
+    let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*",
+        "Principal": {"AWS": "arn:aws:iam::111122223333:role/stateward-states-dev"}}});
+    found.lock_table = Some(Table { policy: Some(policy.to_string()), ..Table::default() });
+    let items = planned(&wanted(&[ROOT]), &found);
+    let proof = item(&items, "environments dev, prod", "isolation");
+    assert!(proof.action == Action::Refuse && proof.why.contains("the lock table's policy"), "{proof:#?}");
 }
 
 #[test]

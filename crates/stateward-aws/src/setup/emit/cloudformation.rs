@@ -233,7 +233,7 @@ fn rule(of: &LifecycleRule) -> Value {
 }
 
 fn table_of(name: &str, table: &Table) -> Value {
-    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all } = table;
+    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all, policy: _ } = table;
     let attributes: Value =
         key.iter().map(|(name, of, _)| json!({"AttributeName": name, "AttributeType": of})).collect();
     let parts: Value = key.iter().map(|(name, _, part)| json!({"AttributeName": name, "KeyType": part})).collect();

@@ -331,7 +331,7 @@ fn set(block: Block, name: &str, value: Option<i32>) -> Block {
 }
 
 fn table_of(paper: &Paper, label: &str, name: &str, table: &Table) -> Block {
-    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all } = table;
+    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all, policy: _ } = table;
     let mut block = resource("aws_dynamodb_table", label).text("name", name).text("billing_mode", ON_DEMAND);
     for (attribute, _, part) in key {
         block = block.text(if part == "HASH" { "hash_key" } else { "range_key" }, attribute);

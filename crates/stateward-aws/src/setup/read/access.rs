@@ -12,12 +12,10 @@ use crate::Failed;
 
 const MISSING: &str = "NoSuchEntity";
 
-/// The policy of this name; and the role of this name, where one is wanted.
-pub(super) async fn find(iam: &Client, wanted: &Wanted, name: &str, with_role: bool) -> Result<Access, Failed> {
+/// The policy and the role of this name.
+pub(super) async fn find(iam: &Client, wanted: &Wanted, name: &str) -> Result<Access, Failed> {
     let arn = wanted.iam_arn("policy", name);
-    let policy = policy(iam, &arn).await?;
-    let role = if with_role { role(iam, name, &arn).await? } else { None };
-    Ok(Access { policy, role })
+    Ok(Access { policy: policy(iam, &arn).await?, role: role(iam, name, &arn).await? })
 }
 
 fn tags(all: Option<Vec<Tag>>) -> BTreeMap<String, String> {

@@ -119,9 +119,9 @@ async fn access_of(
     wanted: &Wanted,
     only: Option<&str>,
 ) -> Result<BTreeMap<String, Access>, Failed> {
-    let named = wanted.environments().map(|(bucket, one)| (one.access(bucket), one));
-    let asked = named.filter(|(name, _)| only.is_none_or(|only| only == name)).map(|(name, one)| async {
-        let found = Box::pin(access::find(&services.iam, wanted, &name, one.has_role())).await?;
+    let named = wanted.environments().map(|(bucket, one)| one.access(bucket));
+    let asked = named.filter(|name| only.is_none_or(|only| only == name)).map(|name| async {
+        let found = Box::pin(access::find(&services.iam, wanted, &name)).await?;
         Ok((name, found))
     });
     Ok(try_join_all(asked).await?.into_iter().collect())
@@ -136,7 +136,7 @@ async fn bucket_of(services: &Services, wanted: &Wanted, name: Option<&str>) -> 
 
 async fn table_of(services: &Services, wanted: &Wanted, name: Option<&str>, of: Use) -> Result<Option<Table>, Failed> {
     match name {
-        Some(name) => table::find(services, wanted, name, of).await,
+        Some(name) => Box::pin(table::find(services, wanted, name, of)).await,
         None => Ok(None),
     }
 }

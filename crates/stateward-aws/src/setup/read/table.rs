@@ -19,8 +19,12 @@ pub(super) async fn find(services: &Services, wanted: &Wanted, name: &str, of: U
     let Some(table) = unless("ResourceNotFoundException", described)?.and_then(|answer| answer.table) else {
         return Ok(None);
     };
-    let (recovery, expiry, tags) =
-        try_join!(recovery(dynamodb, name), expiry(dynamodb, name, of), tags(dynamodb, wanted, name))?;
+    let (recovery, expiry, tags, policy) = try_join!(
+        recovery(dynamodb, name),
+        expiry(dynamodb, name, of),
+        tags(dynamodb, wanted, name),
+        policy(dynamodb, wanted, name),
+    )?;
     let used = table.sse_description().and_then(|encryption| encryption.kms_master_key_arn());
     let encryption = match used {
         Some(used) => Some(key::used(&services.kms, wanted, used).await),
@@ -35,6 +39,7 @@ pub(super) async fn find(services: &Services, wanted: &Wanted, name: &str, of: U
         encryption,
         expiry,
         tags,
+        policy,
     }))
 }
 
@@ -69,6 +74,16 @@ async fn expiry(dynamodb: &Client, name: &str, of: Use) -> Result<Option<String>
     let on = |status: &TimeToLiveStatus| matches!(status, TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling);
     let found = answer.time_to_live_description.filter(|found| found.time_to_live_status.as_ref().is_some_and(on));
     Ok(found.and_then(|found| found.attribute_name))
+}
+
+/// It may let somebody of one environment at what is another's.
+async fn policy(dynamodb: &Client, wanted: &Wanted, name: &str) -> Result<Option<String>, Failed> {
+    if wanted.environments.is_empty() {
+        return Ok(None);
+    }
+    let answer = dynamodb.get_resource_policy().resource_arn(wanted.table_arn(name)).send().await;
+    let answer = answer.map_err(|error| Failed::new("DynamoDB: GetResourcePolicy", &error));
+    Ok(unless("PolicyNotFoundException", answer)?.and_then(|answer| answer.policy))
 }
 
 async fn tags(dynamodb: &Client, wanted: &Wanted, name: &str) -> Result<BTreeMap<String, String>, Failed> {

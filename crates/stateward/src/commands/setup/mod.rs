@@ -3,7 +3,7 @@
 mod asked;
 mod told;
 
-use stateward_aws::setup::{self, Action, ApplyError, Item, Wanted};
+use stateward_aws::setup::{self, Action, ApplyError, Item, KeysInUse, Wanted};
 use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
 use stateward_core::{Error, Kind};
@@ -52,15 +52,14 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
         }
     }
     if !context.out.json && !args.dry_run {
-        output::text(&told::ready(&wanted, found_key(&services, &wanted).await.as_deref()))?;
+        output::text(&told::ready(&wanted, &keys(&services, &wanted).await))?;
     }
     Ok(Exit::Done)
 }
 
-/// The ARN of the key, which may have been made just now.
-async fn found_key(services: &Services, wanted: &Wanted) -> Option<String> {
-    wanted.key.as_ref()?;
-    setup::read(services, wanted).await.ok()?.key_arn().map(str::to_owned)
+/// What encrypts state now: the key may have been made just now, or have been there without being asked for.
+async fn keys(services: &Services, wanted: &Wanted) -> KeysInUse {
+    setup::read(services, wanted).await.map(|found| KeysInUse::of(wanted, &found)).unwrap_or_default()
 }
 
 /// Does the plan, and tells each item as it is done: whatever ends this, what was made stands there.

@@ -1,7 +1,7 @@
 //! The set-up as text.
 
 use serde_json::Value;
-use stateward_aws::setup::{Action, Environment, Item, Wanted};
+use stateward_aws::setup::{Action, Environment, Item, KeysInUse, Wanted};
 
 use crate::output::human::{hanging, one_line, word};
 use crate::output::{BOLD, GREEN, RED, YELLOW};
@@ -69,7 +69,8 @@ pub(super) fn done(item: &Item) -> String {
 }
 
 /// What to write where, now that all is there.
-pub(super) fn ready(wanted: &Wanted, key: Option<&str>) -> String {
+pub(super) fn ready(wanted: &Wanted, keys: &KeysInUse) -> String {
+    let key = keys.state.as_deref();
     let mut parts = vec!["\nAll is there.\n".to_owned()];
     let mut of_store = Vec::new();
     if let Some(bucket) = wanted.bucket.as_ref().filter(|_| !wanted.environments.is_empty()) {
@@ -79,7 +80,7 @@ pub(super) fn ready(wanted: &Wanted, key: Option<&str>) -> String {
         parts.push(block(wanted, bucket, None, key));
         let own = format!("--bucket {bucket} --key {STATE_KEY} --workspaces");
         parts.push(format!("\nThe policy for who runs it, as `--for` says: {PURPOSES}.\n\n"));
-        parts.push(rights(wanted, &own, key));
+        parts.push(rights(wanted, &own, keys));
         parts.push(store(wanted, bucket, None));
         of_store.push(format!("--layout stateward --bucket {bucket}"));
     }
@@ -98,20 +99,20 @@ pub(super) fn ready(wanted: &Wanted, key: Option<&str>) -> String {
     }
     for own in of_store {
         parts.push("\nThe policy for who runs `stateward` on it:\n\n".to_owned());
-        parts.push(rights(wanted, &own, key));
+        parts.push(rights(wanted, &own, keys));
     }
     parts.concat()
 }
 
 /// The command that makes a policy for all of it.
-fn rights(wanted: &Wanted, own: &str, key: Option<&str>) -> String {
+fn rights(wanted: &Wanted, own: &str, keys: &KeysInUse) -> String {
     let Wanted { region, account, partition, .. } = wanted;
     let table = wanted.lock_table.as_deref();
     let mut words = vec![format!("stateward policy generate --for apply {own}")];
     words.extend(table.map(|table| format!("--lock-table {table}")));
     words.extend((table.is_none() && wanted.bucket.is_some()).then(|| "--use-lockfile".to_owned()));
-    words.extend(key.map(|key| format!("--kms-key {key}")));
-    words.extend(key.filter(|_| table.is_some()).map(|key| format!("--lock-table-kms-key {key}")));
+    words.extend(keys.state.iter().map(|key| format!("--kms-key {key}")));
+    words.extend(keys.lock_table.iter().map(|key| format!("--lock-table-kms-key {key}")));
     words.push(format!("--region {region} --account {account}"));
     words.extend((partition != "aws").then(|| format!("--partition {partition}")));
     format!("  {}\n", words.join(" "))
