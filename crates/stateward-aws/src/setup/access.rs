@@ -222,7 +222,7 @@ impl<'a> Side<'a> {
                  (`aws iam set-default-policy-version`).",
                 told("Not allowed", &less)
             );
-            return vec![of.keep("rights", there, why)];
+            return vec![of.stays("rights", (there, self.document.clone()), why)];
         }
         let given = shall.beyond(&is);
         let why =

@@ -184,7 +184,7 @@ fn logging(of: &Resource<'_>, into: &str, found: &Settings) -> Item {
         Some(logging) if logging.bucket == into => of.keep("access-log", json!(into), TOLD),
         Some(logging) => {
             let why = "It is told of elsewhere already, and a bucket tells of requests in one place only.";
-            of.keep("access-log", json!(logging.bucket), why)
+            of.stays("access-log", (json!(logging.bucket), json!(into)), why)
         }
         None => of.put("access-log", (Value::Null, json!(into)), TOLD, Act::Log { into: into.to_owned() }),
     }

@@ -65,6 +65,14 @@ pub enum EnvironmentError {
     /// Everybody who has an account at the provider would be let in.
     #[error("without a subject `{0}` would vouch for whoever has an account there")]
     NoSubject(String),
+    /// Others than its owner could have such a subject.
+    #[error("`{subject}` stands for subjects of others too, at {provider}")]
+    AnyOwner {
+        /// The provider.
+        provider: String,
+        /// What was given.
+        subject: String,
+    },
     /// Trust in an environment that there is none of.
     #[error("there is no environment `{0}`")]
     Unknown(String),
@@ -147,17 +155,26 @@ fn is_name(name: &str) -> bool {
     name.len() <= LONGEST && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(allowed)
 }
 
+/// Whether what stands before any wildcard is somebody's: `repo:OWNER/`, `organization:NAME:`.
+fn names_an_owner(subject: &str) -> bool {
+    let fixed = subject.split(['*', '?']).next().unwrap_or_default();
+    let is_owned = fixed.len() == subject.len() || fixed.contains('/') || fixed.matches(':').count() > 1;
+    is_owned && !subject.contains(['$', ' ']) && !subject.trim().is_empty() && !subject.chars().any(char::is_control)
+}
+
 impl Trusted {
     fn parse(text: &str) -> Result<Self, EnvironmentError> {
         let (arn, subject) = text.split_once('#').map_or((text, None), |(arn, subject)| (arn, Some(subject)));
         match (Principal::parse(arn), subject) {
-            (Some(Principal::Root { arn } | Principal::User { arn } | Principal::Role { arn }), None) => {
+            (Some(Principal::Root { arn } | Principal::User { arn } | Principal::Role { arn }), None)
+                if !arn.contains(['$', ' ']) =>
+            {
                 Ok(Self::Principal(arn))
             }
             (Some(Principal::Provider(provider)), subject) if provider.contains(":oidc-provider/") => match subject {
-                // A subject that begins with anything is nobody's in particular.
-                Some(subject) if !subject.is_empty() && !subject.starts_with(['*', '?']) => {
-                    Ok(Self::Subject { provider, subject: subject.to_owned() })
+                Some(subject) if names_an_owner(subject) => Ok(Self::Subject { provider, subject: subject.to_owned() }),
+                Some(subject) if !subject.trim().is_empty() => {
+                    Err(EnvironmentError::AnyOwner { provider, subject: subject.to_owned() })
                 }
                 _ => Err(EnvironmentError::NoSubject(provider)),
             },
@@ -225,9 +242,17 @@ mod tests {
         assert_eq!(environments[0].trusted, [trusted]);
         assert_eq!((environments[0].has_role(), environments[0].is_assumed()), (true, false));
         assert!(!environments[1].has_role());
-        for subject in ["", "#", "#*", "#*:ref:main"] {
+        for subject in ["", "#", "# "] {
             let told = format!("{GITHUB}{subject}");
             assert_eq!(all(&["dev"], &[&told]), Err(EnvironmentError::NoSubject(GITHUB.to_owned())), "{told}");
+        }
+        for subject in ["*", "*:ref:main", "repo:*", "r?*", "repo:acme*", "${x}*", "repo:acme/a b"] {
+            let told = format!("{GITHUB}#{subject}");
+            let refused = EnvironmentError::AnyOwner { provider: GITHUB.to_owned(), subject: subject.to_owned() };
+            assert_eq!(all(&["dev"], &[&told]), Err(refused), "{told}");
+        }
+        for subject in ["repo:acme/*", "organization:acme:*", "system:serviceaccount:ci:deploy", "1234"] {
+            assert!(all(&["dev"], &[&format!("{GITHUB}#{subject}")]).is_ok(), "{subject}");
         }
     }
 
@@ -240,6 +265,8 @@ mod tests {
             "arn:aws:sts::111122223333:assumed-role/ci/run",
             "arn:aws:iam::111122223333:saml-provider/okta",
             "arn:aws:iam::111122223333:role/*",
+            "arn:aws:iam::111122223333:role/a b",
+            "arn:aws:iam::111122223333:role/x${aws:username}",
             "arn:aws:iam::111122223333:root#x",
         ] {
             assert_eq!(all(&["dev"], &[who]), Err(EnvironmentError::Principal(who.to_owned())));

@@ -251,6 +251,11 @@ impl Resource<'_> {
         self.item(property, (current.clone(), current), Action::Keep, why.into())
     }
 
+    /// It stays as it is, though it is not what was wanted.
+    pub(super) fn stays(&self, property: &'static str, values: (Value, Value), why: impl Into<String>) -> Item {
+        self.item(property, values, Action::Keep, why.into())
+    }
+
     pub(super) fn refuse(&self, property: &'static str, values: (Value, Value), why: impl Into<String>) -> Item {
         self.item(property, values, Action::Refuse, why.into())
     }

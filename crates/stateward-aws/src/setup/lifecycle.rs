@@ -45,7 +45,7 @@ pub(super) fn plan(of: &Resource<'_>, found: &Settings) -> Item {
     }
     if found.tags.get(TAG.0).map(String::as_str) != Some(TAG.1) {
         let why = "The bucket was there before: what is deleted from it, and when, is its owner's choice.";
-        return of.keep("lifecycle", current, why);
+        return of.stays("lifecycle", (current, json!(Rule::ALL.map(Rule::id))), why);
     }
     let all: Vec<&str> = ids.iter().copied().chain(added.iter().map(|rule| rule.id())).collect();
     let act = Act::Lifecycle { kept: rules.clone(), smallest: smallest.clone(), added };

@@ -151,8 +151,16 @@ pub(super) fn principals(trust: &str) -> Vec<String> {
     let mut all = Vec::new();
     for statement in allowing(trust) {
         let who = &statement["Principal"];
-        let named =
-            listed(who).into_iter().chain(who.as_object().into_iter().flatten().flat_map(|(_, who)| listed(who)));
+        let federated = listed(&who["Federated"]);
+        for provider in &federated {
+            let key = format!("{}:sub", issuer(provider));
+            let conditions = statement["Condition"].as_object().into_iter().flatten();
+            let subjects: Vec<&str> = conditions.flat_map(|(_, keys)| listed(&keys[&key])).collect();
+            all.extend(subjects.iter().map(|subject| format!("{provider}#{subject}")));
+            all.extend(subjects.is_empty().then(|| (*provider).to_owned()));
+        }
+        let others = who.as_object().into_iter().flatten().filter(|(kind, _)| *kind != "Federated");
+        let named = listed(who).into_iter().chain(others.flat_map(|(_, who)| listed(who)));
         all.extend(named.map(str::to_owned));
     }
     all
@@ -160,7 +168,12 @@ pub(super) fn principals(trust: &str) -> Vec<String> {
 
 /// Whether a role's trust policy lets somebody in, under whatever conditions.
 pub(super) fn trusts(trust: &str, who: &Trusted) -> bool {
-    allowing(trust).iter().any(|statement| {
+    let needed = match who {
+        Trusted::Principal(_) => "sts:AssumeRole",
+        Trusted::Subject { .. } => "sts:AssumeRoleWithWebIdentity",
+    };
+    let assumes = |action: &&str| [needed, "sts:*", "*"].iter().any(|one| one.eq_ignore_ascii_case(action));
+    allowing(trust).iter().filter(|statement| listed(&statement["Action"]).iter().any(assumes)).any(|statement| {
         let principal = &statement["Principal"];
         match who {
             Trusted::Principal(arn) => {

@@ -87,7 +87,7 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
     items.extend(encryption(&of, key, found.encryption.as_ref()));
     items.push(on("recovery", found.recovery, RECOVERY, Act::PointInTimeRecovery));
     items.extend(r#use.expiry().map(|ttl| expiry(&of, ttl, found.expiry.as_deref())));
-    items.extend(tags::plan(&of, &wanted.tags, &found.tags, Act::TagTable));
+    items.extend(tags::plan(&of, &wanted.tags, &found.tags, |_| Act::TagTable(wanted.tags.clone())));
     items
 }
 

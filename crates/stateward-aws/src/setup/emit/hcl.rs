@@ -176,7 +176,9 @@ fn indent(out: &mut String, depth: usize) {
 }
 
 fn is_name(key: &str) -> bool {
-    key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+    // As the first word of an object `for` begins another expression.
+    key != "for"
+        && key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && key.chars().all(|one| one.is_ascii_alphanumeric() || one == '_' || one == '-')
 }
 

@@ -221,7 +221,7 @@ fn take_role(role: &mut Role, act: &Act) {
 /// The key that is there.
 fn given(wanted: &Wanted) -> Option<Key> {
     let arn = match wanted.key.as_ref()? {
-        WantedKey::Given(key) if key.starts_with("arn:") => key.clone(),
+        WantedKey::Given(key) if key.starts_with("arn:") && !key.contains(":alias/") => key.clone(),
         WantedKey::Given(_) => unknown::key_arn(wanted),
         WantedKey::Made(_) => return None,
     };

@@ -8,9 +8,8 @@ use stateward_aws::setup::{
 use stateward_aws::{Layout, Services};
 use stateward_core::{Error, Kind};
 use stateward_store_aws::{Access, configuration};
-use stateward_store_s3::Options;
 
-use super::refused;
+use super::{names, refused};
 use crate::cli::{Emit, Engine, SetupAwsArgs};
 use crate::failure::{Failure, Result};
 
@@ -71,16 +70,13 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
     }
     let replica = replica(args)?;
     let copies = replica.as_ref().map(|replica| replica.bucket.clone());
-    for bucket in [&args.bucket, &args.access_log, &copies].into_iter().flatten() {
-        let wrong = |why: String| {
-            let next = "give a bucket 3 to 63 lower-case letters, digits and hyphens";
-            Failure::usage("the bucket is not named rightly", why, next)
-        };
-        // A URL's host has no capitals, whatever is written.
-        if bucket.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(wrong(format!("`{bucket}` has capital letters")));
-        }
-        Options::from_url(&format!("s3://{bucket}")).map_err(|error| wrong(error.to_string()))?;
+    let buckets = [&args.bucket, &args.access_log, &copies].into_iter().flatten().map(|name| names::bucket(name));
+    let tables = [&args.lock_table, &args.state_table].into_iter().flatten().map(|name| names::table(name));
+    let trail = args.trail.iter().map(|name| names::trail(name));
+    let elsewhere = replica.iter().flat_map(|replica| &replica.region);
+    let regions = args.region.iter().chain(elsewhere).map(|name| names::region(name));
+    if let Some(wrong) = buckets.chain(tables).chain(trail).chain(regions).flatten().next() {
+        return Err(Failure::usage("nothing was done", wrong.why, wrong.next));
     }
     let pairs = [
         (&args.bucket, &args.access_log),
@@ -122,6 +118,9 @@ fn no_environment(error: &EnvironmentError) -> Failure {
         EnvironmentError::NoSubject(_) => {
             "say for whom: `--trust 'ARN#repo:OWNER/NAME:environment:dev'`, with the subject as the provider writes it"
         }
+        EnvironmentError::AnyOwner { .. } => {
+            "name the owner before any `*`: `--trust 'ARN#repo:OWNER/*'`, with the subject as the provider writes it"
+        }
         EnvironmentError::Unknown(_) => "name in `--trust` one of those that `--environments` names",
     };
     Failure::usage("nothing was done", error.to_string(), next)
@@ -135,12 +134,6 @@ fn replica(args: &SetupAwsArgs) -> Result<Option<Replica>> {
         None => (named.as_str(), None),
     };
     let usage = |why: String, next: &str| Err(Failure::usage("nothing was done", why, next));
-    if region.as_ref().is_some_and(|region| region.is_empty() || region.contains([':', '/', '@', ' '])) {
-        return usage(
-            format!("`{named}` names no Region"),
-            "give `--replicate-to NAME@REGION`, such as `copies@eu-north-1`",
-        );
-    }
     let Some(key) = &args.replica_kms_key else {
         if args.kms_key.is_some() {
             let why =
@@ -180,13 +173,21 @@ fn key_of(key: &str, name: &str) -> Result<WantedKey> {
 }
 
 fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>> {
-    let pair = |pair: &String| {
-        let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-            Failure::usage("nothing was done", format!("`{pair}` is no tag"), "give `--tag KEY=VALUE`")
-        })?;
-        Ok((key.to_owned(), value.to_owned()))
-    };
-    pairs.iter().map(pair).collect()
+    let mut tags = BTreeMap::new();
+    for pair in pairs {
+        let wrong = |why: String, next: &str| Failure::usage("nothing was done", why, next);
+        let (key, value) = pair
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| wrong(format!("`{pair}` is no tag"), "give `--tag KEY=VALUE`"))?;
+        if let Some(why) = names::tag(key, value) {
+            return Err(wrong(why, "give the tag another key or value"));
+        }
+        if tags.insert(key.to_owned(), value.to_owned()).is_some_and(|before| before != value) {
+            return Err(wrong(format!("the tag `{key}` is given two values"), "give it once"));
+        }
+    }
+    Ok(tags)
 }
 
 #[cfg(test)]

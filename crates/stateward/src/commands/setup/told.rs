@@ -30,13 +30,16 @@ fn line(item: &Item) -> String {
         Action::Keep => anstyle::Style::new(),
     };
     let action = word(item.action);
-    let values = if item.action == Action::Keep || item.current.is_null() {
+    let stays = item.action == Action::Keep && item.current != item.wanted;
+    let values = if stays {
+        value(&item.current)
+    } else if item.action == Action::Keep || item.current.is_null() {
         value(&item.wanted)
     } else {
         format!("{} -> {}", value(&item.current), value(&item.wanted))
     };
     let line = format!("  {colour}{action:6}{colour:#}  {:19}  {}\n", item.property, one_line(&values));
-    if item.action == Action::Keep { line } else { line + &hanging(INDENT, INDENT.len(), &item.why) }
+    if item.action == Action::Keep && !stays { line } else { line + &hanging(INDENT, INDENT.len(), &item.why) }
 }
 
 fn value(value: &Value) -> String {
