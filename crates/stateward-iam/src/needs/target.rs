@@ -151,8 +151,13 @@ impl Target {
                 true if keeping.key.is_empty() => Conditions::new(),
                 true => Conditions::from([one("StringLike", PREFIX, vec![below(keeping, "*")])]),
                 false => {
-                    let own = one("StringLike", PREFIX, names(keeping, "*", ""));
-                    [own].into_iter().chain(other("StringNotLike", PREFIX, nested(keeping, ""))).collect()
+                    // Whoever may not list a lock file's name is not told that there is none.
+                    let suffixes = if keeping.use_lockfile { &["", ".tflock"][..] } else { &[""] };
+                    let all =
+                        |of: &dyn Fn(&str) -> Vec<String>| suffixes.iter().flat_map(|suffix| of(suffix)).collect();
+                    let own = one("StringLike", PREFIX, all(&|suffix| names(keeping, "*", suffix)));
+                    let others = all(&|suffix| nested(keeping, suffix));
+                    [own].into_iter().chain(other("StringNotLike", PREFIX, others)).collect()
                 }
             },
             Self::Workspaces => Conditions::from([one("StringEquals", PREFIX, vec![workspaces(keeping)])]),
@@ -229,6 +234,9 @@ impl Target {
             Self::Names | Self::Workspaces => {
                 let prefixes = match self {
                     Self::Workspaces => vec![workspaces(keeping)],
+                    _ if keeping.use_lockfile => {
+                        [names(keeping, WORKSPACE, ""), names(keeping, WORKSPACE, ".tflock")].concat()
+                    }
                     _ => names(keeping, WORKSPACE, ""),
                 };
                 let of = |prefix| Sample {

@@ -110,7 +110,10 @@ fn no_resource_and_no_leading_key_can_be_left_out() {
             }
         }
     }
-    assert_eq!(tried, 10, "names, states, lock files, lock items and digest items have two names each");
+    assert_eq!(
+        tried, 12,
+        "states, lock files, lock items and digest items have two names each, and the names are of states and of lock files"
+    );
 }
 
 #[test]
@@ -213,7 +216,7 @@ fn the_policy_of_a_plan_is_this_one() {
         generated(&keeping, Purpose::Plan),
         json!({"Version": "2012-10-17", "Statement": [
             {"Sid": "Names", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::states"],
-             "Condition": {"StringLike": {"s3:prefix": ["prod/network.tfstate"]}}},
+             "Condition": {"StringLike": {"s3:prefix": ["prod/network.tfstate", "prod/network.tfstate.tflock"]}}},
             {"Sid": "States", "Effect": "Allow", "Action": ["s3:GetObject"],
              "Resource": ["arn:aws:s3:::states/prod/network.tfstate"]},
             {"Sid": "Lockfiles", "Effect": "Allow", "Action": ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
