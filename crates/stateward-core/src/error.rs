@@ -173,7 +173,7 @@ impl From<StoreError> for Error {
                 Kind::Denied,
                 "the storage refused access",
                 why,
-                "give the server's own identity the missing right",
+                "give whose credentials these are the missing right: `stateward explain` says where",
             ),
             StoreError::Unavailable { retry_after, .. } => {
                 let error = Self::new(Kind::Unavailable, "the storage cannot answer now", why, later);

@@ -24,6 +24,19 @@ impl Inner {
         .await
     }
 
+    /// The states under one name, in any workspace: nothing else is listed, so that no more need be allowed than Terraform itself needs.
+    pub(super) async fn states_named(&self, name: &str) -> Result<Vec<(Spot, Mark)>> {
+        let mut states = Vec::new();
+        let mut take = |kind: Option<Kind>, listed: Listed| match kind {
+            Some(Kind::State(at)) if at.name == name => states.push((at, Mark::new(listed.tag))),
+            _ => {}
+        };
+        let own = format!("{}{name}", self.spots.states());
+        self.each_below(own, |listed| take(self.spots.in_default(&listed.name), listed)).await?;
+        self.each_below(self.spots.workspaces(), |listed| take(self.spots.in_workspace(&listed.name), listed)).await?;
+        Ok(states)
+    }
+
     async fn each_below(&self, prefix: String, mut look: impl FnMut(Listed)) -> Result<()> {
         let mut names = Names { prefix, after: None, limit: LISTED_MAX };
         loop {

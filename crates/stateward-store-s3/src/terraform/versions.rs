@@ -33,6 +33,11 @@ impl TerraformPlace {
         Ok(answer.status == Some(BucketVersioningStatus::Enabled))
     }
 
+    /// What stands under one name, in any workspace. Asks for no other names.
+    pub async fn named(&self, name: &str) -> Result<Vec<(Spot, Mark)>> {
+        self.inner.states_named(name).await
+    }
+
     /// The versions of a state's object, latest first, at most `limit`. A bucket that keeps none has the present one alone.
     pub async fn versions(&self, at: &Spot, limit: usize) -> Result<Vec<ObjectVersion>> {
         let inner = &*self.inner;

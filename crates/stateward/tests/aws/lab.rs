@@ -17,16 +17,16 @@ use crate::{LIMIT, cli, state};
 
 const ADMINISTRATOR: &str = "administrator";
 /// As the printed block has it.
-const STATE_KEY: &str = "terraform.tfstate";
+pub(crate) const STATE_KEY: &str = "terraform.tfstate";
 const LOCK_ID: &str = "f108b30f-8c7b-b79e-433f-91f4236138ae";
 const MAIN: &str = "resource \"terraform_data\" \"a\" {\n  input = \"a\"\n}\n";
 
 /// What was set up, and who works with it.
-struct Bench {
+pub(crate) struct Bench {
     lab: Running,
-    dir: TestDir,
-    bucket: String,
-    table: Option<String>,
+    pub(crate) dir: TestDir,
+    pub(crate) bucket: String,
+    pub(crate) table: Option<String>,
     /// What the set-up printed.
     told: String,
     keys: BTreeMap<String, Credentials>,
@@ -36,7 +36,7 @@ fn arn(name: &str) -> String {
     format!("arn:aws:iam::123456789012:user/{name}")
 }
 
-fn user(name: &str, policies: &[&Value]) -> Value {
+pub(crate) fn user(name: &str, policies: &[&Value]) -> Value {
     json!({ "arn": arn(name), "policies": policies })
 }
 
@@ -55,7 +55,7 @@ fn world_with(others: &[Value], roles: &[Value], network: &Value) -> World {
 }
 
 /// The policy without an action of one of its statements.
-fn without(policy: &Value, (sid, action): (&str, &str)) -> Value {
+pub(crate) fn without(policy: &Value, (sid, action): (&str, &str)) -> Value {
     let mut less = policy.clone();
     let statements = less["Statement"].as_array_mut().unwrap();
     let statement = statements.iter_mut().find(|statement| statement["Sid"] == sid).unwrap();
@@ -69,7 +69,7 @@ fn without(policy: &Value, (sid, action): (&str, &str)) -> Value {
 
 impl Bench {
     /// Sets up a bucket through the lab, as somebody who may do everything.
-    fn new(table: bool, key: bool) -> Self {
+    pub(crate) fn new(table: bool, key: bool) -> Self {
         let (bucket, table) = (fresh_name("setup"), table.then(|| fresh_name("locks")));
         let mut words = vec!["--bucket", &bucket];
         words.extend(table.iter().flat_map(|table| ["--lock-table", table]));
@@ -100,7 +100,7 @@ impl Bench {
     }
 
     /// What the printed command makes that has this flag.
-    fn generated(&self, flag: &str, purpose: &str) -> Value {
+    pub(crate) fn generated(&self, flag: &str, purpose: &str) -> Value {
         let is_it = |line: &&str| line.trim().starts_with("stateward policy generate") && line.contains(flag);
         let command = self.told.lines().find(is_it).unwrap();
         let words: Vec<&str> = command.split_whitespace().skip(1).collect();
@@ -109,7 +109,7 @@ impl Bench {
         serde_json::from_str(&printed).unwrap()
     }
 
-    fn block(&self) -> &str {
+    pub(crate) fn block(&self) -> &str {
         let start = self.told.find("terraform {").unwrap();
         &self.told[start..start + self.told[start..].find("\n}\n").unwrap() + 3]
     }
@@ -122,12 +122,12 @@ impl Bench {
         AwsEnv::new().others(self.lab.url()).pairs().into_iter().chain(own).collect()
     }
 
-    fn cli(&self, who: &str) -> Cli<'_> {
+    pub(crate) fn cli(&self, who: &str) -> Cli<'_> {
         cli(&self.dir, &AwsEnv::new()).envs(self.env(who))
     }
 
     /// From now on there are these others beside the administrator.
-    fn let_in(&mut self, others: &[Value], network: &Value) {
+    pub(crate) fn let_in(&mut self, others: &[Value], network: &Value) {
         self.go_on(world(others, network));
     }
 

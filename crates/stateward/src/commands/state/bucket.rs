@@ -5,7 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use stateward_client::transfer::{Place, Snapshot};
 use stateward_core::{BodyStream, Error, Kind, Result, Workspace};
-use stateward_store::outside::{BytesPlace, Spot};
+use stateward_store::outside::Spot;
 use stateward_store_s3::{Options, Sharing, TerraformPlace};
 use stateward_terraform::workdir::Backend;
 
@@ -73,9 +73,9 @@ impl S3State {
 
     /// The workspaces in which there is a state; maybe none.
     pub(in crate::commands) async fn there(&self) -> Result<Vec<Workspace>> {
-        let there = self.place.list().await.map_err(|error| self.unread(error.into()))?;
-        let own = there.into_iter().filter(|(at, _)| at.name == self.name);
-        let mut workspaces: Vec<Workspace> = own.filter_map(|(at, _)| at.workspace.parse().ok()).collect();
+        let there = self.place.named(&self.name).await.map_err(|error| self.unread(error.into()))?;
+        let mut workspaces: Vec<Workspace> =
+            there.into_iter().filter_map(|(at, _)| at.workspace.parse().ok()).collect();
         workspaces.sort();
         Ok(workspaces)
     }

@@ -2,6 +2,7 @@
 
 mod locks;
 mod refused;
+mod rights;
 mod states;
 
 use std::path::Path;
