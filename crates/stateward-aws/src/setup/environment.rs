@@ -155,10 +155,15 @@ fn is_name(name: &str) -> bool {
     name.len() <= LONGEST && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(allowed)
 }
 
-/// Whether what stands before any wildcard is somebody's: `repo:OWNER/`, `organization:NAME:`.
-fn names_an_owner(subject: &str) -> bool {
+/// Whether what stands before any wildcard is somebody's: `repo:OWNER/`, `organization:NAME:`. At GitHub an organization chooses how the
+/// subjects of its own begin.
+fn names_an_owner(provider: &str, subject: &str) -> bool {
     let fixed = subject.split(['*', '?']).next().unwrap_or_default();
-    let is_owned = fixed.len() == subject.len() || fixed.contains('/') || fixed.matches(':').count() > 1;
+    let is_owned = match provider.ends_with("/token.actions.githubusercontent.com") {
+        _ if fixed.len() == subject.len() => true,
+        true => fixed.starts_with("repo:") && fixed.contains('/'),
+        false => fixed.contains('/') || fixed.matches(':').count() > 1,
+    };
     is_owned && !subject.contains(['$', ' ']) && !subject.trim().is_empty() && !subject.chars().any(char::is_control)
 }
 
@@ -172,7 +177,9 @@ impl Trusted {
                 Ok(Self::Principal(arn))
             }
             (Some(Principal::Provider(provider)), subject) if provider.contains(":oidc-provider/") => match subject {
-                Some(subject) if names_an_owner(subject) => Ok(Self::Subject { provider, subject: subject.to_owned() }),
+                Some(subject) if names_an_owner(&provider, subject) => {
+                    Ok(Self::Subject { provider, subject: subject.to_owned() })
+                }
                 Some(subject) if !subject.trim().is_empty() => {
                     Err(EnvironmentError::AnyOwner { provider, subject: subject.to_owned() })
                 }
@@ -246,13 +253,29 @@ mod tests {
             let told = format!("{GITHUB}{subject}");
             assert_eq!(all(&["dev"], &[&told]), Err(EnvironmentError::NoSubject(GITHUB.to_owned())), "{told}");
         }
-        for subject in ["*", "*:ref:main", "repo:*", "r?*", "repo:acme*", "${x}*", "repo:acme/a b"] {
+        for subject in [
+            "*",
+            "*:ref:main",
+            "repo:*",
+            "r?*",
+            "repo:acme*",
+            "environment:prod:*",
+            "ref:refs/heads/main:*",
+            "${x}*",
+            "repo:acme/a b",
+        ] {
             let told = format!("{GITHUB}#{subject}");
             let refused = EnvironmentError::AnyOwner { provider: GITHUB.to_owned(), subject: subject.to_owned() };
             assert_eq!(all(&["dev"], &[&told]), Err(refused), "{told}");
         }
-        for subject in ["repo:acme/*", "organization:acme:*", "system:serviceaccount:ci:deploy", "1234"] {
-            assert!(all(&["dev"], &[&format!("{GITHUB}#{subject}")]).is_ok(), "{subject}");
+        let other = "arn:aws:iam::111122223333:oidc-provider/app.terraform.io";
+        for (provider, subject) in [
+            (GITHUB, "repo:acme/*"),
+            (GITHUB, "repo:acme/infra:ref:refs/heads/main"),
+            (other, "organization:acme:*"),
+            (other, "1234"),
+        ] {
+            assert!(all(&["dev"], &[&format!("{provider}#{subject}")]).is_ok(), "{subject}");
         }
     }
 

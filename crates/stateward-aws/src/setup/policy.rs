@@ -155,7 +155,8 @@ pub(super) fn principals(trust: &str) -> Vec<String> {
         for provider in &federated {
             let key = format!("{}:sub", issuer(provider));
             let conditions = statement["Condition"].as_object().into_iter().flatten();
-            let subjects: Vec<&str> = conditions.flat_map(|(_, keys)| listed(&keys[&key])).collect();
+            let names = conditions.filter(|(operator, _)| !operator.contains("Not"));
+            let subjects: Vec<&str> = names.flat_map(|(_, keys)| listed(&keys[&key])).collect();
             all.extend(subjects.iter().map(|subject| format!("{provider}#{subject}")));
             all.extend(subjects.is_empty().then(|| (*provider).to_owned()));
         }
