@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use hcl_edit::Span;
-use hcl_edit::structure::{Block, Body};
+use hcl_edit::structure::{Block, BlockLabel, Body};
 
 use crate::backend::Configuration;
 use crate::hcl;
@@ -262,10 +262,36 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 fn changed(text: &str, change: &Change) -> Result<Option<String>, String> {
     let body = hcl::parse(text)?;
     let Some((block, span)) = backend(&body) else { return Ok(None) };
-    Ok(Some(match change {
+    let after = match change {
         Change::Replace(written) => spliced(text, span.clone(), &written.to_hcl(indent_at(text, span.start))),
         Change::Arguments(changes) => with_arguments(text, block, &span, changes),
-    }))
+    };
+    // Comments go by lines and by parts of lines: what was written is read once more before anybody relies on it.
+    match says(&after, change) {
+        true => Ok(Some(after)),
+        false => Err("its backend block is laid out, or commented, in a way that cannot be changed safely".to_owned()),
+    }
+}
+
+/// Whether the text's backend is as the change has it.
+fn says(text: &str, change: &Change) -> bool {
+    let Ok(body) = hcl::parse(text) else { return false };
+    let Some((block, _)) = backend(&body) else { return false };
+    let is = |name: &str, value: &Value| {
+        let there = block.body.get_attribute(name).and_then(|attribute| text.get(attribute.value.span()?));
+        let words = |hcl: &str| hcl.split_whitespace().collect::<String>();
+        there.is_some_and(|there| words(there) == words(&value.to_hcl("")))
+    };
+    match change {
+        Change::Replace(written) => {
+            let kind = block.labels.first().map(BlockLabel::as_str);
+            kind == Some(written.kind.as_str()) && written.arguments.iter().all(|(name, value)| is(name, value))
+        }
+        Change::Arguments(changes) => changes.iter().all(|(name, value)| match value {
+            Some(value) => is(name, value),
+            None => block.body.get_attribute(name).is_none(),
+        }),
+    }
 }
 
 /// The last `backend` or `cloud` block, and where it stands.

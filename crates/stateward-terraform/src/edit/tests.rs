@@ -184,3 +184,15 @@ proptest! {
         prop_assert_eq!(arguments(&with, &[("use_lockfile", None)]), text);
     }
 }
+
+/// A comment that goes over lines takes in what is written behind its beginning.
+#[test]
+fn what_a_comment_would_swallow_is_not_written() {
+    let text = "terraform {\n  backend \"s3\" {\n    bucket         = \"b\"\n    dynamodb_table = \"locks\" /* since\n    2019 */\n  }\n}\n";
+    for change in
+        [vec![("use_lockfile".to_owned(), Some(Value::Flag(true)))], vec![("dynamodb_table".to_owned(), None)]]
+    {
+        let refused = changed(text, &Change::Arguments(change)).expect_err("it would be a comment, or no HCL");
+        assert!(refused.contains("cannot be changed safely"), "{refused}");
+    }
+}

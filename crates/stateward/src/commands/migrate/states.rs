@@ -65,12 +65,15 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     // Whether somebody is at work is known before anything is asked.
     let locks = Locks::new(context, &plan.from, &plan.to);
     let of = |moving: &Moving<'_>| locks_of(&source, &target, &moving.workspace);
-    locks.look(&moving.iter().flat_map(of).collect::<Vec<_>>()).await?;
+    let first = first_apply(&source, moving.iter().map(|moving| &moving.workspace));
+    locks.look(&moving.iter().flat_map(of).chain(first).collect::<Vec<_>>()).await?;
     if !is_wanted(context, args, &plan)? {
         plan.block = writing.map(|writing| writing.told(&change));
         return end(context, &plan);
     }
     let todo: Vec<Workspace> = moving.iter().map(|moving| moving.workspace.clone()).collect();
+    // Where all of it is there already, both may be one place.
+    let copies = moving.iter().any(|moving| !matches!(moving.look, Look::Same));
     drop(moving);
     target.make(context).await?;
     bring_all(&source, &target, &todo, locks, is_declared).await?;
@@ -81,7 +84,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         leave(&setting.directory)?;
     }
     plan.after = target.next(setting);
-    plan.after.extend(afterwards(&source, setting, &target));
+    plan.after.extend(afterwards(&source, setting, &target, copies));
     plan.block = writing.map(|writing| writing.told(&change));
     plan.outcome = Outcome::Done;
     end(context, &plan)
@@ -151,7 +154,12 @@ fn judge(moving: &[Moving<'_>], checks: &mut Vec<Check>, is_declared: bool) -> O
             Look::Other(why) => (Status::Fail, format!("{of}: {why}")),
         };
         if status == Status::Fail && refusal.is_none() {
-            let next = "choose a place that has nothing yet, or take away there what is not needed";
+            let next = match look {
+                Look::Later(_) => {
+                    "somebody has moved it already, or works there: take their backend block, and `terraform init -reconfigure`"
+                }
+                _ => "choose a place that has nothing yet; what is there is somebody's state",
+            };
             refusal = Some(Error::new(Kind::Conflict, NOT_MOVED, title.clone(), next));
         }
         checks.push(Check::new("target-empty", status, title));
@@ -246,6 +254,11 @@ fn item(moving: &Moving<'_>) -> Item {
     }
 }
 
+/// The lock of a state that is not there yet: its first apply may be under way.
+fn first_apply<'a, 'w>(source: &'a Source, mut there: impl Iterator<Item = &'w Workspace>) -> Option<Lock<'a>> {
+    if there.any(Workspace::is_default) { None } else { source.lock(&Workspace::default()) }
+}
+
 fn locks_of<'a>(source: &'a Source, target: &'a Target, workspace: &Workspace) -> Vec<Lock<'a>> {
     [source.lock(workspace), target.lock(workspace)].into_iter().flatten().collect()
 }
@@ -281,6 +294,9 @@ async fn bring<'a>(
             locks.take(lock).await?;
         }
     }
+    if let Some(lock) = first_apply(source, todo.iter()) {
+        locks.take(lock).await?;
+    }
     let moving = look(source, target).await?;
     if let Some(refusal) = judge(&moving, &mut Vec::new(), is_declared) {
         return Err(refusal.into());
@@ -304,7 +320,7 @@ fn interrupted() -> Error {
 }
 
 /// What people have to do, and may do, when it is done.
-fn afterwards(source: &Source, setting: &Setting, target: &Target) -> Vec<String> {
+fn afterwards(source: &Source, setting: &Setting, target: &Target, copies: bool) -> Vec<String> {
     let mut after =
         vec!["give everybody the new block: whoever applies with the old one writes where the state was".to_owned()];
     if let (Source::Stateward { .. }, false) = (source, target.is_stateward()) {
@@ -313,9 +329,11 @@ fn afterwards(source: &Source, setting: &Setting, target: &Target) -> Vec<String
                 .to_owned(),
         );
     }
-    after.push(format!(
-        "when `plan` shows no change and nobody has the old block, you may delete {}",
-        source.leftovers(setting)
-    ));
+    if copies {
+        after.push(format!(
+            "when `plan` shows no change and nobody has the old block, you may delete {}",
+            source.leftovers(setting)
+        ));
+    }
     after
 }

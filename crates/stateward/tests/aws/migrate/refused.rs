@@ -1,6 +1,6 @@
 //! What is refused, and what is said then.
 
-use stateward_testkit::{Moto, TestDir};
+use stateward_testkit::{LockInfo, Moto, TestDir};
 
 use super::{KEY, Place, apply, migrate, workdir};
 use crate::{LIMIT, cli, state};
@@ -129,4 +129,22 @@ fn a_name_that_is_none_moves_nothing() {
     let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(1);
     assert!(refused.stderr.contains("net/prd"), "{}", refused.report());
     assert_eq!(dir.read("work/backend.tf"), backend);
+}
+
+/// It holds its lock before there is a state.
+#[test]
+fn a_first_apply_that_is_under_way() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let arguments = format!(
+        "bucket = \"{}\"\n    key = \"{KEY}\"\n    use_path_style = true\n    use_lockfile = true",
+        place.bucket
+    );
+    work.write("main.tf", s3(&arguments));
+    let info = LockInfo::new("f108b30f-8c7b-b79e-433f-91f4236138ae", "OperationTypeApply");
+    moto.put_object(&place.bucket, &format!("{KEY}.tflock"), info.to_bytes());
+    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let to = ["--to", "stateward", "--store", &store, "--state", "net/prod", "--yes"];
+    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
+    assert!(refused.stderr.contains("OperationTypeApply"), "{}", refused.report());
 }
