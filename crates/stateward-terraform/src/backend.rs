@@ -66,6 +66,30 @@ impl Backend {
         ADDRESSES.into_iter().find(|name| self.kind() == Some("http") && self.arguments().contains_key(*name))
     }
 
+    /// The workspace that an address of a server of ours names in its query.
+    pub fn workspace_in_address(&self) -> Option<&str> {
+        workspace_in(self.argument("address").filter(|_| self.kind() == Some("http"))?)
+    }
+
+    /// The argument in which two backends do not name the same place, and what each of them says; `None` where they may be the same.
+    /// What `self` leaves out may have come from the command line.
+    pub fn differs(&self, noted: &Self) -> Option<Difference> {
+        if self.title() != noted.title() {
+            return Some(Difference { argument: None, here: self.title(), noted: noted.title() });
+        }
+        let places: &[(&'static str, &str)] = match self.kind() {
+            Some("s3") => &[("bucket", ""), ("key", ""), ("workspace_key_prefix", "env:")],
+            Some("http") => &[("address", "")],
+            Some("local") => &[("path", "terraform.tfstate"), ("workspace_dir", "terraform.tfstate.d")],
+            _ => &[],
+        };
+        places.iter().find_map(|&(name, usual)| {
+            let (here, noted) = (self.argument(name)?, noted.argument(name).unwrap_or(usual));
+            let difference = Difference { argument: Some(name), here: here.to_owned(), noted: noted.to_owned() };
+            (here != noted).then_some(difference)
+        })
+    }
+
     /// What this backend calls the state: the argument that holds the name, and the name. Its own words, which need not be a name here.
     ///
     /// A `local` backend has none: the same file name in every directory says nothing.
@@ -89,10 +113,26 @@ impl Backend {
 
 /// The state in an address of a server of ours: what follows `/state/`, and the workspace in the query.
 fn name_in_address(address: &str) -> Option<String> {
-    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let path = address.split('?').next()?;
     let name = path.split_once("/state/")?.1;
-    let workspace = query.split('&').find_map(|pair| pair.strip_prefix("workspace="));
+    let workspace = workspace_in(address);
     Some(workspace.map_or_else(|| name.to_owned(), |workspace| format!("{name}@{workspace}")))
+}
+
+fn workspace_in(address: &str) -> Option<&str> {
+    let (path, query) = address.split_once('?')?;
+    path.contains("/state/").then(|| query.split('&').find_map(|pair| pair.strip_prefix("workspace=")))?
+}
+
+/// Where two backends are not the same place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The argument; `None` where they are of different kinds.
+    pub argument: Option<&'static str>,
+    /// What the one says.
+    pub here: String,
+    /// What the other says.
+    pub noted: String,
 }
 
 /// A place in a file.

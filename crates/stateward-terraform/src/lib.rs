@@ -20,7 +20,7 @@ pub mod workdir;
 
 pub use apply::{Apply, GivenValues, Whose};
 pub use backend::{
-    Arguments, Backend, Configuration, Declared, Ephemeral, Place, backend_config, cached, data_dir,
+    Arguments, Backend, Configuration, Declared, Difference, Ephemeral, Place, backend_config, cached, data_dir,
     selected_workspace, terragrunt_dependency,
 };
 pub use child::{Changes, Child, Signals, Terminal};

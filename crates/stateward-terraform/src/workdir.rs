@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::iter;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,11 +34,15 @@ pub struct LocalState {
     pub workspace: String,
     /// Its file.
     pub path: PathBuf,
+    /// Nothing is in it: no state. A first apply that is under way holds such a file, and Terraform leaves one behind when it takes
+    /// a state to another backend.
+    pub is_empty: bool,
 }
 
 /// A state file that this process holds as Terraform's `local` backend does. Dropping it lets go.
 #[derive(Debug)]
 pub struct HeldState {
+    path: PathBuf,
     file: Arc<File>,
 }
 
@@ -49,7 +54,7 @@ impl LocalState {
         let failed = |error: io::Error| WorkdirError::Io { path: self.path.clone(), error };
         let file = File::options().read(true).write(true).open(&self.path).map_err(failed)?;
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(HeldState { file: Arc::new(file) })),
+            Ok(()) => Ok(Some(HeldState { path: self.path.clone(), file: Arc::new(file) })),
             Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
             Err(error) => Err(failed(error.into())),
         }
@@ -66,6 +71,17 @@ impl HeldState {
     /// The file, to be read at offsets.
     pub fn file(&self) -> Arc<File> {
         Arc::clone(&self.file)
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True where another file has come in its place, or none is there any more: nobody is kept out then.
+    pub fn is_replaced(&self) -> bool {
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        fs::metadata(&self.path).map(identity).ok() != self.file.metadata().map(identity).ok()
     }
 }
 
@@ -132,15 +148,21 @@ impl Backend {
     }
 }
 
-/// The states that the `local` backend keeps for a directory, the default workspace first. Files that are empty are none: Terraform leaves
-/// one behind when it takes a state to another backend.
+/// The states that the `local` backend keeps for a directory, the default workspace first. Files that are empty are none.
 pub fn local_states(directory: &Path, backend: Option<&Backend>) -> Result<Vec<LocalState>, WorkdirError> {
+    let mut files = local_files(directory, backend)?;
+    files.retain(|file| !file.is_empty);
+    Ok(files)
+}
+
+/// The files of the `local` backend for a directory, empty ones too, the default workspace first.
+pub fn local_files(directory: &Path, backend: Option<&Backend>) -> Result<Vec<LocalState>, WorkdirError> {
     let argument = |name, default| directory.join(backend.and_then(|backend| backend.text(name)).unwrap_or(default));
     let mut states = Vec::new();
     let mut add = |workspace: &str, path: PathBuf| match fs::metadata(&path) {
         Ok(found) => {
-            if found.is_file() && found.len() > 0 {
-                states.push(LocalState { workspace: workspace.to_owned(), path });
+            if found.is_file() {
+                states.push(LocalState { workspace: workspace.to_owned(), path, is_empty: found.len() == 0 });
             }
             Ok(())
         }
@@ -232,6 +254,22 @@ mod tests {
             names(directory.path(), Some(&backend)),
             [pair("default", "state/main.json"), pair("dev", "spaces/dev/terraform.tfstate")]
         );
+    }
+
+    #[test]
+    fn a_file_that_is_empty_may_be_held_and_is_no_state() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "terraform.tfstate", "");
+        assert!(names(directory.path(), None).is_empty());
+        let files = local_files(directory.path(), None).unwrap();
+        let [file] = files.as_slice() else { panic!("{files:?}") };
+        let held = file.hold().unwrap().unwrap();
+        assert!(file.is_empty && !held.is_replaced());
+        write(directory.path(), "other", "{}");
+        fs::rename(directory.path().join("other"), &file.path).unwrap();
+        assert!(held.is_replaced());
+        fs::remove_file(&file.path).unwrap();
+        assert!(held.is_replaced());
     }
 
     #[test]

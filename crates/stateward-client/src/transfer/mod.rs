@@ -14,7 +14,7 @@ mod relocate;
 
 pub use copy::{Copied, copy};
 pub use export::{Export, Exported, export};
-pub use http::{Fetched, fetch};
+pub use http::{Fetched, fetch, public_address};
 pub use origin::{Found, Held, Origin};
 pub use outside::{There, bring_outside, look_outside};
 pub use place::{Files, LeftOut, Place, Snapshot, Snapshots};

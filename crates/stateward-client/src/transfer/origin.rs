@@ -42,13 +42,13 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Held<'a> {
     connection: &'a dyn Connection,
-    state: &'a StateId,
+    state: StateId,
 }
 
 impl<'a> Held<'a> {
     /// The state of this name there.
-    pub fn new(connection: &'a dyn Connection, state: &'a StateId) -> Self {
-        Self { connection, state }
+    pub fn new(connection: &'a dyn Connection, state: &StateId) -> Self {
+        Self { connection, state: state.clone() }
     }
 }
 
@@ -59,13 +59,13 @@ impl Origin for Held<'_> {
     }
 
     async fn versions(&self) -> Result<Vec<Found>> {
-        let history = self.connection.history(self.state, None, None).await?;
+        let history = self.connection.history(&self.state, None, None).await?;
         let found = history.items.into_iter().map(|item| Found { current: item.head, original: item.into() });
         Ok(found.rev().collect())
     }
 
     async fn open(&self, n: usize) -> Result<BodyStream> {
-        let pulled = self.connection.pull(self.state, Some(Version(n as u64 + 1))).await?;
+        let pulled = self.connection.pull(&self.state, Some(Version(n as u64 + 1))).await?;
         Ok(BodyStream { length: pulled.size, bytes: pulled.bytes })
     }
 }

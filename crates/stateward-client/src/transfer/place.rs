@@ -31,6 +31,29 @@ pub trait Place: Send + Sync {
     }
 }
 
+#[async_trait]
+impl<P: Place + ?Sized> Place for &P {
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    async fn workspaces(&self) -> Result<Vec<Workspace>> {
+        (**self).workspaces().await
+    }
+
+    async fn snapshots(&self, workspace: &Workspace) -> Result<Vec<Snapshot>> {
+        (**self).snapshots(workspace).await
+    }
+
+    async fn open(&self, workspace: &Workspace, snapshot: &Snapshot) -> Result<BodyStream> {
+        (**self).open(workspace, snapshot).await
+    }
+
+    fn may_be_shared(&self) -> bool {
+        (**self).may_be_shared()
+    }
+}
+
 /// What a place had at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -51,7 +74,7 @@ pub struct LeftOut {
 
 /// What a place has of one workspace, looked through.
 pub struct Snapshots<'a> {
-    place: &'a dyn Place,
+    place: Box<dyn Place + 'a>,
     workspace: Workspace,
     kept: Vec<(Snapshot, Found)>,
     /// Older ones that are no states.
@@ -60,7 +83,13 @@ pub struct Snapshots<'a> {
 
 impl<'a> Snapshots<'a> {
     /// Looks through a workspace: only its current snapshot, or all. Each is read once here, and once more when it is copied.
-    pub async fn look(place: &'a dyn Place, workspace: Workspace, all: bool, progress: OnTransfer<'_>) -> Result<Self> {
+    pub async fn look(
+        place: impl Place + 'a,
+        workspace: Workspace,
+        all: bool,
+        progress: OnTransfer<'_>,
+    ) -> Result<Self> {
+        let place: Box<dyn Place + 'a> = Box::new(place);
         let mut snapshots = place.snapshots(&workspace).await?;
         if !all {
             snapshots.drain(..snapshots.len().saturating_sub(1));

@@ -237,3 +237,35 @@ fn what_terragrunt_would_ask_for_beside_its_own_state() {
     );
     assert_eq!(terragrunt_dependency(dir.path()).unwrap().to_string(), "terragrunt.hcl:3");
 }
+
+#[test]
+fn two_backends_name_one_place_or_two() {
+    let of = |kind: &str, arguments: &[(&str, &str)]| Backend::Block {
+        kind: kind.to_owned(),
+        arguments: arguments.iter().map(|(name, text)| ((*name).to_owned(), Some((*text).to_owned()))).collect(),
+    };
+    let s3 = |arguments: &[(&str, &str)]| of("s3", arguments);
+    let differs = |here: &Backend, noted: &Backend| here.differs(noted).map(|found| found.argument);
+    let noted = s3(&[("bucket", "b"), ("key", "k"), ("region", "r")]);
+    for same in [
+        s3(&[]),
+        s3(&[("key", "k")]),
+        s3(&[("bucket", "b"), ("key", "k"), ("region", "other"), ("workspace_key_prefix", "env:")]),
+    ] {
+        assert_eq!(differs(&same, &noted), None, "{same:?}");
+    }
+    for (other, argument) in
+        [("bucket", "c"), ("key", "l"), ("workspace_key_prefix", "w")].map(|pair| (s3(&[pair]), pair.0))
+    {
+        assert_eq!(differs(&other, &noted), Some(Some(argument)));
+    }
+    assert_eq!(differs(&of("http", &[]), &noted), Some(None));
+    let http = |address| of("http", &[("address", address)]);
+    assert_eq!(differs(&of("http", &[]), &http("http://a/state/x")), None);
+    assert_eq!(differs(&http("http://a/state/x"), &of("http", &[])), Some(Some("address")));
+    assert_eq!(differs(&of("local", &[("path", "terraform.tfstate")]), &of("local", &[])), None);
+    assert_eq!(http("http://a/state/x?ID=1&workspace=dev").workspace_in_address(), Some("dev"));
+    for none in ["http://a/state/x", "http://a/x?workspace=dev", "http://a/state/x?workspaces=dev"] {
+        assert_eq!(http(none).workspace_in_address(), None, "{none}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Backend blocks: which one belongs to a place, and how it gets into the configuration.
 
 use stateward_client::ServerUrl;
-use stateward_core::{Kind, StateName};
+use stateward_core::{Kind, StateName, Workspace};
 use stateward_store_s3::{Encryption, Options};
 use stateward_terraform::{Change, Edit, EditError, Value, Written};
 
@@ -57,8 +57,9 @@ pub(super) fn s3(options: &Options) -> Written {
 }
 
 /// The block for a server.
-pub(super) fn server(server: &ServerUrl, name: &StateName) -> Written {
-    let address = format!("{server}/state/{name}");
+pub(super) fn server(server: &ServerUrl, name: &StateName, workspace: Option<&Workspace>) -> Written {
+    let query = workspace.map(|workspace| format!("?workspace={workspace}")).unwrap_or_default();
+    let address = format!("{server}/state/{name}{query}");
     let arguments = ["address", "lock_address", "unlock_address"];
     let arguments = arguments.map(|name| (name.to_owned(), Value::from(address.as_str()))).to_vec();
     Written { kind: "http".to_owned(), arguments }

@@ -53,13 +53,21 @@ impl Lock<'_> {
         }
     }
 
+    /// How to break it.
+    fn release(&self, id: &str) -> String {
+        match self {
+            Self::Place(..) => format!("terraform force-unlock {id}"),
+            Self::State(_, state) => format!("stateward lock release {state} --id {id}"),
+        }
+    }
+
     fn is_held(&self, holder: &LockInfo) -> Error {
         let gone = match self {
             Self::Place(place, workspace) => {
                 let url = format!("s3://{}/{}", place.place().bucket(), place.place().object(&place.spot(workspace)));
                 format!("`stateward lock inspect` says whether it is gone ({url})")
             }
-            Self::State(_, state) => format!("if it is gone: stateward lock release {state} --id {}", holder.id),
+            Self::State(..) => format!("if it is gone: {}", self.release(&holder.id)),
         };
         held(&self.name(), holder, Some(&gone))
     }
@@ -76,7 +84,7 @@ pub(super) fn held(name: &str, holder: &LockInfo, gone: Option<&str>) -> Error {
     Error::new(Kind::Locked, NOT_MOVED, why, next)
 }
 
-/// Locks that are held, all under one ID, which follows from what is moved where and by whom.
+/// Locks that are held, all under one ID, which follows from what is done, where, and by whom.
 pub(super) struct Locks<'a> {
     info: LockInfo,
     raw: Bytes,
@@ -84,9 +92,10 @@ pub(super) struct Locks<'a> {
 }
 
 impl<'a> Locks<'a> {
-    pub(super) fn new(context: &Context, from: &str, to: &str) -> Self {
+    /// `parts`: by what an earlier try is known again. `to`: what people read.
+    pub(super) fn new(context: &Context, parts: &[&str], to: &str) -> Self {
         let tool = TOOL.split_once('/').map_or(TOOL, |(_, version)| version);
-        let info = own_lock(OPERATION, &[from, to], format!("to {to}"), &context.who(), tool, SystemClock.now());
+        let info = own_lock(OPERATION, parts, format!("to {to}"), &context.who(), tool, SystemClock.now());
         let raw = Bytes::from(serde_json::to_vec(&info).unwrap_or_default());
         Self { info, raw, held: Vec::new() }
     }
@@ -99,6 +108,28 @@ impl<'a> Locks<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Gives back what an earlier try left at a place.
+    pub(super) async fn tidy(&self, lock: &Lock<'_>) -> Result<()> {
+        if !self.is_ours(lock).await? {
+            return Ok(());
+        }
+        self.unlock(lock).await
+    }
+
+    async fn unlock(&self, lock: &Lock<'_>) -> Result<()> {
+        match lock {
+            Lock::Place(place, workspace) => {
+                place.place().unlock(&place.spot(workspace), &self.info.id, &self.raw).await.map_err(Error::from)
+            }
+            Lock::State(connection, state) => connection.unlock(state, self.raw.clone()).await,
+        }
+    }
+
+    /// Whether it is held under our ID.
+    pub(super) async fn is_ours(&self, lock: &Lock<'_>) -> Result<bool> {
+        Ok(lock.holder().await?.is_some_and(|holder| holder.id == self.info.id))
     }
 
     /// Takes a lock.
@@ -129,30 +160,33 @@ impl<'a> Locks<'a> {
         }
     }
 
-    /// Whether a place keeps others out while one of these locks is held.
-    pub(super) async fn keeps_out(&self, place: &S3State, workspace: &Workspace) -> Result<bool> {
+    /// Refuses where a place does not keep others out while one of these locks is held.
+    pub(super) async fn see_that_it_keeps_out(
+        &self,
+        place: &S3State,
+        workspace: &Workspace,
+    ) -> crate::failure::Result<()> {
         let other =
             own_lock(OPERATION, &["another"], String::new(), &self.info.who, &self.info.version, SystemClock.now());
         let raw = serde_json::to_vec(&other).unwrap_or_default();
         let spot = place.spot(workspace);
-        let is_taken = place.place().lock(&spot, &other.id, &raw).await? == Taken::Yes;
-        if is_taken {
-            place.place().unlock(&spot, &other.id, &raw).await?;
+        if place.place().lock(&spot, &other.id, &raw).await.map_err(Error::from)? != Taken::Yes {
+            return Ok(());
         }
-        Ok(!is_taken)
+        place.place().unlock(&spot, &other.id, &raw).await.map_err(Error::from)?;
+        let why = "the storage gave the lock file to two at once: it does not heed `If-None-Match`";
+        let next = "stay with the lock table, or use a storage with conditional writes";
+        Err(Error::new(Kind::Unsupported, NOT_MOVED, why, next).into())
     }
 
     /// Gives all of them back; the first failure is told when all have been tried.
     pub(super) async fn give_back(self) -> Result<()> {
         let mut outcome = Ok(());
-        for lock in self.held.into_iter().rev() {
-            let given = match &lock {
-                Lock::Place(place, workspace) => {
-                    let spot = place.spot(workspace);
-                    place.place().unlock(&spot, &self.info.id, &self.raw).await.map_err(Error::from)
-                }
-                Lock::State(connection, state) => connection.unlock(state, self.raw.clone()).await,
-            };
+        for lock in self.held.iter().rev() {
+            let given = self.unlock(lock).await.map_err(|error| {
+                let next = format!("run the same command again; if it does not go: {}", lock.release(&self.info.id));
+                Error::new(error.kind(), format!("the lock on `{}` was not given back", lock.name()), error.why(), next)
+            });
             outcome = outcome.and(given);
         }
         outcome

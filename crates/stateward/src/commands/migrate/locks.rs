@@ -26,6 +26,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         MigrateTo::LockTable => WantedLock::Table(args.lock_table.clone()),
         _ => WantedLock::File,
     };
+    setting.agrees()?;
     let (locks, options) = now(setting)?;
     let step = locks.step(&wanted, args.finish).map_err(|error| no_way(&error, &wanted))?;
     let change = Change::Arguments(lock_arguments(&step, &wanted));
@@ -47,7 +48,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     let name = stateward_client::transfer::Place::name(&places.both);
     let states = counted(workspaces.len() as u64, "state");
     plan.checks.push(Check::new("states", Status::Ok, format!("{name}: {states}")));
-    let held = Locks::new(context, &name, &plan.to);
+    let held = Locks::new(context, &[&name, &plan.to], &plan.to);
     held.look(&places.locks(&workspaces)).await.map_err(|error| unusable(error, &wanted))?;
     plan.checks.push(Check::new("lock-free", Status::Ok, "nobody holds any of them, in either way"));
     plan.steps = steps(&wanted, &step, &writing);
@@ -264,12 +265,8 @@ async fn prove_each<'a>(
     for workspace in workspaces {
         progress.say(format!("locking the workspace {workspace}"));
         held.take(Lock::Place(&places.both, workspace.clone())).await?;
-        if let (true, Some(file)) = (trial.tries_file, &places.file)
-            && !held.keeps_out(file, workspace).await?
-        {
-            let why = "the storage gave the lock file to two at once: it does not heed `If-None-Match`";
-            let next = "stay with the lock table, or use a storage with conditional writes";
-            return Err(Error::new(Kind::Unsupported, NOT_MOVED, why, next).into());
+        if let (true, Some(file)) = (trial.tries_file, &places.file) {
+            held.see_that_it_keeps_out(file, workspace).await?;
         }
         if trial.reads_states {
             see_that_it_fits(&places.both, workspace).await?;

@@ -4,6 +4,8 @@
 //! was cut off is run again: what has arrived is found there, and a lock that it left is its own.
 
 mod block;
+mod carry;
+mod local;
 mod locking;
 mod locks;
 mod setting;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use stateward_aws::doctor::{Given, Target};
-use stateward_core::Workspace;
-use stateward_terraform::{Arguments, Backend, Configuration, cached, data_dir, selected_workspace};
+use stateward_core::{NameError, Workspace};
+use stateward_terraform::workdir::local_states;
+use stateward_terraform::{Arguments, Backend, Configuration, Difference, cached, data_dir, selected_workspace};
 
 use super::super::Context;
 use super::super::doctor::{configuration_of, extra_arguments};
@@ -22,6 +23,8 @@ pub(super) struct Setting {
     pub(super) configuration: Configuration,
     /// What the last `init` noted.
     pub(super) cached: Option<Backend>,
+    /// The one workspace of a state in stateward that the address of an `http` backend names: to Terraform it is the default one.
+    pub(super) only: Option<Workspace>,
     /// What the command line adds to the block.
     extra: Vec<Arguments>,
 }
@@ -37,7 +40,60 @@ impl Setting {
         let data_dir = data_dir(&directory, context.environment.get("TF_DATA_DIR"));
         let cached = cached(&data_dir);
         let extra = extra_arguments(&args.backend_config)?;
-        Ok(Self { directory, data_dir, configuration, cached, extra })
+        let mut setting = Self { directory, data_dir, configuration, cached, only: None, extra };
+        setting.only = setting.only(context.environment.get("TF_HTTP_ADDRESS"))?;
+        Ok(setting)
+    }
+
+    fn only(&self, variable: Option<&str>) -> Result<Option<Workspace>> {
+        let of_variable = || {
+            let arguments = Arguments::from([("address".to_owned(), Some(variable?.to_owned()))]);
+            Some(Backend::Block { kind: "http".to_owned(), arguments })
+        };
+        let http = |backend: &Backend| backend.kind() == Some("http");
+        let declared = self.whole().filter(http);
+        let backend = match declared {
+            Some(backend) if backend.argument("address").is_none() => of_variable(),
+            Some(backend) => Some(backend),
+            None => self.cached.clone().filter(http),
+        };
+        let name = backend.as_ref().and_then(Backend::workspace_in_address);
+        name.map(str::parse).transpose().map_err(|error: NameError| {
+            let why = format!("the workspace in the address of the backend: {error}");
+            Failure::usage(NOT_MOVED, why, "put its name there as it is, without escapes")
+        })
+    }
+
+    /// The declared backend, with what the command line adds.
+    fn whole(&self) -> Option<Backend> {
+        let mut backend = self.declared()?.clone();
+        let (Backend::Block { arguments, .. } | Backend::Cloud { arguments }) = &mut backend;
+        arguments.extend(self.extra.iter().flatten().map(|(name, text)| (name.clone(), text.clone())));
+        Some(backend)
+    }
+
+    /// Refuses where the files and what `init` noted do not name one place: the state may be in either.
+    pub(super) fn agrees(&self) -> Result<()> {
+        let (why, next) = match (self.whole(), &self.cached) {
+            (Some(declared), Some(noted)) => match declared.differs(noted) {
+                Some(difference) => (disagreement(&difference), AFTER_INIT),
+                None => return Ok(()),
+            },
+            (None, Some(noted)) if noted.kind() != Some("local") => {
+                (format!("`terraform init` noted {}, and the files have no backend block", noted.title()), AFTER_INIT)
+            }
+            (Some(declared), None) if declared.kind() != Some("local") && self.has_local_states() => (
+                format!("`init` has not been run for {}, and state files lie beside it", declared.title()),
+                "see which of them is the state; give old files another name, or let `terraform init` take them along; then run the same command again",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Failure::usage(NOT_MOVED, why, next))
+    }
+
+    /// Whether files with states lie where the `local` backend keeps them.
+    pub(super) fn has_local_states(&self) -> bool {
+        local_states(&self.directory, None).is_ok_and(|states| !states.is_empty())
     }
 
     /// The backend in the files.
@@ -61,17 +117,36 @@ impl Setting {
         self.declared().is_some_and(|backend| backend.arguments().contains_key(name))
     }
 
-    /// The place of the declared `s3` backend. What its block leaves out, `init` may have noted; how it locks, only the block says.
+    /// The place of the declared `s3` backend, with the locks that the block and the command line name.
     pub(super) fn declared_s3(&self) -> Result<Target> {
+        self.s3(|name| !LOCKS.contains(&name))
+    }
+
+    /// The place of the declared `s3` backend, with all locks that anybody may take: those that `init` noted, too.
+    pub(super) fn locked_s3(&self) -> Result<Target> {
+        self.s3(|_| true)
+    }
+
+    /// What the block leaves out, `init` may have noted.
+    fn s3(&self, counts: impl Fn(&str) -> bool) -> Result<Target> {
         let mut given = Given::default();
         if let Some(cached) = self.cached.as_ref().filter(|cached| cached.kind() == Some("s3")) {
             let mut noted = cached.arguments().clone();
-            noted.retain(|name, _| !LOCKS.contains(&name.as_str()));
+            noted.retain(|name, _| counts(name));
             given.add(&noted);
         }
         self.declared().iter().for_each(|declared| given.add(declared.arguments()));
         self.extra.iter().for_each(|extra| given.add(extra));
         given.target(None).map_err(|error| Failure::usage(NOT_MOVED, error.to_string(), error.advice()))
+    }
+}
+
+const AFTER_INIT: &str = "run `terraform init -reconfigure` if the state is where the files say, `terraform init -migrate-state` if it is where it was; then the same command again";
+
+fn disagreement(Difference { argument, here, noted }: &Difference) -> String {
+    match argument {
+        Some(name) => format!("the files say `{name} = \"{here}\"`, and `terraform init` noted \"{noted}\""),
+        None => format!("the files say {here}, and `terraform init` noted {noted}"),
     }
 }
 

@@ -1,17 +1,19 @@
 //! Where the state is.
 
-use stateward_client::transfer::{Files, Held, Origin, Snapshots, fetch};
+use stateward_client::transfer::{Files, Held, Origin, Place, Snapshots, fetch, public_address};
 use stateward_client::{Connection, Secret};
-use stateward_core::{Error, Kind, LockInfo, NameError, StateId, StateName, StatesQuery, Workspace};
+use stateward_core::{
+    Error, Kind, NameError, Original, Result as CoreResult, StateId, StateName, StatesQuery, Workspace,
+};
 use stateward_store_s3::Options;
 use stateward_terraform::Backend;
-use stateward_terraform::workdir::{self, HeldState, LocalState, local_states};
 
 use super::super::state::bucket::S3State;
 use super::super::terraform_state::options_of;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
-use super::locking::{Lock, held};
+use super::local::Local;
+use super::locking::Lock;
 use super::setting::{Setting, noted_s3};
 use crate::cli::MigrateArgs;
 use crate::config::Target;
@@ -19,23 +21,37 @@ use crate::failure::{Failure, Result};
 use crate::input::Input;
 use crate::store::Missing;
 
-/// The states of a configuration, where they are.
+/// The states of a configuration, where they are. What there is, is asked for anew each time.
 pub(super) enum Source {
-    /// Files, held by Terraform's own lock.
-    Local {
-        files: Files,
-        workspaces: Vec<Workspace>,
-        /// They lie where Terraform looks for them whatever the backend is.
-        is_usual: bool,
-        _held: Vec<HeldState>,
-    },
+    Local(Local),
     Bucket(Box<S3State>),
     Stateward {
         connection: Box<dyn Connection>,
-        states: Vec<StateId>,
+        name: StateName,
+        /// This one alone, which is the default one to Terraform.
+        only: Option<Workspace>,
     },
-    /// Another `http` backend, whose locks we do not take.
-    Http(Files),
+    Http(Remote),
+}
+
+/// Another `http` backend, whose locks we do not take.
+pub(super) struct Remote {
+    address: String,
+    login: Option<(String, Secret)>,
+    workspace: Workspace,
+}
+
+impl Remote {
+    fn name(&self) -> String {
+        format!("{} (an `http` backend)", public_address(&self.address))
+    }
+
+    async fn fetch(&self) -> Result<Files> {
+        let login = self.login.as_ref().map(|(name, password)| (name.as_str(), password));
+        let fetched = fetch(&self.address, login, TOOL).await?;
+        let input = Input::copy_of(fetched.body).await?;
+        Ok(Files::new(fetched.address).with(self.workspace.clone(), None, Box::new(input)))
+    }
 }
 
 /// The backend that a source is opened from.
@@ -56,12 +72,12 @@ impl Source {
             From::Local => None,
         };
         match backend.map(|backend| (backend, backend.kind())) {
-            None => Self::local(setting, None),
-            Some((backend, Some("local"))) => Self::local(setting, Some(backend)),
+            None => Local::hold(&setting.directory, None).map(Self::Local),
+            Some((backend, Some("local"))) => Local::hold(&setting.directory, Some(backend)).map(Self::Local),
             Some((backend, Some("s3"))) => {
                 let target = match from {
                     From::Cached(_) => noted_s3(backend)?,
-                    _ => setting.declared_s3()?,
+                    _ => setting.locked_s3()?,
                 };
                 Self::bucket(options_of(target)).await
             }
@@ -76,41 +92,6 @@ impl Source {
 
     async fn bucket(options: Options) -> Result<Self> {
         Ok(Self::Bucket(Box::new(S3State::open(options).await?)))
-    }
-
-    fn local(setting: &Setting, backend: Option<&Backend>) -> Result<Self> {
-        let noted = backend.map(|backend| {
-            let texts =
-                backend.arguments().iter().filter_map(|(name, text)| Some((name.clone(), text.clone()?.into())));
-            workdir::Backend { kind: "local".to_owned(), config: serde_json::Value::Object(texts.collect()) }
-        });
-        let failed = |error: workdir::WorkdirError| {
-            Failure::usage(
-                NOT_MOVED,
-                error.to_string(),
-                "check the directory, and that you may read and write its states",
-            )
-        };
-        let states = local_states(&setting.directory, noted.as_ref()).map_err(failed)?;
-        let (mut files, mut workspaces, mut all_held) =
-            (Files::new(setting.directory.display().to_string()), Vec::new(), Vec::new());
-        for state in states {
-            let LocalState { workspace, path } = &state;
-            let workspace: Workspace = workspace.parse().map_err(|error: NameError| {
-                Failure::usage(NOT_MOVED, format!("the workspace `{workspace}`: {error}"), "rename it first")
-            })?;
-            let Some(file) = state.hold().map_err(failed)? else {
-                let holder = state.holder().and_then(|raw| LockInfo::parse(raw.as_bytes()).ok()).unwrap_or_default();
-                return Err(held(&path.display().to_string(), &holder, None).into());
-            };
-            let input =
-                Input::of(file.file()).map_err(|error| Failure::file(NOT_MOVED, path, &error, "check the file"))?;
-            files = files.with(workspace.clone(), None, Box::new(input));
-            workspaces.push(workspace);
-            all_held.push(file);
-        }
-        let is_usual = noted.is_none_or(|backend| backend.text("path").or(backend.text("workspace_dir")).is_none());
-        Ok(Self::Local { files, workspaces, is_usual, _held: all_held })
     }
 
     async fn http(context: &Context, args: &MigrateArgs, setting: &Setting, backend: &Backend) -> Result<Self> {
@@ -130,7 +111,7 @@ impl Source {
                 ));
             };
             let connection = context.open().await?;
-            return Self::stateward(connection, name).await;
+            return Self::stateward(connection, name, None).await;
         };
         if let Some((server, name)) = address.split_once("/state/")
             && let Ok(server) = server.parse()
@@ -147,89 +128,155 @@ impl Source {
             // The token of the usual server is shown to no other.
             let token = if server == context.config.target { &settings.token } else { &settings.from_token };
             let connection = context.connect_to(&server, token.as_ref().or(password.as_ref()), Missing::Refuse).await?;
-            return Self::stateward(connection, &name).await;
+            return Self::stateward(connection, &name, setting.only.clone()).await;
         }
         let login = variable("username", "TF_HTTP_USERNAME").zip(password);
-        let login = login.as_ref().map(|(name, password)| (name.as_str(), password));
-        let fetched = fetch(&address, login, TOOL).await?;
-        let input = Input::copy_of(fetched.body).await?;
         let workspace = setting.selected().unwrap_or_default();
-        Ok(Self::Http(Files::new(fetched.address).with(workspace, None, Box::new(input))))
+        Ok(Self::Http(Remote { address, login, workspace }))
     }
 
-    async fn stateward(connection: Box<dyn Connection>, name: &StateName) -> Result<Self> {
-        let query = StatesQuery { prefix: name.to_string(), ..StatesQuery::default() };
-        let items = connection.states(&query).await?.items;
-        let own = items.into_iter().filter(|item| item.state == *name);
-        let states: Vec<StateId> = own.map(|item| StateId { name: item.state, workspace: item.workspace }).collect();
-        if states.is_empty() {
-            let why = format!("there is no state `{name}` in {}", connection.place());
+    async fn stateward(connection: Box<dyn Connection>, name: &StateName, only: Option<Workspace>) -> Result<Self> {
+        let place = connection.place();
+        let source = Self::Stateward { connection, name: name.clone(), only };
+        if source.workspaces().await?.is_empty() {
+            let why = format!(
+                "there is no state `{}` in {place}",
+                source.id(&Workspace::default()).as_ref().map_or_else(|| name.to_string(), ToString::to_string)
+            );
             let next = "see `stateward state list`, and name it with `--state NAME`";
             return Err(Error::new(Kind::NotFound, NOT_MOVED, why, next).into());
         }
-        Ok(Self::Stateward { connection, states })
+        Ok(source)
     }
 
     pub(super) fn name(&self, setting: &Setting) -> String {
         match self {
             Self::Local { .. } => format!("files in {}", setting.directory.display()),
-            Self::Bucket(bucket) => {
-                format!("{} (Terraform's own `s3` backend)", stateward_client::transfer::Place::name(&**bucket))
-            }
-            Self::Stateward { connection, states } => match states.first() {
-                Some(state) => format!("{} in {}", state.name, connection.place()),
-                None => connection.place(),
+            Self::Bucket(bucket) => format!("{} (Terraform's own `s3` backend)", Place::name(&**bucket)),
+            Self::Stateward { connection, name, only } => match only {
+                Some(workspace) => format!("{name}@{workspace} in {}", connection.place()),
+                None => format!("{name} in {}", connection.place()),
             },
-            Self::Http(files) => format!("{} (an `http` backend)", stateward_client::transfer::Place::name(files)),
+            Self::Http(remote) => remote.name(),
+        }
+    }
+
+    /// A workspace's state in stateward.
+    fn id(&self, workspace: &Workspace) -> Option<StateId> {
+        let Self::Stateward { name, only, .. } = self else { return None };
+        Some(StateId { name: name.clone(), workspace: only.as_ref().unwrap_or(workspace).clone() })
+    }
+
+    /// The workspaces in which there is a state, as Terraform calls them.
+    async fn workspaces(&self) -> CoreResult<Vec<Workspace>> {
+        match self {
+            Self::Local(local) => Ok(local.workspaces.clone()),
+            Self::Bucket(bucket) => bucket.there().await,
+            Self::Http(remote) => Ok(vec![remote.workspace.clone()]),
+            Self::Stateward { connection, name, only } => workspaces_of(&**connection, name, only.as_ref()).await,
         }
     }
 
     /// Each state with where it comes from. `all`: with its old versions.
     pub(super) async fn origins(&self, all: bool) -> Result<Vec<(Workspace, Box<dyn Origin + '_>)>> {
-        let (place, workspaces): (&dyn stateward_client::transfer::Place, Vec<Workspace>) = match self {
-            Self::Local { files, workspaces, .. } => (files, workspaces.clone()),
-            Self::Bucket(bucket) => (&**bucket, bucket.there().await?),
-            Self::Http(files) => (files, stateward_client::transfer::Place::workspaces(files).await?),
-            Self::Stateward { connection, states } => {
-                let origin = |state| -> Box<dyn Origin + '_> { Box::new(Held::new(&**connection, state)) };
-                return Ok(states.iter().map(|state| (state.workspace.clone(), origin(state))).collect());
-            }
-        };
         let mut origins: Vec<(Workspace, Box<dyn Origin + '_>)> = Vec::new();
-        for workspace in workspaces {
-            let looked = Snapshots::look(place, workspace.clone(), all, &mut |_| {}).await?;
-            origins.push((workspace, Box::new(looked)));
+        for workspace in self.workspaces().await? {
+            let (of, mut quiet) = (workspace.clone(), |_| {});
+            let origin: Box<dyn Origin + '_> = match self {
+                Self::Local(local) => Box::new(Snapshots::look(&local.files, of, all, &mut quiet).await?),
+                Self::Bucket(bucket) => Box::new(Snapshots::look(&**bucket, of, all, &mut quiet).await?),
+                Self::Http(remote) => Box::new(Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?),
+                Self::Stateward { connection, .. } => match self.id(&of) {
+                    Some(state) => Box::new(Held::new(&**connection, &state)),
+                    None => continue,
+                },
+            };
+            origins.push((workspace, origin));
         }
         Ok(origins)
+    }
+
+    /// The SHA-256 of the current version of each state.
+    pub(super) async fn currents(&self) -> Result<Vec<(Workspace, String)>> {
+        let mut currents = Vec::new();
+        for (workspace, origin) in self.origins(false).await? {
+            let versions = origin.versions().await?;
+            currents.extend(versions.into_iter().next_back().map(|found| (workspace, found.original.sha256)));
+        }
+        Ok(currents)
+    }
+
+    /// Refuses where Terraform would not read the current version, because its digest is another's.
+    pub(super) async fn see_that_it_fits(&self, workspace: &Workspace, current: &Original) -> Result<()> {
+        let Self::Bucket(bucket) = self else { return Ok(()) };
+        let digest = bucket.place().digest(&bucket.spot(workspace)).await.map_err(Error::from)?;
+        if digest.is_none_or(|digest| digest == current.md5) {
+            return Ok(());
+        }
+        let why = format!(
+            "{}: its digest in the lock table is that of other bytes, so Terraform refuses it",
+            bucket.title(workspace)
+        );
+        let next = "`stateward state repair` says which of the two is right; then run the same command again";
+        Err(Error::new(Kind::Corrupt, NOT_MOVED, why, next).into())
+    }
+
+    /// Refuses where what was read is not all that there is, or somebody stands next in line to write it.
+    pub(super) async fn see_that_it_stands(&self, workspaces: &[Workspace]) -> Result<()> {
+        if let Self::Local(local) = self {
+            return local.see_that_it_stands();
+        }
+        let Self::Stateward { connection, .. } = self else { return Ok(()) };
+        for state in workspaces.iter().filter_map(|workspace| self.id(workspace)) {
+            let waiting: u64 = connection.locks(Some(&state)).await?.items.iter().map(|lock| lock.queue).sum();
+            if waiting > 0 {
+                let why = format!("others wait for the lock on `{state}` ({waiting}), and would write where it was");
+                let next = "wait for the end of their runs, and run the same command again";
+                return Err(Error::new(Kind::Locked, NOT_MOVED, why, next).into());
+            }
+        }
+        Ok(())
     }
 
     /// The lock of a workspace. Files are held already; of a foreign `http` backend we have none.
     pub(super) fn lock(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket(bucket) if bucket.place().takes_locks() => Some(Lock::Place(bucket, workspace.clone())),
-            Self::Stateward { connection, states } => {
-                let state = states.iter().find(|state| state.workspace == *workspace)?;
-                Some(Lock::State(&**connection, state.clone()))
-            }
+            Self::Stateward { connection, .. } => Some(Lock::State(&**connection, self.id(workspace)?)),
             _ => None,
         }
     }
 
     /// Whether `init` would ask to copy the states once more.
     pub(super) fn is_in_the_way(&self) -> bool {
-        matches!(self, Self::Local { is_usual: true, workspaces, .. } if !workspaces.is_empty())
+        matches!(self, Self::Local(local) if local.is_usual && !local.workspaces.is_empty())
     }
 
     /// What may go when nobody needs it any more.
-    pub(super) fn leftovers(&self, setting: &Setting) -> String {
+    pub(super) fn leftovers(&self, setting: &Setting, workspaces: &[Workspace]) -> String {
         match self {
             Self::Local { .. } => format!("the state files in `{}`", setting.directory.display()),
-            Self::Bucket(bucket) => format!("the objects of {}", stateward_client::transfer::Place::name(&**bucket)),
-            Self::Stateward { states, .. } => {
-                let names: Vec<String> = states.iter().map(ToString::to_string).collect();
+            Self::Bucket(bucket) => format!("the objects of {}", Place::name(&**bucket)),
+            Self::Stateward { .. } => {
+                let states = workspaces.iter().filter_map(|workspace| self.id(workspace));
+                let names: Vec<String> = states.map(|state| state.to_string()).collect();
                 format!("the state in stateward, with `stateward state delete` ({})", names.join(", "))
             }
-            Self::Http(files) => format!("the state at {}", stateward_client::transfer::Place::name(files)),
+            Self::Http(remote) => format!("the state at {}", public_address(&remote.address)),
         }
     }
+}
+
+/// The workspaces of a state in a store or server, as Terraform calls them where its address names `only` one.
+pub(super) async fn workspaces_of(
+    connection: &dyn Connection,
+    name: &StateName,
+    only: Option<&Workspace>,
+) -> CoreResult<Vec<Workspace>> {
+    let query = StatesQuery { prefix: format!("{name}@"), ..StatesQuery::default() };
+    let found = connection.states(&query).await?.items.into_iter().filter(|item| item.state == *name);
+    Ok(match only {
+        None => found.map(|item| item.workspace).collect(),
+        Some(only) => found.filter(|item| item.workspace == *only).map(|_| Workspace::default()).collect(),
+    })
 }

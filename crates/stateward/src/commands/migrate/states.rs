@@ -1,16 +1,14 @@
 //! States to another backend.
 
-use std::path::Path;
-
 use stateward_client::transfer::Origin;
 use stateward_core::{Error, Kind, Original, Workspace};
-use stateward_terraform::Change;
-use stateward_terraform::workdir::put_aside;
+use stateward_terraform::{Change, Written};
 
 use super::super::Context;
 use super::block::Writing;
-use super::locking::{Lock, Locks};
-use super::setting::{Setting, noted_s3};
+use super::carry::{Carried, Carry, all_locks};
+use super::locking::Locks;
+use super::setting::{LOCKS, Setting, noted_s3};
 use super::source::{From, Source};
 use super::target::{Look, Target};
 use super::told::{Answer, Check, Item, Outcome, Status};
@@ -22,80 +20,105 @@ use crate::output::human::counted;
 use crate::output::progress::Progress;
 
 /// A state on its way.
-struct Moving<'a> {
-    workspace: Workspace,
-    origin: Box<dyn Origin + 'a>,
-    versions: Vec<Original>,
-    look: Look,
+pub(super) struct Moving<'a> {
+    pub(super) workspace: Workspace,
+    pub(super) origin: Box<dyn Origin + 'a>,
+    pub(super) versions: Vec<Original>,
+    pub(super) look: Look,
+}
+
+/// What was found at both ends.
+pub(super) struct Looked<'a> {
+    pub(super) moving: Vec<Moving<'a>>,
+    /// The workspaces at the target that are not where the states come from.
+    others: Vec<Workspace>,
+}
+
+impl Looked<'_> {
+    /// Something is not at the target: so it is no other name of where it is.
+    pub(super) fn is_apart(&self) -> bool {
+        self.moving.iter().any(|moving| matches!(moving.look, Look::Nothing))
+    }
 }
 
 pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting) -> Result<Exit> {
     let mut target = Target::open(context, args, setting).await?;
-    let Some(from) = origin_of(setting, &target)? else { return nothing_to_do(context, setting, &target) };
-    let source = Source::open(context, args, setting, from).await?;
-    // The files say so already: then what stands there may have gone on since.
-    let is_declared = !matches!(from, From::Declared(_)) && is_target(setting, &target)?;
+    let Some((from, is_declared)) = origin_of(setting, &target)? else {
+        return nothing_to_do(context, setting, &target).await;
+    };
+    let source = match Source::open(context, args, setting, from).await {
+        // Where the block does not say which store it means, the state has been moved already.
+        Err(Failure::Refused(error))
+            if error.kind() == Kind::NotFound
+                && setting.declared().is_some_and(|backend| target.may_be_another(backend))
+                && !target.workspaces().await?.is_empty() =>
+        {
+            return nothing_to_do(context, setting, &target).await;
+        }
+        source => source?,
+    };
     one_workspace_only(setting, &target, is_declared)?;
-    let change = Change::Replace(target.block());
+    let written = target.block();
+    let change = Change::Replace(written.clone());
     let writing = match is_declared {
         true => None,
         false => Some(Writing::plan(setting, &change, args.print)?),
     };
     let progress = Progress::work("looking");
-    let moving = look(&source, &target).await?;
+    let looked = look(&source, &target).await?;
     let mut checks = target.checks().await?;
     drop(progress);
-    let refusal = judge(&moving, &mut checks, is_declared);
-    checks.extend(about_source(&source, &target, setting, &moving));
-    if is_declared && moving.is_empty() {
-        return nothing_to_do(context, setting, &target);
+    let refusal = judge(&looked, &mut checks, is_declared);
+    checks.extend(about_source(&source, &target, setting, &looked.moving));
+    checks.extend(about_block(setting, &written).filter(|_| !is_declared));
+    if is_declared && looked.moving.is_empty() {
+        return nothing_to_do(context, setting, &target).await;
     }
     // Where the block is a person's to write, the states stay where it still points.
     let puts_aside = source.is_in_the_way() && !args.print;
-    let steps = steps(&moving, writing.as_ref(), &target, puts_aside);
-    let items = moving.iter().map(item).collect();
+    let steps = steps(&looked.moving, writing.as_ref(), &target, puts_aside);
+    let items = looked.moving.iter().map(Moving::item).collect();
     let unchanged = Answer::unchanged(source.name(setting), target.name());
     let mut plan = Answer { outcome: Outcome::Planned, checks, steps, items, ..unchanged };
     if let Some(error) = refusal {
-        if !context.out.json {
-            crate::output::text(&super::told::plan(&plan))?;
-        }
-        return Err(error.into());
+        return refuse(context, &plan, error);
     }
+    let todo: Vec<Workspace> = looked.moving.iter().map(|moving| moving.workspace.clone()).collect();
+    drop(looked);
+    let locks = |to: &str| Locks::new(context, &[to], to);
     // Whether somebody is at work is known before anything is asked.
-    let locks = Locks::new(context, &plan.from, &plan.to);
-    let of = |moving: &Moving<'_>| locks_of(&source, &target, &moving.workspace);
-    let first = first_apply(&source, moving.iter().map(|moving| &moving.workspace));
-    locks.look(&moving.iter().flat_map(of).chain(first).collect::<Vec<_>>()).await?;
+    locks(&plan.to).look(&all_locks(&source, &target, &todo)).await?;
     if !is_wanted(context, args, &plan)? {
         plan.block = writing.map(|writing| writing.told(&change));
         return end(context, &plan);
     }
-    let todo: Vec<Workspace> = moving.iter().map(|moving| moving.workspace.clone()).collect();
-    // Where all of it is there already, both may be one place.
-    let copies = moving.iter().any(|moving| !matches!(moving.look, Look::Same));
-    drop(moving);
     target.make(context).await?;
-    bring_all(&source, &target, &todo, locks, is_declared).await?;
-    if let Some(writing) = &writing {
-        writing.write()?;
-    }
-    if puts_aside {
-        leave(&setting.directory)?;
-    }
+    let carry = Carry {
+        source: &source,
+        target: &target,
+        setting,
+        todo: &todo,
+        is_declared,
+        writing: writing.as_ref(),
+        puts_aside,
+    };
+    let Carried { items, checks, is_one_place } = carry.run(locks(&plan.to)).await?;
+    plan.items = items;
     plan.after = target.next(setting);
-    plan.after.extend(afterwards(&source, setting, &target, copies));
+    plan.after.extend(checks.iter().map(|check| check.title.clone()));
+    plan.after.extend(afterwards(&source, setting, &target, is_one_place, &todo));
+    plan.checks.extend(checks);
     plan.block = writing.map(|writing| writing.told(&change));
     plan.outcome = Outcome::Done;
     end(context, &plan)
 }
 
-fn leave(directory: &Path) -> Result<()> {
-    let put = put_aside(directory).map_err(|error| {
-        let next = "give them other names, so that `terraform init` does not ask to copy them";
-        Failure::usage("the state files are still where they were", error.to_string(), next)
-    });
-    put.map(drop)
+/// Says why nothing is moved, below what was found.
+fn refuse(context: &Context, plan: &Answer, error: Error) -> Result<Exit> {
+    if !context.out.json {
+        crate::output::text(&super::told::plan(plan))?;
+    }
+    Err(error.into())
 }
 
 /// Whether the files declare the target already.
@@ -108,61 +131,90 @@ fn is_target(setting: &Setting, target: &Target) -> Result<bool> {
     Ok(target.is(declared, place.as_ref()))
 }
 
-/// Where the state is: what the files declare; or, where that is the target already, what `init` noted before. `None` where the
-/// state is at the target.
-fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<From<'a>>> {
+/// Where the state is, and whether the files name the target already: what the files declare; or, where that is the target, what
+/// `init` noted before. `None` where the state is at the target.
+fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'a>, bool)>> {
+    let declared = setting.declared().map_or(From::Local, From::Declared);
     if !is_target(setting, target)? {
-        return Ok(Some(setting.declared().map_or(From::Local, From::Declared)));
+        setting.agrees()?;
+        return Ok(Some((declared, false)));
     }
-    let Some(cached) = &setting.cached else { return Ok(Some(From::Local)) };
+    let may_be_another = setting.declared().is_some_and(|backend| target.may_be_another(backend));
+    let Some(cached) = &setting.cached else {
+        let is_another = may_be_another && !setting.has_local_states();
+        return Ok(Some(if is_another { (declared, false) } else { (From::Local, true) }));
+    };
     let place = match cached.kind() {
         Some("s3") => Some(noted_s3(cached)?),
         _ => None,
     };
-    Ok((!target.is(cached, place.as_ref())).then_some(From::Cached(cached)))
+    Ok(match target.is(cached, place.as_ref()) || target.may_be_another(cached) {
+        false => Some((From::Cached(cached), true)),
+        true => may_be_another.then_some((declared, false)),
+    })
 }
 
-fn nothing_to_do(context: &Context, setting: &Setting, target: &Target) -> Result<Exit> {
+/// The state is at the target. A lock that an earlier run left there is given back.
+async fn nothing_to_do(context: &Context, setting: &Setting, target: &Target) -> Result<Exit> {
     let name = target.name();
+    let locks = Locks::new(context, &[&name], &name);
+    let mut workspaces = target.workspaces().await?;
+    workspaces.push(Workspace::default());
+    for lock in workspaces.iter().filter_map(|workspace| target.lock(workspace)) {
+        locks.tidy(&lock).await?;
+    }
     end(context, &Answer { after: target.next(setting), ..Answer::unchanged(name.clone(), name) })
 }
 
 /// Looks at each state, where it is and where it shall be.
-async fn look<'a>(source: &'a Source, target: &Target) -> Result<Vec<Moving<'a>>> {
-    let mut all = Vec::new();
+pub(super) async fn look<'a>(source: &'a Source, target: &Target) -> Result<Looked<'a>> {
+    let mut moving = Vec::new();
     for (workspace, origin) in source.origins(target.is_stateward()).await? {
         let versions: Vec<Original> = origin.versions().await?.into_iter().map(|found| found.original).collect();
+        if let Some(current) = versions.last() {
+            source.see_that_it_fits(&workspace, current).await?;
+        }
         let look = target.look(&workspace, &versions).await?;
-        all.push(Moving { workspace, origin, versions, look });
+        moving.push(Moving { workspace, origin, versions, look });
     }
-    Ok(all)
+    let mut others = target.workspaces().await?;
+    others.retain(|other| moving.iter().all(|moving| moving.workspace != *other));
+    Ok(Looked { moving, others })
 }
 
 /// What is to be said of each state; the first reason not to move at all.
-fn judge(moving: &[Moving<'_>], checks: &mut Vec<Check>, is_declared: bool) -> Option<Error> {
+pub(super) fn judge(looked: &Looked<'_>, checks: &mut Vec<Check>, is_declared: bool) -> Option<Error> {
+    const CHOOSE: &str = "choose a place that has nothing yet; what is there is somebody's state";
     let mut refusal = None;
-    for Moving { workspace, look, .. } in moving {
-        let of = format!("the workspace {workspace}");
-        let (status, title) = match look {
-            Look::Nothing => (Status::Ok, format!("{of}: nothing is there yet")),
-            Look::Same => (Status::Ok, format!("{of}: it is there already, the same to the byte")),
-            Look::Part => (Status::Ok, format!("{of}: a part of its history is there already")),
-            Look::Later(serial) if is_declared => {
-                (Status::Ok, format!("{of}: it is there, and has gone on to serial {serial}"))
-            }
-            Look::Later(serial) => (Status::Fail, format!("{of}: there it has gone on to serial {serial}")),
-            Look::Other(why) => (Status::Fail, format!("{of}: {why}")),
-        };
+    let mut say = |status, title: String, next: &'static str| {
         if status == Status::Fail && refusal.is_none() {
-            let next = match look {
-                Look::Later(_) => {
-                    "somebody has moved it already, or works there: take their backend block, and `terraform init -reconfigure`"
-                }
-                _ => "choose a place that has nothing yet; what is there is somebody's state",
-            };
             refusal = Some(Error::new(Kind::Conflict, NOT_MOVED, title.clone(), next));
         }
         checks.push(Check::new("target-empty", status, title));
+    };
+    for Moving { workspace, look, .. } in &looked.moving {
+        let of = format!("the workspace {workspace}");
+        match look {
+            Look::Nothing => say(Status::Ok, format!("{of}: nothing is there yet"), CHOOSE),
+            Look::Same => say(Status::Ok, format!("{of}: it is there already, the same to the byte"), CHOOSE),
+            Look::Part => say(Status::Ok, format!("{of}: a part of its history is there already"), CHOOSE),
+            Look::Later(serial) if is_declared => {
+                say(Status::Ok, format!("{of}: it is there, and has gone on to serial {serial}"), CHOOSE);
+            }
+            Look::Later(serial) => {
+                let next = "somebody has moved it already, or works there: take their backend block, and `terraform init -reconfigure`";
+                say(Status::Fail, format!("{of}: there it has gone on to serial {serial}"), next);
+            }
+            Look::Other(why) => say(Status::Fail, format!("{of}: {why}"), CHOOSE),
+        }
+    }
+    for other in &looked.others {
+        let of = format!("the workspace {other}");
+        let (status, what) = match is_declared {
+            true => (Status::Ok, "it was made at the new place"),
+            false => (Status::Fail, "a state is there that is not where the others come from"),
+        };
+        say(status, format!("{of}: {what}"), CHOOSE);
     }
     refusal
 }
@@ -185,7 +237,7 @@ fn about_source(source: &Source, target: &Target, setting: &Setting, moving: &[M
     let unlocked = match source {
         Source::Bucket(bucket) => !bucket.place().takes_locks(),
         Source::Http(_) => true,
-        Source::Local { .. } | Source::Stateward { .. } => false,
+        Source::Local(_) | Source::Stateward { .. } => false,
     };
     if unlocked {
         let title = "nobody can be kept out where the state is: see that nobody applies meanwhile";
@@ -202,6 +254,25 @@ fn about_source(source: &Source, target: &Target, setting: &Setting, moving: &[M
         checks.push(Check::new("workspace", Status::Warn, title));
     }
     checks
+}
+
+/// What the old block says, and the new one does not.
+fn about_block(setting: &Setting, written: &Written) -> Option<Check> {
+    let declared = setting.declared().filter(|declared| declared.kind() == Some(written.kind.as_str()))?;
+    let is_kept = |name: &String| {
+        let first = name.split('.').next().unwrap_or(name);
+        LOCKS.contains(&first) || written.arguments.iter().any(|(kept, _)| kept == first)
+    };
+    let lost: Vec<String> =
+        declared.arguments().keys().filter(|name| !is_kept(name)).map(|name| format!("`{name}`")).collect();
+    if lost.is_empty() {
+        return None;
+    }
+    let title = format!(
+        "the block has {}, which the new one will not have: what is to stay goes into the URL, as `&NAME=VALUE`",
+        lost.join(", ")
+    );
+    Some(Check::new("block", Status::Warn, title))
 }
 
 fn steps(moving: &[Moving<'_>], writing: Option<&Writing>, target: &Target, puts_aside: bool) -> Vec<String> {
@@ -233,94 +304,40 @@ fn steps(moving: &[Moving<'_>], writing: Option<&Writing>, target: &Target, puts
     steps
 }
 
-fn item(moving: &Moving<'_>) -> Item {
-    let there = match moving.look {
-        Look::Nothing => "nothing",
-        Look::Same => "same",
-        Look::Part => "part",
-        Look::Later(_) => "later",
-        Look::Other(_) => "other",
-    };
-    let current = moving.versions.last();
-    let of = |text: fn(&Original) -> &String| current.map(text).cloned().unwrap_or_default();
-    Item {
-        workspace: moving.workspace.clone(),
-        serial: current.map_or(0, |current| current.serial),
-        lineage: of(|current| &current.lineage),
-        size: current.map_or(0, |current| current.size),
-        sha256: of(|current| &current.sha256),
-        versions: moving.versions.len() as u64,
-        there,
-    }
-}
-
-/// The lock of a state that is not there yet: its first apply may be under way.
-fn first_apply<'a, 'w>(source: &'a Source, mut there: impl Iterator<Item = &'w Workspace>) -> Option<Lock<'a>> {
-    if there.any(Workspace::is_default) { None } else { source.lock(&Workspace::default()) }
-}
-
-fn locks_of<'a>(source: &'a Source, target: &'a Target, workspace: &Workspace) -> Vec<Lock<'a>> {
-    [source.lock(workspace), target.lock(workspace)].into_iter().flatten().collect()
-}
-
-/// Under the locks: looks again, brings what is not there, and looks once more. The locks are given back, however it ends.
-async fn bring_all<'a>(
-    source: &'a Source,
-    target: &'a Target,
-    todo: &[Workspace],
-    mut locks: Locks<'a>,
-    is_declared: bool,
-) -> Result<()> {
-    let progress = Progress::work("moving");
-    let moved = tokio::select! {
-        moved = bring(source, target, todo, &mut locks, is_declared, &progress) => moved,
-        _ = tokio::signal::ctrl_c() => Err(interrupted().into()),
-    };
-    let given = locks.give_back().await;
-    moved?;
-    Ok(given?)
-}
-
-async fn bring<'a>(
-    source: &'a Source,
-    target: &'a Target,
-    todo: &[Workspace],
-    locks: &mut Locks<'a>,
-    is_declared: bool,
-    progress: &Progress,
-) -> Result<()> {
-    for workspace in todo {
-        for lock in locks_of(source, target, workspace) {
-            locks.take(lock).await?;
+impl Moving<'_> {
+    pub(super) fn item(&self) -> Item {
+        let there = match self.look {
+            Look::Nothing => "nothing",
+            Look::Same => "same",
+            Look::Part => "part",
+            Look::Later(_) => "later",
+            Look::Other(_) => "other",
+        };
+        let current = self.versions.last();
+        let of = |text: fn(&Original) -> &String| current.map(text).cloned().unwrap_or_default();
+        Item {
+            workspace: self.workspace.clone(),
+            serial: current.map_or(0, |current| current.serial),
+            lineage: of(|current| &current.lineage),
+            size: current.map_or(0, |current| current.size),
+            sha256: of(|current| &current.sha256),
+            versions: self.versions.len() as u64,
+            there,
         }
     }
-    if let Some(lock) = first_apply(source, todo.iter()) {
-        locks.take(lock).await?;
-    }
-    let moving = look(source, target).await?;
-    if let Some(refusal) = judge(&moving, &mut Vec::new(), is_declared) {
-        return Err(refusal.into());
-    }
-    if let Some(new) = moving.iter().find(|moving| !todo.contains(&moving.workspace)) {
-        let why = format!("the workspace {} was made meanwhile", new.workspace);
-        return Err(Error::new(Kind::Conflict, NOT_MOVED, why, "run the same command again").into());
-    }
-    for Moving { workspace, origin, look, .. } in &moving {
-        progress.say(format!("copying the workspace {workspace}"));
-        if !matches!(look, Look::Later(_)) {
-            target.bring(workspace, &**origin).await?;
-        }
-    }
-    Ok(())
-}
-
-fn interrupted() -> Error {
-    let why = "it was interrupted; what was copied stays, and the locks are given back";
-    Error::new(Kind::Unavailable, "the state was not moved", why, "run the same command again to go on")
 }
 
 /// What people have to do, and may do, when it is done.
-fn afterwards(source: &Source, setting: &Setting, target: &Target, copies: bool) -> Vec<String> {
+fn afterwards(
+    source: &Source,
+    setting: &Setting,
+    target: &Target,
+    is_one_place: Option<bool>,
+    moved: &[Workspace],
+) -> Vec<String> {
+    if is_one_place == Some(true) {
+        return vec!["both names mean one place: nothing was copied, and nothing there may be deleted".to_owned()];
+    }
     let mut after =
         vec!["give everybody the new block: whoever applies with the old one writes where the state was".to_owned()];
     if let (Source::Stateward { .. }, false) = (source, target.is_stateward()) {
@@ -329,10 +346,10 @@ fn afterwards(source: &Source, setting: &Setting, target: &Target, copies: bool)
                 .to_owned(),
         );
     }
-    if copies {
+    if is_one_place == Some(false) && !moved.is_empty() {
         after.push(format!(
             "when `plan` shows no change and nobody has the old block, you may delete {}",
-            source.leftovers(setting)
+            source.leftovers(setting, moved)
         ));
     }
     after

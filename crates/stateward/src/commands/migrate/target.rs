@@ -4,15 +4,16 @@ use stateward_aws::doctor;
 use stateward_client::transfer::{Origin, There, bring_outside, copy, look_outside};
 use stateward_client::{Connection, Secret};
 use stateward_core::{Error, Kind, Original, StateId, StateName, Workspace};
-use stateward_store_s3::Options;
+use stateward_store_s3::{Options, Sharing};
 use stateward_terraform::{Backend, Written};
 
 use super::super::Context;
 use super::super::state::bucket::S3State;
 use super::NOT_MOVED;
 use super::block;
-use super::locking::Lock;
+use super::locking::{Lock, Locks};
 use super::setting::Setting;
+use super::source::workspaces_of;
 use super::told::{Check, Status};
 use crate::cli::{MigrateArgs, MigrateTo};
 use crate::config::{StoreUrl, Target as Config};
@@ -24,6 +25,8 @@ pub(super) enum Target {
     Bucket {
         state: Box<S3State>,
         options: Box<Options>,
+        /// With the lock file alone, where there is one.
+        file: Option<Box<S3State>>,
         chose_lock: bool,
     },
     /// Without a connection where the store is yet to be made.
@@ -31,6 +34,10 @@ pub(super) enum Target {
         at: Config,
         connection: Option<Box<dyn Connection>>,
         name: StateName,
+        /// The workspace that the block names; that of Terraform, where it names none.
+        only: Option<Workspace>,
+        /// All commands work on this store or server, unless told otherwise.
+        is_usual: bool,
     },
 }
 
@@ -51,7 +58,8 @@ impl Target {
             Err(Failure::Refused(error)) if error.kind() == Kind::NotFound && matches!(at, Config::Store(_)) => None,
             Err(failure) => return Err(failure),
         };
-        Ok(Self::Stateward { at, connection, name })
+        let (only, is_usual) = (setting.only.clone(), at == context.config.target);
+        Ok(Self::Stateward { at, connection, name, only, is_usual })
     }
 
     async fn bucket(url: &str) -> Result<Self> {
@@ -60,8 +68,15 @@ impl Target {
         let sharing = options.sharing.get_or_insert_default();
         let chose_lock = sharing.lock_table.is_none() && !sharing.use_lockfile;
         sharing.use_lockfile |= chose_lock;
+        let file = match sharing.use_lockfile {
+            true => {
+                let alone = Sharing { lock_table: None, ..sharing.clone() };
+                Some(Box::new(S3State::open(Options { sharing: Some(alone), ..options.clone() }).await?))
+            }
+            false => None,
+        };
         let state = Box::new(S3State::open(options.clone()).await?);
-        Ok(Self::Bucket { state, options: Box::new(options), chose_lock })
+        Ok(Self::Bucket { state, options: Box::new(options), file, chose_lock })
     }
 
     /// Makes the store that is not there yet.
@@ -77,10 +92,17 @@ impl Target {
             Self::Bucket { state, .. } => {
                 format!("{} (Terraform's own `s3` backend)", stateward_client::transfer::Place::name(&**state))
             }
-            Self::Stateward { at, name, .. } => match at {
-                Config::Store(store) => format!("{name} in {store}"),
-                Config::Server(server) => format!("{name} in {server}"),
-            },
+            Self::Stateward { at: Config::Store(store), .. } => format!("{} in {store}", self.state_name()),
+            Self::Stateward { at: Config::Server(server), .. } => format!("{} in {server}", self.state_name()),
+        }
+    }
+
+    /// What `stateward run` calls the state.
+    fn state_name(&self) -> String {
+        match self {
+            Self::Stateward { name, only: Some(workspace), .. } => format!("{name}@{workspace}"),
+            Self::Stateward { name, .. } => name.to_string(),
+            Self::Bucket { options, .. } => options.prefix.clone(),
         }
     }
 
@@ -89,21 +111,28 @@ impl Target {
         match self {
             Self::Bucket { options, .. } => {
                 let prefix = options.sharing.clone().unwrap_or_default().workspace_key_prefix;
+                let endpoint = options.access.endpoint.as_deref().map(|url| url.trim_end_matches('/'));
                 backend.kind() == Some("s3")
                     && place.is_some_and(|there| {
-                        (&there.place, &there.key, &there.workspace_key_prefix)
-                            == (&options.bucket, &options.prefix, &prefix)
+                        let theirs = there.endpoints.s3.as_deref().map(|url| url.trim_end_matches('/'));
+                        (&there.place, &there.key, &there.workspace_key_prefix, theirs)
+                            == (&options.bucket, &options.prefix, &prefix, endpoint)
                     })
             }
-            Self::Stateward { at: Config::Server(server), name, .. } => {
+            Self::Stateward { at: Config::Server(server), name, only, .. } => {
                 let own = format!("{server}/state/{name}");
                 let address = backend.argument("address").and_then(|address| address.split('?').next());
-                backend.kind() == Some("http") && address == Some(own.as_str())
+                let workspace = backend.workspace_in_address();
+                backend.kind() == Some("http")
+                    && (address, workspace) == (Some(own.as_str()), only.as_ref().map(Workspace::as_str))
             }
-            Self::Stateward { at: Config::Store(_), .. } => {
-                backend.kind() == Some("http") && !backend.arguments().contains_key("address")
-            }
+            Self::Stateward { at: Config::Store(_), .. } => is_for_run(backend),
         }
+    }
+
+    /// Whether a backend that may be this place may as well be another: a block for `stateward run` does not say which store.
+    pub(super) fn may_be_another(&self, backend: &Backend) -> bool {
+        matches!(self, Self::Stateward { at: Config::Store(_), is_usual: false, .. }) && is_for_run(backend)
     }
 
     pub(super) fn is_stateward(&self) -> bool {
@@ -113,14 +142,16 @@ impl Target {
     pub(super) fn block(&self) -> Written {
         match self {
             Self::Bucket { options, .. } => block::s3(options),
-            Self::Stateward { at: Config::Server(server), name, .. } => block::server(server, name),
+            Self::Stateward { at: Config::Server(server), name, only, .. } => {
+                block::server(server, name, only.as_ref())
+            }
             Self::Stateward { at: Config::Store(_), .. } => block::store(),
         }
     }
 
     /// What can be known of the place before anything is moved.
     pub(super) async fn checks(&self) -> Result<Vec<Check>> {
-        let Self::Bucket { state, options, chose_lock } = self else { return Ok(Vec::new()) };
+        let Self::Bucket { state, options, chose_lock, .. } = self else { return Ok(Vec::new()) };
         let bucket = &options.bucket;
         let mut checks = vec![match state.place().keeps_versions().await {
             Ok(true) => Check::new("bucket-versioning", Status::Ok, format!("the bucket {bucket} keeps versions")),
@@ -156,11 +187,48 @@ impl Target {
         }
     }
 
+    /// By which lock the place can be known.
+    pub(super) fn held_as(&self, workspace: &Workspace) -> Option<Lock<'_>> {
+        match self {
+            Self::Bucket { .. } => self.lock(workspace),
+            Self::Stateward { connection, .. } => Some(Lock::State(connection.as_deref()?, self.state(workspace)?)),
+        }
+    }
+
+    /// Refuses where a lock file does not keep others out; the lock of the default workspace has to be held.
+    pub(super) async fn see_that_it_keeps_out(&self, locks: &Locks<'_>) -> Result<()> {
+        match self {
+            Self::Bucket { file: Some(file), .. } => locks.see_that_it_keeps_out(file, &Workspace::default()).await,
+            Self::Bucket { .. } | Self::Stateward { .. } => Ok(()),
+        }
+    }
+
     fn state(&self, workspace: &Workspace) -> Option<StateId> {
         match self {
             Self::Bucket { .. } => None,
-            Self::Stateward { name, .. } => Some(StateId { name: name.clone(), workspace: workspace.clone() }),
+            Self::Stateward { name, only, .. } => {
+                Some(StateId { name: name.clone(), workspace: only.as_ref().unwrap_or(workspace).clone() })
+            }
         }
+    }
+
+    /// The workspaces in which there is a state already.
+    pub(super) async fn workspaces(&self) -> Result<Vec<Workspace>> {
+        Ok(match self {
+            Self::Bucket { state, .. } => state.there().await?,
+            Self::Stateward { connection: None, .. } => Vec::new(),
+            Self::Stateward { connection: Some(connection), name, only, .. } => {
+                workspaces_of(&**connection, name, only.as_ref()).await?
+            }
+        })
+    }
+
+    /// The table that should have the digest of a state, and has not.
+    pub(super) async fn lacks_digest(&self, workspace: &Workspace, current: &Original) -> Result<Option<&str>> {
+        let Self::Bucket { state, .. } = self else { return Ok(None) };
+        let Some(table) = state.place().lock_table() else { return Ok(None) };
+        let digest = state.place().digest(&state.spot(workspace)).await.map_err(Error::from)?;
+        Ok((digest.as_ref() != Some(&current.md5)).then_some(table))
     }
 
     /// What stands there, beside the versions that are to come.
@@ -202,23 +270,26 @@ impl Target {
 
     /// How to see that it is right.
     pub(super) fn next(&self, setting: &Setting) -> Vec<String> {
+        let chdir = match setting.directory.as_os_str() {
+            directory if directory == "." => String::new(),
+            directory => format!(" -chdir={}", directory.display()),
+        };
         match self {
-            Self::Stateward { at: Config::Store(store), name, .. } => vec![
-                format!("stateward run --store '{store}' --state {name} -- terraform init -reconfigure"),
-                format!("stateward run --store '{store}' --state {name} -- terraform plan"),
-            ],
-            _ => {
-                let chdir = match setting.directory.as_os_str() {
-                    directory if directory == "." => String::new(),
-                    directory => format!(" -chdir={}", directory.display()),
-                };
-                vec![
-                    format!("terraform{chdir} init -reconfigure     (not -migrate-state: the state is there already)"),
-                    format!("terraform{chdir} plan"),
-                ]
+            Self::Stateward { at: Config::Store(store), .. } => {
+                let run = format!("stateward run --store '{store}' --state {} --", self.state_name());
+                vec![format!("{run} terraform{chdir} init -reconfigure"), format!("{run} terraform{chdir} plan")]
             }
+            _ => vec![
+                format!("terraform{chdir} init -reconfigure     (not -migrate-state: the state is there already)"),
+                format!("terraform{chdir} plan"),
+            ],
         }
     }
+}
+
+/// A block for `stateward run`, which has the address in the environment.
+fn is_for_run(backend: &Backend) -> bool {
+    backend.kind() == Some("http") && !backend.arguments().contains_key("address")
 }
 
 /// The token for a server; that of the usual one is shown to no other.

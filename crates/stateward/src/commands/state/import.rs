@@ -171,7 +171,7 @@ async fn from_directory(context: &Context, directory: &Path) -> Result<Found> {
                 return Err(nothing_there(NOT_IMPORTED.to_owned(), &why, BY_HAND));
             }
             let mut files = Files::new(shown(directory));
-            for LocalState { workspace, path } in states {
+            for LocalState { workspace, path, .. } in states {
                 let name = workspace.parse().map_err(|error: NameError| {
                     let why = format!("its workspace `{workspace}` can have no such name here: {error}");
                     Failure::usage(NOT_IMPORTED, why, format!("import its file by itself: {}", path.display()))

@@ -40,8 +40,7 @@ fn terraform_goes_on_at_each_step_from_the_table_to_the_file_and_back() {
     apply(&work, "1");
 
     // One that is left all the same, of a time long past, would have Terraform refuse the state.
-    let item = json!({"LockID": {"S": digests[1]}, "Digest": {"S": "0".repeat(32)}});
-    moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+    place.put_digest(&"0".repeat(32));
     step(&["--to", "dynamodb-lock", "--lock-table", &place.table], "done", both);
     for workspace in ["default", "dev"] {
         let work = work.clone().env("TF_WORKSPACE", workspace);
@@ -63,9 +62,7 @@ fn what_was_cut_off_at_any_write_is_finished_by_the_next_run() {
             let proxy = FaultProxy::to(moto.url());
             work.write_s3_backend(&place.table_backend(proxy.url()).lockfile());
             moto.put_object(&place.bucket, KEY, state(3, "x"));
-            let id = format!("{}/{KEY}-md5", place.bucket);
-            let item = json!({"LockID": {"S": id}, "Digest": {"S": "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0"}});
-            moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+            place.put_digest("b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0");
             cut_off(&proxy, fault.clone(), n);
             let to = ["--to", "lockfile", "--finish", "--yes"];
             let cut = migrate(&dir, &AwsEnv::new(), work.path(), &to);
@@ -119,8 +116,7 @@ fn back_at_the_table_a_digest_that_somebody_left_behind_is_seen() {
     let work = workdir(&dir);
     work.write_s3_backend(&place.table_backend(moto.url()).lockfile());
     moto.put_object(&place.bucket, KEY, state(3, "x"));
-    let item = json!({"LockID": {"S": format!("{}/{KEY}-md5", place.bucket)}, "Digest": {"S": "0".repeat(32)}});
-    moto.dynamodb("PutItem", &json!({"TableName": place.table, "Item": item}).to_string());
+    place.put_digest(&"0".repeat(32));
     let to = ["--to", "dynamodb-lock", "--finish", "--yes"];
     let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
     assert!(refused.stderr.contains("state repair"), "{}", refused.report());

@@ -1,6 +1,8 @@
 //! States on their way to another backend, and to another lock, with real Terraform before and after.
 
 mod locks;
+mod meanwhile;
+mod places;
 mod refused;
 mod rights;
 mod states;
@@ -67,6 +69,11 @@ impl Place {
         let (mut digests, locks): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| id.ends_with("-md5"));
         digests.sort();
         (digests, locks.len())
+    }
+
+    fn put_digest(&self, digest: &str) {
+        let item = json!({"LockID": {"S": format!("{}/{KEY}-md5", self.bucket)}, "Digest": {"S": digest}});
+        Moto::shared().dynamodb("PutItem", &json!({"TableName": self.table, "Item": item}).to_string());
     }
 
     /// Panics where a lock is left.

@@ -6,7 +6,7 @@ use super::{KEY, Place, apply, migrate, workdir};
 use crate::{LIMIT, cli, state};
 
 /// Ends when the file `go` is there.
-const SLOW: &str = r#"
+pub(super) const SLOW: &str = r#"
 resource "terraform_data" "slow" {
   provisioner "local-exec" { command = "echo begun; while [ ! -e go ] && [ -e main.tf ]; do sleep 0.05; done" }
 }

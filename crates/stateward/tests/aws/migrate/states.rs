@@ -77,7 +77,8 @@ fn from_s3_to_a_server_with_the_history_and_to_s3_again() {
     expect_no_change(&work);
 }
 
-/// Cuts a move off at each write to S3 and the table in turn, and runs it again.
+/// Cuts a move off at each write to S3 and the table in turn, and runs it again. Where the block has been written, as it is before the
+/// locks are given back, everything is there.
 fn cut_off_everywhere(
     prepare: impl Fn(&TestDir, &Place, &FaultProxy, &Workdir) -> Vec<String>,
     expect: impl Fn(&TestDir, &Place),
@@ -94,7 +95,9 @@ fn cut_off_everywhere(
             let cut = migrate(&dir, &AwsEnv::new(), work.path(), &arguments);
             let (when, is_over) = (format!("{fault:?} at {n}"), proxy.injected() == 0);
             assert_eq!(cut.code() == Some(0), is_over, "{when}: {}", cut.report());
-            assert_eq!(block() == before, !is_over, "{when}: the block comes last");
+            if block() != before {
+                expect(&dir, &place);
+            }
             proxy.heal();
             migrate(&dir, &AwsEnv::new(), work.path(), &arguments).expect_success();
             assert_ne!(block(), before, "{when}");
@@ -128,6 +131,7 @@ fn a_move_from_s3_that_was_cut_off_at_any_write_is_finished_by_the_next() {
     cut_off_everywhere(
         |dir, place, proxy, work| {
             work.write_s3_backend(&place.backend(proxy.url()).lockfile().lock_table(proxy.url(), &place.table));
+            work.run(&["init"]).expect_success();
             for (serial, id) in [(3, "x"), (4, "y")] {
                 Moto::shared().put_object(&place.bucket, KEY, state(serial, id));
             }

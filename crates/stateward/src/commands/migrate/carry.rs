@@ -1,0 +1,165 @@
+//! What is done while the locks at both ends are held.
+
+use stateward_core::{Error, Kind, Workspace};
+use stateward_terraform::workdir::put_aside;
+
+use super::NOT_MOVED;
+use super::block::Writing;
+use super::locking::{Lock, Locks};
+use super::setting::Setting;
+use super::source::Source;
+use super::states::{Looked, Moving, judge, look};
+use super::target::{Look, Target};
+use super::told::{Check, Item, Status};
+use crate::failure::{Failure, Result};
+use crate::output::progress::Progress;
+
+/// States on their way, and the block that follows them.
+pub(super) struct Carry<'a> {
+    pub(super) source: &'a Source,
+    pub(super) target: &'a Target,
+    pub(super) setting: &'a Setting,
+    /// The workspaces that were seen before.
+    pub(super) todo: &'a [Workspace],
+    pub(super) is_declared: bool,
+    pub(super) writing: Option<&'a Writing>,
+    pub(super) puts_aside: bool,
+}
+
+/// What has come of it.
+pub(super) struct Carried {
+    pub(super) items: Vec<Item>,
+    pub(super) checks: Vec<Check>,
+    /// By another name the target is where the states were; `None` where that cannot be told.
+    pub(super) is_one_place: Option<bool>,
+}
+
+impl<'a> Carry<'a> {
+    /// Locks, looks again, brings what is not there, compares, and writes the block. The locks are given back, however it ends.
+    pub(super) async fn run(&self, mut locks: Locks<'a>) -> Result<Carried> {
+        let progress = Progress::work("moving");
+        let carried = tokio::select! {
+            carried = self.under_locks(&mut locks, &progress) => carried,
+            _ = tokio::signal::ctrl_c() => Err(interrupted().into()),
+        };
+        let given = locks.give_back().await;
+        let carried = carried?;
+        given?;
+        Ok(carried)
+    }
+
+    async fn under_locks(&self, locks: &mut Locks<'a>, progress: &Progress) -> Result<Carried> {
+        let Self { target, is_declared, .. } = *self;
+        let is_one_place = self.lock(locks).await?;
+        let before = self.look().await?;
+        if let Some(refusal) = judge(&before, &mut Vec::new(), is_declared) {
+            return Err(refusal.into());
+        }
+        if is_one_place != Some(true) {
+            target.see_that_it_keeps_out(locks).await?;
+            for Moving { workspace, origin, look, .. } in &before.moving {
+                progress.say(format!("copying the workspace {workspace}"));
+                if !matches!(look, Look::Later(_)) {
+                    target.bring(workspace, &**origin).await?;
+                }
+            }
+        }
+        self.see_that_it_stands(&before).await?;
+        let checks = self.digests(&before).await?;
+        self.write()?;
+        let is_one_place = is_one_place.or(before.is_apart().then_some(false));
+        Ok(Carried { items: before.moving.iter().map(Moving::item).collect(), checks, is_one_place })
+    }
+
+    /// Refuses where somebody wrote past the locks, or is about to.
+    async fn see_that_it_stands(&self, before: &Looked<'_>) -> Result<()> {
+        let now = self.source.currents().await?;
+        let read = before.moving.iter().filter_map(|moving| Some((&moving.workspace, &moving.versions.last()?.sha256)));
+        if !read.eq(now.iter().map(|(workspace, sha256)| (workspace, sha256))) {
+            let why = "what is there was written to meanwhile, past the locks";
+            let next = "see who writes there, and run the same command again";
+            return Err(Error::new(Kind::Conflict, NOT_MOVED, why, next).into());
+        }
+        self.source.see_that_it_stands(&locked(self.todo)).await
+    }
+
+    /// Takes the locks at both ends. Whether the target shows those of the source: then it is one place.
+    async fn lock(&self, locks: &mut Locks<'a>) -> Result<Option<bool>> {
+        let mut is_one_place = matches!(self.source, Source::Local(_)).then_some(false);
+        let workspaces = locked(self.todo);
+        for workspace in &workspaces {
+            let (source, there) = (self.source.lock(workspace), self.target.held_as(workspace));
+            if let Some(there) = &there {
+                locks.tidy(there).await?;
+            }
+            let Some(source) = source else { continue };
+            locks.take(source).await?;
+            if let (None, Some(there)) = (is_one_place, &there) {
+                is_one_place = Some(locks.is_ours(there).await?);
+            }
+        }
+        if is_one_place == Some(true) {
+            return Ok(is_one_place);
+        }
+        for lock in workspaces.iter().filter_map(|workspace| self.target.lock(workspace)) {
+            locks.take(lock).await?;
+        }
+        Ok(is_one_place)
+    }
+
+    /// Looks at what there is now; refuses where there is more than was seen before.
+    async fn look(&self) -> Result<Looked<'a>> {
+        let looked = look(self.source, self.target).await?;
+        if let Some(new) = looked.moving.iter().find(|moving| !self.todo.contains(&moving.workspace)) {
+            let why = format!("the workspace {} was made meanwhile", new.workspace);
+            return Err(Error::new(Kind::Conflict, NOT_MOVED, why, "run the same command again").into());
+        }
+        Ok(looked)
+    }
+
+    async fn digests(&self, looked: &Looked<'_>) -> Result<Vec<Check>> {
+        let mut checks = Vec::new();
+        for Moving { workspace, versions, look, .. } in &looked.moving {
+            let Some(current) = versions.last().filter(|_| !matches!(look, Look::Later(_))) else { continue };
+            if let Some(table) = self.target.lacks_digest(workspace, current).await? {
+                let title = format!(
+                    "the workspace {workspace}: no digest of it could be written to the table {table}; Terraform takes a state without one, and writes one if it has `dynamodb:PutItem` for it"
+                );
+                checks.push(Check::new("digest", Status::Warn, title));
+            }
+        }
+        Ok(checks)
+    }
+
+    fn write(&self) -> Result<()> {
+        if let Some(writing) = self.writing {
+            writing.write()?;
+        }
+        if !self.puts_aside {
+            return Ok(());
+        }
+        let put = put_aside(&self.setting.directory).map_err(|error| {
+            let next = "give them other names, so that `terraform init` does not ask to copy them";
+            Failure::usage("the state files are still where they were", error.to_string(), next)
+        });
+        put.map(drop)
+    }
+}
+
+/// All locks that are going to be taken.
+pub(super) fn all_locks<'a>(source: &'a Source, target: &'a Target, todo: &[Workspace]) -> Vec<Lock<'a>> {
+    let both = |workspace: Workspace| [source.lock(&workspace), target.lock(&workspace)];
+    locked(todo).into_iter().flat_map(both).flatten().collect()
+}
+
+/// The workspaces whose locks are held: where there is no state yet its first apply may begin.
+fn locked(todo: &[Workspace]) -> Vec<Workspace> {
+    let default = Workspace::default();
+    let first = if todo.contains(&default) { None } else { Some(default) };
+    todo.iter().cloned().chain(first).collect()
+}
+
+fn interrupted() -> Error {
+    let why = "it was interrupted; what was copied stays, and the locks are given back";
+    Error::new(Kind::Unavailable, "the state was not moved", why, "run the same command again to go on")
+}

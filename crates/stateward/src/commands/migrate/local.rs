@@ -1,0 +1,91 @@
+//! The files of Terraform's `local` backend.
+
+use std::path::{Path, PathBuf};
+
+use stateward_client::transfer::Files;
+use stateward_core::{Error, Kind, LockInfo, NameError, Workspace};
+use stateward_terraform::Backend;
+use stateward_terraform::workdir::{self, HeldState, LocalState, WorkdirError, local_files};
+
+use super::NOT_MOVED;
+use super::locking::held;
+use crate::failure::{Failure, Result};
+use crate::input::Input;
+
+/// The states in a directory, held by Terraform's own lock as long as this is there.
+pub(super) struct Local {
+    pub(super) files: Files,
+    pub(super) workspaces: Vec<Workspace>,
+    /// They lie where Terraform looks for them whatever the backend is.
+    pub(super) is_usual: bool,
+    directory: PathBuf,
+    backend: Option<workdir::Backend>,
+    /// Empty files too: a first apply holds one.
+    held: Vec<HeldState>,
+}
+
+impl Local {
+    pub(super) fn hold(directory: &Path, backend: Option<&Backend>) -> Result<Self> {
+        let backend = backend.map(as_noted);
+        let is_usual =
+            backend.as_ref().is_none_or(|backend| backend.text("path").or(backend.text("workspace_dir")).is_none());
+        let (mut files, mut workspaces, mut all_held) =
+            (Files::new(directory.display().to_string()), Vec::new(), Vec::new());
+        for state in local_files(directory, backend.as_ref()).map_err(|error| failed(&error))? {
+            let held = hold(&state)?;
+            if !state.is_empty {
+                let workspace: Workspace = state.workspace.parse().map_err(|error: NameError| {
+                    Failure::usage(
+                        NOT_MOVED,
+                        format!("the workspace `{}`: {error}", state.workspace),
+                        "rename it first",
+                    )
+                })?;
+                let input = Input::of(held.file())
+                    .map_err(|error| Failure::file(NOT_MOVED, &state.path, &error, "check the file"))?;
+                files = files.with(workspace.clone(), None, Box::new(input));
+                workspaces.push(workspace);
+            }
+            all_held.push(held);
+        }
+        Ok(Self { files, workspaces, is_usual, directory: directory.to_path_buf(), backend, held: all_held })
+    }
+
+    /// Refuses where other files have come since they were held.
+    pub(super) fn see_that_it_stands(&self) -> Result<()> {
+        let changed = |path: &Path, what: &str| {
+            let why = format!("`{}` {what} meanwhile", path.display());
+            Err(Error::new(Kind::Conflict, NOT_MOVED, why, "run the same command again").into())
+        };
+        if let Some(held) = self.held.iter().find(|held| held.is_replaced()) {
+            return changed(held.path(), "was replaced");
+        }
+        let mut others = local_files(&self.directory, self.backend.as_ref()).map_err(|error| failed(&error))?;
+        others.retain(|file| self.held.iter().all(|held| held.path() != file.path));
+        for other in others {
+            // An empty file that nobody holds is nothing.
+            hold(&other)?;
+            if !other.is_empty {
+                return changed(&other.path, "was made");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn as_noted(backend: &Backend) -> workdir::Backend {
+    let texts = backend.arguments().iter().filter_map(|(name, text)| Some((name.clone(), text.clone()?.into())));
+    workdir::Backend { kind: "local".to_owned(), config: serde_json::Value::Object(texts.collect()) }
+}
+
+fn hold(state: &LocalState) -> Result<HeldState> {
+    if let Some(held) = state.hold().map_err(|error| failed(&error))? {
+        return Ok(held);
+    }
+    let holder = state.holder().and_then(|raw| LockInfo::parse(raw.as_bytes()).ok()).unwrap_or_default();
+    Err(held(&state.path.display().to_string(), &holder, None).into())
+}
+
+fn failed(error: &WorkdirError) -> Failure {
+    Failure::usage(NOT_MOVED, error.to_string(), "check the directory, and that you may read and write its states")
+}

@@ -1,0 +1,202 @@
+//! What others do while states are being moved, and what is seen of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, LockInfo, Moto, Rule, SeenRequest, TestDir, Workdir, lock_info};
+
+use super::refused::SLOW;
+use super::{KEY, Place, answer, migrate, workdir};
+use crate::{LIMIT, cli, serve, state};
+
+/// Does something when the first request of a kind comes by, before it goes on.
+fn at_first(
+    proxy: &FaultProxy,
+    is_it: impl Fn(&SeenRequest) -> bool + Send + 'static,
+    does: impl Fn() + Send + 'static,
+) {
+    let is_done = AtomicBool::new(false);
+    proxy.inject(Rule::new(Fault::LoseRequest).when(move |seen| {
+        if is_it(seen) && !is_done.swap(true, Ordering::SeqCst) {
+            does();
+        }
+        false
+    }));
+}
+
+/// The lock at the target is being taken.
+fn locks(seen: &SeenRequest) -> bool {
+    seen.operation() == "PutObject" && seen.path.contains(".tflock")
+}
+
+/// The state is being written.
+fn writes(seen: &SeenRequest) -> bool {
+    seen.operation() == "PutObject" && !seen.path.contains(".tflock")
+}
+
+#[track_caller]
+fn refused(dir: &TestDir, work: &Workdir, arguments: &[&str], code: i32, says: &str) {
+    let block = || std::fs::read_to_string(work.path().join("backend.tf")).ok();
+    let before = block();
+    let refused = migrate(dir, &Moto::shared().env(), work.path(), &[arguments, &["--yes"]].concat());
+    let refused = refused.expect_code(code);
+    assert!(refused.stderr.contains(says), "{says}: {}", refused.report());
+    assert_eq!(block(), before, "{says}: the block is as it was");
+}
+
+#[test]
+fn the_block_is_written_while_the_locks_are_held() {
+    let (dir, place) = (TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let proxy = FaultProxy::to(Moto::shared().url());
+    work.write_s3_backend(&place.backend(proxy.url()).lockfile());
+    Moto::shared().put_object(&place.bucket, KEY, state(3, "x"));
+    let seen = Arc::new(Mutex::new(None));
+    let (block, sees) = (work.path().join("backend.tf"), Arc::clone(&seen));
+    let is_unlock = |seen: &SeenRequest| seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
+    at_first(&proxy, is_unlock, move || *sees.lock().unwrap() = std::fs::read_to_string(&block).ok());
+    let store = format!("sqlite:{}", dir.join("here.db").display());
+    migrate(&dir, &AwsEnv::new(), work.path(), &["--to", &store, "--state", "a", "--yes"]).expect_success();
+    let block = seen.lock().unwrap().clone().unwrap();
+    assert!(block.contains("backend \"http\" {}"), "whoever gets the lock next finds the new block: {block}");
+}
+
+#[test]
+fn a_first_apply_on_files() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("slow.tf", SLOW);
+    work.run(&["init"]).expect_success();
+    let mut running = work.spawn(&["apply", "-auto-approve"]);
+    running.wait_for("begun", LIMIT);
+    refused(&dir, &work, &["--to", &place.url(moto.url())], 3, "OperationTypeApply");
+    work.write("go", "");
+    running.wait(LIMIT).expect_success();
+}
+
+#[test]
+fn a_workspace_and_a_state_that_come_while_it_works() {
+    for (file, before) in
+        [("terraform.tfstate.d/dev/terraform.tfstate", Some(state(3, "x"))), ("terraform.tfstate", None)]
+    {
+        let (dir, place) = (TestDir::new(), Place::new());
+        let work = workdir(&dir);
+        if let Some(text) = before {
+            work.write("terraform.tfstate", text);
+        }
+        let proxy = FaultProxy::to(Moto::shared().url());
+        let path = work.path().join(file);
+        at_first(&proxy, locks, move || {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, state(1, "late")).unwrap();
+        });
+        refused(&dir, &work, &["--to", &place.url(proxy.url())], 3, "was made meanwhile");
+        place.expect_no_lock(file);
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_while_it_is_held() {
+    let (dir, place) = (TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let path = work.write("terraform.tfstate", state(3, "x"));
+    let proxy = FaultProxy::to(Moto::shared().url());
+    at_first(&proxy, locks, move || {
+        std::fs::rename(&path, path.with_extension("backup")).unwrap();
+        std::fs::write(&path, state(4, "late")).unwrap();
+    });
+    refused(&dir, &work, &["--to", &place.url(proxy.url())], 3, "was replaced meanwhile");
+}
+
+#[test]
+fn who_waits_in_the_queue_of_the_place_that_is_left() {
+    let (dir, place) = (TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let server = serve(&dir, &AwsEnv::new(), &format!("sqlite:{}", dir.join("here.db").display()));
+    let http = server.http().limit(LIMIT);
+    http.request("POST", "/state/net/prod", &[], state(3, "x").as_str()).expect_status(200);
+    work.write_http_backend(&server.url("/state/net/prod"));
+    let proxy = FaultProxy::to(Moto::shared().url());
+    let (waiting, other) = (Arc::new(Mutex::new(None)), http.clone());
+    let waits = Arc::clone(&waiting);
+    at_first(&proxy, writes, move || {
+        let client = other.clone();
+        *waits.lock().unwrap() = Some(std::thread::spawn(move || {
+            let info = lock_info("x", "OperationTypeApply");
+            client.request("LOCK", "/state/net/prod?wait=2m", &[], &info).expect_status(200);
+        }));
+        while !other.request("GET", "/api/v1/locks", &[], b"").text().contains("\"queue\":1") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    refused(&dir, &work, &["--to", &place.url(proxy.url())], 3, "wait for the lock on `net/prod");
+    waiting.lock().unwrap().take().unwrap().join().unwrap();
+}
+
+#[test]
+fn a_workspace_that_is_made_in_stateward() {
+    let (dir, place) = (TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let server = serve(&dir, &AwsEnv::new(), &format!("sqlite:{}", dir.join("here.db").display()));
+    let http = server.http().limit(LIMIT);
+    http.request("POST", "/state/net/prod", &[], state(3, "x").as_str()).expect_status(200);
+    work.write_http_backend(&server.url("/state/net/prod"));
+    let proxy = FaultProxy::to(Moto::shared().url());
+    at_first(&proxy, locks, move || {
+        http.request("POST", "/state/net/prod?workspace=dev", &[], state(1, "late").as_str()).expect_status(200);
+    });
+    refused(&dir, &work, &["--to", &place.url(proxy.url())], 3, "the workspace dev was made meanwhile");
+}
+
+/// An `http` backend of somebody else's, which has another state from when it is told so.
+fn foreign() -> (FaultProxy, Arc<AtomicBool>) {
+    let (proxy, is_late) = (FaultProxy::to(Moto::shared().url()), Arc::new(AtomicBool::new(false)));
+    for (when, body) in [(false, state(3, "x")), (true, state(4, "late"))] {
+        let is_late = Arc::clone(&is_late);
+        let answer = Fault::Answer { status: 200, headers: Vec::new(), body };
+        proxy.inject(Rule::new(answer).when(move |_| is_late.load(Ordering::SeqCst) == when));
+    }
+    (proxy, is_late)
+}
+
+/// Nobody can be kept out there.
+#[test]
+fn what_is_written_past_the_lock() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    for at in ["lock", "write"] {
+        let (work, place, (source, is_late)) = (workdir(&dir), Place::new(), foreign());
+        work.write_http_backend(&format!("{}/net/prod", source.url()));
+        let proxy = FaultProxy::to(moto.url());
+        let url = place.url(proxy.url());
+        let late = move || is_late.store(true, Ordering::SeqCst);
+        if at == "lock" {
+            at_first(&proxy, locks, late);
+            let done = migrate(&dir, &moto.env(), work.path(), &["--to", &url, "--yes"]).expect_success();
+            assert_eq!(answer(&done)["items"][0]["serial"], 4, "what was there last has come along");
+            assert_eq!(place.object("default"), state(4, "late"));
+        } else {
+            at_first(&proxy, writes, late);
+            refused(&dir, &work, &["--to", &url], 3, "past the locks");
+        }
+    }
+}
+
+/// Which lock `terraform init` was told of on the command line stands in its notes alone.
+#[test]
+fn a_lock_that_only_init_was_told_of() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.backend(moto.url()));
+    work.run(&["init", "-backend-config=use_lockfile=true"]).expect_success();
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    let info = LockInfo::new("f108b30f-8c7b-b79e-433f-91f4236138ae", "OperationTypeApply");
+    moto.put_object(&place.bucket, &format!("{KEY}.tflock"), info.to_bytes());
+    let store = format!("sqlite:{}", dir.join("here.db").display());
+    refused(&dir, &work, &["--to", &store, "--state", "net/prod"], 3, "OperationTypeApply");
+    moto.delete_object(&place.bucket, &format!("{KEY}.tflock"));
+    let done = migrate(&dir, &moto.env(), work.path(), &["--to", &store, "--state", "net/prod", "--yes"]);
+    done.expect_success();
+    let history = cli(&dir, &moto.env()).run(&["state", "history", "net/prod", "--store", &store]).expect_success();
+    assert!(history.stdout.contains('3'), "{}", history.report());
+}
