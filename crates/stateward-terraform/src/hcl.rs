@@ -71,8 +71,11 @@ pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
     Ok(parse(text)?.attributes().map(|attribute| attribute.key.as_str().to_owned()).collect())
 }
 
+/// Terraform passes over a byte order mark; here blanks stand for it, so that what stands where stays true.
 pub(crate) fn parse(text: &str) -> Result<Body, String> {
-    hcl_edit::parser::parse_body(text).map_err(|error| format!("line {}: {}", error.location().line(), error.message()))
+    let blank = text.strip_prefix('\u{feff}').map(|rest| format!("   {rest}"));
+    hcl_edit::parser::parse_body(blank.as_deref().unwrap_or(text))
+        .map_err(|error| format!("line {}: {}", error.location().line(), error.message()))
 }
 
 /// Attributes by their names, those of blocks and objects within as `block.name`. `null` is as good as not there.
