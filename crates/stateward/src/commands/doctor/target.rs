@@ -95,7 +95,7 @@ pub(in crate::commands) fn of_directory(
     backend_config: &[String],
     workspace: Option<&str>,
 ) -> Result<Target> {
-    let configuration = configuration(directory, NOT_FOUND)?;
+    let configuration = configuration(directory, Tool::Terraform, NOT_FOUND)?;
     let data_dir = data_dir(directory, context.environment.get("TF_DATA_DIR"));
     let cached = cached(&data_dir);
     let declared = configuration.declared.map(|declared| declared.backend);
@@ -121,9 +121,9 @@ pub(in crate::commands) fn of_directory(
     given.target(workspace.as_deref()).map_err(|error| no_target(&error))
 }
 
-/// The configuration in a directory, as far as it says where the state is. `refusal` is what a message begins with.
-pub(in crate::commands) fn configuration(directory: &Path, refusal: &str) -> Result<Configuration> {
-    let configuration = Configuration::read(directory, Tool::Terraform)
+/// The configuration in a directory as a tool reads it, as far as it says where the state is. `refusal` is what a message begins with.
+pub(in crate::commands) fn configuration(directory: &Path, tool: Tool, refusal: &str) -> Result<Configuration> {
+    let configuration = Configuration::read(directory, tool)
         .map_err(|error| Failure::file("the configuration cannot be read", directory, &error, "check the directory"))?;
     if let Some((file, why)) = configuration.unreadable.first() {
         let file = directory.join(file);

@@ -64,8 +64,7 @@ impl Lock<'_> {
     fn is_held(&self, holder: &LockInfo) -> Error {
         let gone = match self {
             Self::Place(place, workspace) => {
-                let url = format!("s3://{}/{}", place.place().bucket(), place.place().object(&place.spot(workspace)));
-                format!("`stateward lock inspect` says whether it is gone ({url})")
+                format!("whether it is gone says: stateward lock inspect {}", place.argument(workspace))
             }
             Self::State(..) => format!("if it is gone: {}", self.release(&holder.id)),
         };

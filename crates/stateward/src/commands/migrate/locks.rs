@@ -48,6 +48,9 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     let name = stateward_client::transfer::Place::name(&places.both);
     let states = counted(workspaces.len() as u64, "state");
     plan.checks.push(Check::new("states", Status::Ok, format!("{name}: {states}")));
+    if wanted == WantedLock::File {
+        plan.checks.push(super::told::needs_lock_files());
+    }
     let held = Locks::new(context, &[&name, &plan.to], &plan.to);
     held.look(&places.locks(&workspaces)).await.map_err(|error| unusable(error, &wanted))?;
     plan.checks.push(Check::new("lock-free", Status::Ok, "nobody holds any of them, in either way"));

@@ -1,11 +1,11 @@
 //! What a directory says of where its state is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use stateward_aws::doctor::{Given, Target};
 use stateward_core::{NameError, Workspace};
 use stateward_terraform::workdir::local_states;
-use stateward_terraform::{Arguments, Backend, Configuration, Difference, cached, data_dir, selected_workspace};
+use stateward_terraform::{Arguments, Backend, Configuration, Difference, Tool, cached, data_dir, selected_workspace};
 
 use super::super::Context;
 use super::super::doctor::{configuration_of, extra_arguments};
@@ -32,7 +32,7 @@ pub(super) struct Setting {
 impl Setting {
     pub(super) fn read(context: &Context, args: &MigrateArgs) -> Result<Self> {
         let directory = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-        let configuration = configuration_of(&directory, NOT_MOVED)?;
+        let configuration = of_either_tool(&directory)?;
         if configuration.is_empty {
             let why = format!("`{}` has no files of Terraform", directory.display());
             return Err(Failure::usage(NOT_MOVED, why, "name the directory of the configuration with `--dir`"));
@@ -138,6 +138,22 @@ impl Setting {
         self.declared().iter().for_each(|declared| given.add(declared.arguments()));
         self.extra.iter().for_each(|extra| given.add(extra));
         given.target(None).map_err(|error| Failure::usage(NOT_MOVED, error.to_string(), error.advice()))
+    }
+}
+
+/// What Terraform reads, or `OpenTofu` where it alone has a backend. Refused where each has one of its own.
+fn of_either_tool(directory: &Path) -> Result<Configuration> {
+    let read = |tool| configuration_of(directory, tool, NOT_MOVED);
+    let (terraform, tofu) = (read(Tool::Terraform)?, read(Tool::OpenTofu)?);
+    let file = |configuration: &Configuration| Some(configuration.declared.as_ref()?.place.file.clone());
+    match (file(&terraform), file(&tofu)) {
+        (None, Some(_)) => Ok(tofu),
+        (one, other) if one == other => Ok(terraform),
+        (one, other) => {
+            let of = |file: Option<String>| file.unwrap_or_else(|| "no file".to_owned());
+            let why = format!("Terraform finds its backend in {}, and OpenTofu in {}", of(one), of(other));
+            Err(Failure::usage(NOT_MOVED, why, "put the block into one file that both read, such as `backend.tf`"))
+        }
     }
 }
 

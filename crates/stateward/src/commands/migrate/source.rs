@@ -54,6 +54,14 @@ impl Remote {
     }
 }
 
+/// A state as it comes.
+pub(super) struct Coming<'a> {
+    pub(super) workspace: Workspace,
+    pub(super) origin: Box<dyn Origin + 'a>,
+    /// Old versions that are no states.
+    pub(super) left_out: u64,
+}
+
 /// The backend that a source is opened from.
 #[derive(Clone, Copy)]
 pub(super) enum From<'a> {
@@ -178,20 +186,24 @@ impl Source {
     }
 
     /// Each state with where it comes from. `all`: with its old versions.
-    pub(super) async fn origins(&self, all: bool) -> Result<Vec<(Workspace, Box<dyn Origin + '_>)>> {
-        let mut origins: Vec<(Workspace, Box<dyn Origin + '_>)> = Vec::new();
+    pub(super) async fn origins(&self, all: bool) -> Result<Vec<Coming<'_>>> {
+        let mut origins = Vec::new();
         for workspace in self.workspaces().await? {
             let (of, mut quiet) = (workspace.clone(), |_| {});
-            let origin: Box<dyn Origin + '_> = match self {
-                Self::Local(local) => Box::new(Snapshots::look(&local.files, of, all, &mut quiet).await?),
-                Self::Bucket(bucket) => Box::new(Snapshots::look(&**bucket, of, all, &mut quiet).await?),
-                Self::Http(remote) => Box::new(Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?),
-                Self::Stateward { connection, .. } => match self.id(&of) {
-                    Some(state) => Box::new(Held::new(&**connection, &state)),
-                    None => continue,
-                },
+            let looked = match self {
+                Self::Local(local) => Snapshots::look(&local.files, of, all, &mut quiet).await?,
+                Self::Bucket(bucket) => Snapshots::look(&**bucket, of, all, &mut quiet).await?,
+                Self::Http(remote) => Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?,
+                Self::Stateward { connection, .. } => {
+                    if let Some(state) = self.id(&of) {
+                        let origin = Box::new(Held::new(&**connection, &state));
+                        origins.push(Coming { workspace, origin, left_out: 0 });
+                    }
+                    continue;
+                }
             };
-            origins.push((workspace, origin));
+            let left_out = looked.left_out.len() as u64;
+            origins.push(Coming { workspace, origin: Box::new(looked), left_out });
         }
         Ok(origins)
     }
@@ -199,7 +211,7 @@ impl Source {
     /// The SHA-256 of the current version of each state.
     pub(super) async fn currents(&self) -> Result<Vec<(Workspace, String)>> {
         let mut currents = Vec::new();
-        for (workspace, origin) in self.origins(false).await? {
+        for Coming { workspace, origin, .. } in self.origins(false).await? {
             let versions = origin.versions().await?;
             currents.extend(versions.into_iter().next_back().map(|found| (workspace, found.original.sha256)));
         }
@@ -217,7 +229,10 @@ impl Source {
             "{}: its digest in the lock table is that of other bytes, so Terraform refuses it",
             bucket.title(workspace)
         );
-        let next = "`stateward state repair` says which of the two is right; then run the same command again";
+        let next = format!(
+            "which of the two is right says: stateward state repair {}; then run the same command again",
+            bucket.argument(workspace)
+        );
         Err(Error::new(Kind::Corrupt, NOT_MOVED, why, next).into())
     }
 

@@ -9,7 +9,7 @@ use super::block::Writing;
 use super::carry::{Carried, Carry, all_locks};
 use super::locking::Locks;
 use super::setting::{LOCKS, Setting, noted_s3};
-use super::source::{From, Source};
+use super::source::{Coming, From, Source};
 use super::target::{Look, Target};
 use super::told::{Answer, Check, Item, Outcome, Status};
 use super::{NOT_MOVED, end, is_wanted};
@@ -19,11 +19,15 @@ use crate::failure::{Failure, Result};
 use crate::output::human::counted;
 use crate::output::progress::Progress;
 
+/// What Terraform writes where it cannot store a state.
+const UNSAVED: &str = "errored.tfstate";
+
 /// A state on its way.
 pub(super) struct Moving<'a> {
     pub(super) workspace: Workspace,
     pub(super) origin: Box<dyn Origin + 'a>,
     pub(super) versions: Vec<Original>,
+    left_out: u64,
     pub(super) look: Look,
 }
 
@@ -169,13 +173,13 @@ async fn nothing_to_do(context: &Context, setting: &Setting, target: &Target) ->
 /// Looks at each state, where it is and where it shall be.
 pub(super) async fn look<'a>(source: &'a Source, target: &Target) -> Result<Looked<'a>> {
     let mut moving = Vec::new();
-    for (workspace, origin) in source.origins(target.is_stateward()).await? {
+    for Coming { workspace, origin, left_out } in source.origins(target.is_stateward()).await? {
         let versions: Vec<Original> = origin.versions().await?.into_iter().map(|found| found.original).collect();
         if let Some(current) = versions.last() {
             source.see_that_it_fits(&workspace, current).await?;
         }
         let look = target.look(&workspace, &versions).await?;
-        moving.push(Moving { workspace, origin, versions, look });
+        moving.push(Moving { workspace, origin, versions, left_out, look });
     }
     let mut others = target.workspaces().await?;
     others.retain(|other| moving.iter().all(|moving| moving.workspace != *other));
@@ -243,6 +247,20 @@ fn about_source(source: &Source, target: &Target, setting: &Setting, moving: &[M
         let title = "nobody can be kept out where the state is: see that nobody applies meanwhile";
         checks.push(Check::new("source-lock", Status::Warn, title));
     }
+    for moving in moving.iter().filter(|moving| moving.left_out > 0) {
+        let count = counted(moving.left_out, "old version");
+        let title = format!(
+            "the workspace {}: {count} in the bucket cannot be read as states, and stay there",
+            moving.workspace
+        );
+        checks.push(Check::new("versions", Status::Warn, title));
+    }
+    if setting.directory.join(UNSAVED).exists() {
+        let title = format!(
+            "`{UNSAVED}` lies here: a state that could not be stored; if it is later than the one that is moved, run `terraform state push {UNSAVED}` first"
+        );
+        checks.push(Check::new("unsaved", Status::Warn, title));
+    }
     let has_others = moving.iter().any(|moving| !moving.workspace.is_default());
     if moving.is_empty() {
         checks.push(Check::new("source", Status::Warn, "there is no state yet: the block alone changes"));
@@ -277,6 +295,9 @@ fn about_block(setting: &Setting, written: &Written) -> Option<Check> {
 
 fn steps(moving: &[Moving<'_>], writing: Option<&Writing>, target: &Target, puts_aside: bool) -> Vec<String> {
     let mut steps = Vec::new();
+    if target.is_to_be_made() {
+        steps.push(format!("make the store of {}", target.name()));
+    }
     if !moving.is_empty() {
         steps.push("lock each state at both ends".to_owned());
     }
@@ -338,8 +359,10 @@ fn afterwards(
     if is_one_place == Some(true) {
         return vec!["both names mean one place: nothing was copied, and nothing there may be deleted".to_owned()];
     }
-    let mut after =
-        vec!["give everybody the new block: whoever applies with the old one writes where the state was".to_owned()];
+    let mut after = vec![
+        "give everybody the new block: whoever applies with the old one writes where the state was".to_owned(),
+        "tell the new place to who reads this state by `terraform_remote_state`".to_owned(),
+    ];
     if let (Source::Stateward { .. }, false) = (source, target.is_stateward()) {
         after.push(
             "the old versions stay where they are: `stateward state export NAME DIR --all-versions` takes them along"

@@ -14,7 +14,7 @@ use super::block;
 use super::locking::{Lock, Locks};
 use super::setting::Setting;
 use super::source::workspaces_of;
-use super::told::{Check, Status};
+use super::told::{self, Check, Status};
 use crate::cli::{MigrateArgs, MigrateTo};
 use crate::config::{StoreUrl, Target as Config};
 use crate::failure::{Failure, Result};
@@ -38,6 +38,8 @@ pub(super) enum Target {
         only: Option<Workspace>,
         /// All commands work on this store or server, unless told otherwise.
         is_usual: bool,
+        /// We have a token for it, and so has Terraform to have one.
+        has_token: bool,
     },
 }
 
@@ -59,7 +61,8 @@ impl Target {
             Err(failure) => return Err(failure),
         };
         let (only, is_usual) = (setting.only.clone(), at == context.config.target);
-        Ok(Self::Stateward { at, connection, name, only, is_usual })
+        let has_token = matches!(at, Config::Server(_)) && token(context, &at).is_some();
+        Ok(Self::Stateward { at, connection, name, only, is_usual, has_token })
     }
 
     async fn bucket(url: &str) -> Result<Self> {
@@ -149,6 +152,11 @@ impl Target {
         }
     }
 
+    /// The store is not there yet.
+    pub(super) fn is_to_be_made(&self) -> bool {
+        matches!(self, Self::Stateward { connection: None, .. })
+    }
+
     /// What can be known of the place before anything is moved.
     pub(super) async fn checks(&self) -> Result<Vec<Check>> {
         let Self::Bucket { state, options, chose_lock, .. } = self else { return Ok(Vec::new()) };
@@ -172,9 +180,11 @@ impl Target {
             }
         }];
         if *chose_lock {
-            let title =
-                "the URL names no lock: a lock file is taken (`use_lockfile`), which needs Terraform 1.10 or later";
+            let title = "the URL names no lock: a lock file is taken (`use_lockfile`)";
             checks.push(Check::new("lock", Status::Ok, title));
+        }
+        if state.place().uses_lockfile() {
+            checks.push(told::needs_lock_files());
         }
         Ok(checks)
     }
@@ -279,10 +289,15 @@ impl Target {
                 let run = format!("stateward run --store '{store}' --state {} --", self.state_name());
                 vec![format!("{run} terraform{chdir} init -reconfigure"), format!("{run} terraform{chdir} plan")]
             }
-            _ => vec![
-                format!("terraform{chdir} init -reconfigure     (not -migrate-state: the state is there already)"),
-                format!("terraform{chdir} plan"),
-            ],
+            _ => {
+                let token = "export TF_HTTP_USERNAME=anything TF_HTTP_PASSWORD=…     (the token of the server)";
+                let token = matches!(self, Self::Stateward { has_token: true, .. }).then(|| token.to_owned());
+                let terraform = [
+                    format!("terraform{chdir} init -reconfigure     (not -migrate-state: the state is there already)"),
+                    format!("terraform{chdir} plan"),
+                ];
+                token.into_iter().chain(terraform).collect()
+            }
         }
     }
 }

@@ -73,6 +73,15 @@ impl Check {
     }
 }
 
+/// Which Terraform takes lock files.
+pub(super) fn needs_lock_files() -> Check {
+    Check::new(
+        "lock-file",
+        Status::Ok,
+        "lock files need Terraform 1.10 or OpenTofu 1.10 or later, with everybody who applies",
+    )
+}
+
 /// A state.
 #[derive(Debug, Serialize)]
 pub(super) struct Item {

@@ -20,6 +20,8 @@ pub(in crate::commands) struct S3State {
     key: String,
     /// The key's last part; the place lists what lies beside it, too.
     name: String,
+    /// How a URL says where the bucket is and how it is locked.
+    query: String,
 }
 
 impl S3State {
@@ -54,8 +56,15 @@ impl S3State {
     /// `options` have the key in place of a prefix.
     pub(in crate::commands) async fn open(options: Options) -> Result<Self, Failure> {
         let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
+        let query = query(&options);
         let (place, name) = open_key(options, NOT_IMPORTED).await?;
-        Ok(Self { place, bucket, key, name })
+        Ok(Self { place, bucket, key, name, query })
+    }
+
+    /// A state as `stateward lock inspect` and `state repair` take it: `s3://BUCKET/KEY?…`, quoted, and the workspace.
+    pub(in crate::commands) fn argument(&self, workspace: &Workspace) -> String {
+        let workspace = if workspace.is_default() { String::new() } else { format!(" --workspace {workspace}") };
+        format!("'{}{}'{workspace}", self.name(), self.query)
     }
 
     /// The place, in which more may lie.
@@ -92,6 +101,22 @@ impl S3State {
     pub(in crate::commands) fn spot(&self, workspace: &Workspace) -> Spot {
         Spot { name: self.name.clone(), workspace: workspace.as_str().to_owned() }
     }
+}
+
+fn query(options: &Options) -> String {
+    let sharing = options.sharing.as_ref();
+    let path_style = options.objects.path_style.then(|| "true".to_owned());
+    let pairs = [
+        ("region", options.access.region.clone()),
+        ("profile", options.access.profile.clone()),
+        ("endpoint", options.access.endpoint.clone()),
+        ("dynamodb_endpoint", options.dynamodb_endpoint.clone()),
+        ("use_path_style", path_style),
+        ("lock_table", sharing.and_then(|sharing| sharing.lock_table.clone())),
+        ("use_lockfile", sharing.filter(|sharing| sharing.use_lockfile).map(|_| "true".to_owned())),
+    ];
+    let pairs: Vec<String> = pairs.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", text?))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
 #[async_trait]

@@ -4,7 +4,7 @@ use serde_json::json;
 use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, TestDir, lock_info};
 
 use super::{KEY, Place, answer, apply, expect_no_change, migrate, two_workspaces, workdir};
-use crate::{cut_off, state};
+use crate::{cli, cut_off, state};
 
 /// The block's arguments for locks.
 fn locks(block: &str) -> (bool, bool) {
@@ -51,39 +51,65 @@ fn terraform_goes_on_at_each_step_from_the_table_to_the_file_and_back() {
     assert_eq!(place.items().0, digests);
 }
 
-#[test]
-fn what_was_cut_off_at_any_write_is_finished_by_the_next_run() {
+/// One of the four runs: its arguments, and the locks that the block names before and after.
+struct Step {
+    to: &'static [&'static str],
+    before: (bool, bool),
+    after: (bool, bool),
+}
+
+const BOTH: (bool, bool) = (true, true);
+const STEPS: [Step; 4] = [
+    Step { to: &["--to", "lockfile"], before: (true, false), after: BOTH },
+    Step { to: &["--to", "lockfile", "--finish"], before: BOTH, after: (false, true) },
+    Step { to: &["--to", "dynamodb-lock"], before: (false, true), after: BOTH },
+    Step { to: &["--to", "dynamodb-lock", "--finish"], before: BOTH, after: (true, false) },
+];
+
+/// Cuts a step off at each write in turn, and runs it again.
+fn cut_off_everywhere(Step { to, before, after }: &Step, fault: &Fault) {
     let moto = Moto::shared();
-    for fault in [Fault::LoseRequest, Fault::LoseAnswer] {
-        // Lock file, lock item, the second taker of the file, the digest, and the locks again.
-        for n in 1.. {
-            let (dir, place) = (TestDir::new(), Place::new());
-            let work = workdir(&dir);
-            let proxy = FaultProxy::to(moto.url());
-            work.write_s3_backend(&place.table_backend(proxy.url()).lockfile());
-            moto.put_object(&place.bucket, KEY, state(3, "x"));
+    for n in 1.. {
+        let (dir, place) = (TestDir::new(), Place::new());
+        let work = workdir(&dir);
+        let proxy = FaultProxy::to(moto.url());
+        let backend = place.backend(proxy.url());
+        let backend = if before.0 { backend.lock_table(proxy.url(), &place.table) } else { backend };
+        work.write_s3_backend(&if before.1 { backend.lockfile() } else { backend });
+        moto.put_object(&place.bucket, KEY, state(3, "x"));
+        // Of an earlier time: with the table alone it would have to fit.
+        if *after != (true, false) {
             place.put_digest("b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0");
-            cut_off(&proxy, fault.clone(), n);
-            let to = ["--to", "lockfile", "--finish", "--yes"];
-            let cut = migrate(&dir, &AwsEnv::new(), work.path(), &to);
-            let when = format!("{fault:?} at {n}");
-            let is_over = proxy.injected() == 0;
-            assert_eq!(cut.code() == Some(0), is_over, "{when}: {}", cut.report());
-            assert_eq!(
-                dir.read("work/backend.tf").contains("dynamodb_table"),
-                !is_over,
-                "{when}: the block comes last"
-            );
-            proxy.heal();
-            let again = migrate(&dir, &AwsEnv::new(), work.path(), &to).expect_success();
-            assert_eq!(answer(&again)["outcome"], if is_over { "unchanged" } else { "done" }, "{when}");
-            assert!(!dir.read("work/backend.tf").contains("dynamodb_table"), "{when}");
-            assert_eq!(place.items().0, Vec::<String>::new(), "{when}");
-            place.expect_no_lock(&when);
-            if is_over {
-                assert!(n > 5, "writes were cut off");
-                break;
-            }
+        }
+        cut_off(&proxy, fault.clone(), n);
+        let table = ["--lock-table", &place.table];
+        let named = if before.0 { &[][..] } else { &table[..] };
+        let to = [to, named, &["--yes"]].concat();
+        let env = AwsEnv::new().dynamodb(proxy.url());
+        let cut = migrate(&dir, &env, work.path(), &to);
+        let when = format!("{to:?}: {fault:?} at {n}");
+        let is_over = proxy.injected() == 0;
+        assert_eq!(cut.code() == Some(0), is_over, "{when}: {}", cut.report());
+        let expected = if is_over { after } else { before };
+        assert_eq!(locks(&dir.read("work/backend.tf")), *expected, "{when}: the block comes last");
+        proxy.heal();
+        let again = migrate(&dir, &env, work.path(), &to).expect_success();
+        assert_eq!(answer(&again)["outcome"], if is_over { "unchanged" } else { "done" }, "{when}");
+        assert_eq!(locks(&dir.read("work/backend.tf")), *after, "{when}");
+        assert_eq!(place.object("default"), state(3, "x"), "{when}");
+        place.expect_no_lock(&when);
+        if is_over {
+            assert!(n > 2, "{when}: writes were cut off");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_step_that_was_cut_off_at_any_write_is_finished_by_the_next_run() {
+    for step in &STEPS {
+        for fault in [Fault::LoseRequest, Fault::LoseAnswer] {
+            cut_off_everywhere(step, &fault);
         }
     }
 }
@@ -97,7 +123,10 @@ fn a_lock_of_either_kind_stops_it() {
     let before = dir.read("work/backend.tf");
     let stopped = || {
         let refused = migrate(&dir, &moto.env(), work.path(), &["--to", "lockfile", "--yes"]).expect_code(3);
-        assert!(refused.stderr.contains("lock inspect"), "{}", refused.report());
+        // The command that it names finds the lock, of either kind.
+        let (_, command) = refused.stderr.split_once("stateward lock inspect '").unwrap();
+        let inspected = cli(&dir, &moto.env()).run(&["lock", "inspect", command.split('\'').next().unwrap()]);
+        assert!(inspected.stdout.contains("OperationTypeApply"), "{} {}", refused.report(), inspected.report());
         assert_eq!(dir.read("work/backend.tf"), before);
     };
     let lock_file = format!("{KEY}.tflock");

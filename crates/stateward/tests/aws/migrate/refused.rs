@@ -148,3 +148,41 @@ fn a_first_apply_that_is_under_way() {
     let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
     assert!(refused.stderr.contains("OperationTypeApply"), "{}", refused.report());
 }
+
+#[test]
+fn each_tool_has_a_backend_of_its_own() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let local = "terraform {\n  backend \"local\" {}\n}\n";
+    work.write("terraform.tfstate", state(3, "x"));
+    work.write("backend.tofu", local);
+    work.write("backend.tf", "# for OpenTofu: backend.tofu\n");
+    let to = ["--to", &place.url(moto.url()), "--dry-run"];
+    let planned = migrate(&dir, &moto.env(), work.path(), &to).expect_success();
+    assert!(planned.stdout.contains("backend.tofu"), "{}", planned.report());
+    work.write("backend.tf", local);
+    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(2);
+    assert!(refused.stderr.contains("backend.tf, and OpenTofu in backend.tofu"), "{}", refused.report());
+}
+
+/// What is not moved, and may matter.
+#[test]
+fn what_stays_behind_is_told() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write(
+        "main.tf",
+        s3(&format!("bucket = \"{}\"\n    key = \"{KEY}\"\n    use_path_style = true", place.bucket)),
+    );
+    for body in ["no state".to_owned(), state(3, "x")] {
+        moto.put_object(&place.bucket, KEY, body);
+    }
+    work.write("errored.tfstate", state(4, "lost"));
+    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let to = ["--to", &store, "--state", "net/prod", "--dry-run"];
+    let planned = migrate(&dir, &moto.env(), work.path(), &to).expect_success();
+    for told in ["1 old version in the bucket", "terraform state push errored.tfstate", "make the store of"] {
+        assert!(planned.stdout.contains(told), "{told}: {}", planned.report());
+    }
+    assert!(!dir.join("here.db").exists());
+}

@@ -147,3 +147,23 @@ fn a_move_from_s3_that_was_cut_off_at_any_write_is_finished_by_the_next() {
         },
     );
 }
+
+#[test]
+fn a_move_from_a_store_that_was_cut_off_at_any_write_is_finished_by_the_next() {
+    cut_off_everywhere(
+        |dir, place, proxy, work| {
+            let store = format!("sqlite:{}", dir.join("here.db").display());
+            let file = dir.write("some.tfstate", state(3, "x"));
+            let import = ["state", "import", "net/prod", file.to_str().unwrap(), "--store", &store];
+            cli(dir, &AwsEnv::new()).run(&import).expect_success();
+            work.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
+            ["--to", &place.url(proxy.url()), "--store", &store, "--state", "net/prod"].map(str::to_owned).to_vec()
+        },
+        |dir, place| {
+            assert_eq!((place.object("default"), place.items().0.len()), (state(3, "x"), 1), "with its digest");
+            let store = format!("sqlite:{}", dir.join("here.db").display());
+            let locks = cli(dir, &AwsEnv::new()).run(&["lock", "list", "--store", &store, "--json"]).expect_success();
+            assert_eq!(answer(&locks)["items"], serde_json::json!([]), "{}", locks.report());
+        },
+    );
+}
