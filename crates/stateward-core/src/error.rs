@@ -175,6 +175,12 @@ impl From<StoreError> for Error {
                 why,
                 "give whose credentials these are the missing right: `stateward explain` says where",
             ),
+            StoreError::Unauthenticated { .. } => Self::new(
+                Kind::Denied,
+                "there are no credentials that the storage takes",
+                why,
+                "`stateward doctor` says which credentials are found, and where",
+            ),
             StoreError::Unavailable { retry_after, .. } => {
                 let error = Self::new(Kind::Unavailable, "the storage cannot answer now", why, later);
                 error.retry_after(retry_after.unwrap_or(Duration::from_secs(1)))

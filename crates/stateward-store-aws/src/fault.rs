@@ -82,13 +82,13 @@ impl From<Refused> for StoreError {
             Refused::Denied(denial) => Self::Denied {
                 denial: format!("{denial}; `stateward explain` says which policy refused it and what to do"),
             },
-            Refused::Expired(reason) => Self::Denied {
-                denial: format!(
+            Refused::Expired(reason) => Self::Unauthenticated {
+                reason: format!(
                     "the credentials have expired; renew them (`aws sso login`, or assume the role again): {reason}"
                 ),
             },
-            Refused::NoCredentials(reason) => Self::Denied {
-                denial: format!("there are no credentials; set a profile, a role, or `AWS_ACCESS_KEY_ID`: {reason}"),
+            Refused::NoCredentials(reason) => Self::Unauthenticated {
+                reason: format!("there are no credentials; set a profile, a role, or `AWS_ACCESS_KEY_ID`: {reason}"),
             },
             Refused::Full(reason) => Self::Full { reason },
             Refused::Unsupported(reason) => Self::Unsupported { what: "a request to the storage".into(), reason },
@@ -144,7 +144,13 @@ where
             words_of(operation, answer.raw(), "", None)
         }
         SdkError::TimeoutError(_) => format!("operation error {operation}, request send failed, {NO_ANSWER}"),
-        SdkError::DispatchFailure(_) if !lacks_credentials(error) => {
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if lacks_credentials(error) => {
+            // The chain of providers says of each on a line of its own why it gave none.
+            let why = sources(error).last().map(ToString::to_string).unwrap_or_default();
+            let why: Vec<&str> = why.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            format!("{operation}: CredentialsNotLoaded: {}", why.join("; "))
+        }
+        SdkError::DispatchFailure(_) => {
             format!("operation error {operation}, request send failed, {}", told(error))
         }
         _ => format!("{operation}: {}", DisplayErrorContext(error)),

@@ -133,9 +133,8 @@ impl BucketError {
         let reason = format!("{self}; {}", self.advice(option));
         match self {
             Self::NoBucket { bucket, .. } => StoreError::NotFound { what: format!("the bucket {bucket}") },
-            Self::Denied { .. } | Self::Expired { .. } | Self::NoCredentials { .. } => {
-                StoreError::Denied { denial: reason }
-            }
+            Self::Denied { .. } => StoreError::Denied { denial: reason },
+            Self::Expired { .. } | Self::NoCredentials { .. } => StoreError::Unauthenticated { reason },
             Self::Region { bucket, .. } | Self::Failed { bucket, .. } | Self::NoRegion { bucket } => {
                 StoreError::Unsupported { what: format!("the bucket {bucket}"), reason }
             }

@@ -60,7 +60,10 @@ pub(crate) fn open(options: &Options) -> Result<(PathBuf, Connection), OpenError
 fn locate(path: &Path, create: bool) -> Result<(), OpenError> {
     let directory = path.parent().ok_or_else(|| OpenError::NotAFile { path: path.into() })?;
     if create {
-        fs::create_dir_all(directory).map_err(|error| system(directory, &error))?;
+        fs::create_dir_all(directory).map_err(|error| match system(directory, &error) {
+            OpenError::Missing { path } => OpenError::NotWritable { path, reason: error.to_string() },
+            other => other,
+        })?;
     }
     let kind = match network_filesystem_of(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(OpenError::Missing { path: path.into() }),

@@ -33,6 +33,12 @@ pub enum StoreError {
         /// The refusal in the storage's own words.
         denial: String,
     },
+    /// The storage does not know who asks: there are no credentials, or they have expired.
+    #[error("the storage cannot be asked: {reason}")]
+    Unauthenticated {
+        /// What is missing, and what to do.
+        reason: String,
+    },
     /// Not now: busy, throttled, or out of reach. Nothing was done.
     #[error("the storage cannot answer now: {reason}")]
     Unavailable {

@@ -58,6 +58,9 @@ fn a_file_that_is_missing() {
     assert!(matches!(refusal(&existing(&path)), OpenError::Missing { .. }));
     let deeper = directory.path().join("no/such/directory/stateward.db");
     assert!(matches!(refusal(&existing(&deeper)), OpenError::Missing { .. }));
+    // Where no directory can be made, none is missing: it is the system that does not let us.
+    #[cfg(target_os = "linux")]
+    assert!(matches!(refusal(&Options::new("/proc/none/here.db")), OpenError::NotWritable { .. }));
     assert!(!directory.path().join("no").exists(), "nothing was created");
     assert!(matches!(StoreError::from(refusal(&existing(&path))), StoreError::NotFound { .. }));
 }

@@ -218,9 +218,9 @@ impl Places {
         };
         let is_first = matches!(step, LockStep::Both { is_first: true, .. });
         let has_file = locks.file || *wanted == WantedLock::File;
-        let both = S3State::open(with(table.cloned(), has_file && !(is_first && table.is_some()))).await?;
+        let both = S3State::open(with(table.cloned(), has_file && !(is_first && table.is_some())), NOT_MOVED).await?;
         let file = match has_file {
-            true => Some(S3State::open(with(None, true)).await?),
+            true => Some(S3State::open(with(None, true), NOT_MOVED).await?),
             false => None,
         };
         Ok(Self { both, file })

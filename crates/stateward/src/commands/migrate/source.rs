@@ -99,7 +99,7 @@ impl Source {
     }
 
     async fn bucket(options: Options) -> Result<Self> {
-        Ok(Self::Bucket(Box::new(S3State::open(options).await?)))
+        Ok(Self::Bucket(Box::new(S3State::open(options, NOT_MOVED).await?)))
     }
 
     async fn http(context: &Context, args: &MigrateArgs, setting: &Setting, backend: &Backend) -> Result<Self> {

@@ -74,11 +74,11 @@ impl Target {
         let file = match sharing.use_lockfile {
             true => {
                 let alone = Sharing { lock_table: None, ..sharing.clone() };
-                Some(Box::new(S3State::open(Options { sharing: Some(alone), ..options.clone() }).await?))
+                Some(Box::new(S3State::open(Options { sharing: Some(alone), ..options.clone() }, NOT_MOVED).await?))
             }
             false => None,
         };
-        let state = Box::new(S3State::open(options.clone()).await?);
+        let state = Box::new(S3State::open(options.clone(), NOT_MOVED).await?);
         Ok(Self::Bucket { state, options: Box::new(options), file, chose_lock })
     }
 

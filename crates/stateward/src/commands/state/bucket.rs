@@ -29,7 +29,7 @@ impl S3State {
     pub(super) async fn from_url(url: &str) -> Result<Self, Failure> {
         let refused = |why: String| Failure::usage(NOT_IMPORTED, why, "write it as `s3://BUCKET/KEY?region=…`");
         let options = Options::from_url(url).map_err(|error| refused(error.to_string()))?;
-        Self::open(options).await
+        Self::open(options, NOT_IMPORTED).await
     }
 
     /// From what `terraform init` noted. `None` where it noted no bucket or key.
@@ -50,14 +50,14 @@ impl S3State {
             lock_table: text("dynamodb_table"),
             use_lockfile: backend.is_set("use_lockfile"),
         });
-        Self::open(options).await.map(Some)
+        Self::open(options, NOT_IMPORTED).await.map(Some)
     }
 
-    /// `options` have the key in place of a prefix.
-    pub(in crate::commands) async fn open(options: Options) -> Result<Self, Failure> {
+    /// `options` have the key in place of a prefix; `refusal` is what a message begins with.
+    pub(in crate::commands) async fn open(options: Options, refusal: &str) -> Result<Self, Failure> {
         let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
         let query = query(&options);
-        let (place, name) = open_key(options, NOT_IMPORTED).await?;
+        let (place, name) = open_key(options, refusal).await?;
         Ok(Self { place, bucket, key, name, query })
     }
 
@@ -94,8 +94,24 @@ impl S3State {
         if error.kind() != Kind::Unavailable {
             return error;
         }
-        let next = "see that the bucket is there, that its Region and endpoint are right, and try again";
-        Error::new(Kind::Unavailable, format!("{} cannot be read", self.name()), error.why(), next)
+        let Self { bucket, .. } = self;
+        let is = |code| error.why().contains(code);
+        let (kind, next) = match self.place.lock_table() {
+            _ if is("NoSuchBucket") => {
+                (Kind::NotFound, format!("check the name; `stateward setup aws --bucket {bucket}` makes a bucket"))
+            }
+            Some(table) if is("ResourceNotFoundException") => (
+                Kind::NotFound,
+                format!(
+                    "see that the lock table `{table}` is there, in the bucket's Region; `stateward setup aws --bucket {bucket} --lock-table {table}` makes one"
+                ),
+            ),
+            _ => {
+                let next = "see that the bucket is there, that its Region and endpoint are right, and try again";
+                (Kind::Unavailable, next.to_owned())
+            }
+        };
+        Error::new(kind, format!("{} cannot be read", self.name()), error.why(), next)
     }
 
     pub(in crate::commands) fn spot(&self, workspace: &Workspace) -> Spot {

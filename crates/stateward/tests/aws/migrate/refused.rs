@@ -1,6 +1,6 @@
 //! What is refused, and what is said then.
 
-use stateward_testkit::{LockInfo, Moto, TestDir};
+use stateward_testkit::{AwsEnv, Cli, LockInfo, Moto, TestDir};
 
 use super::{KEY, Place, apply, migrate, workdir};
 use crate::{LIMIT, cli, state};
@@ -35,6 +35,8 @@ fn blocks_and_places_that_will_not_do() {
     let url = |key: &str| format!("s3://{bucket}/{key}?region=us-east-1");
     let (other, older, later, no_bucket) =
         (url("other"), url("older"), url("later"), "s3://no-such-bucket-here/k?region=us-east-1");
+    let no_table = format!("{}&lock_table=no-such-table", url("new"));
+    let no_key = format!("s3://{bucket}");
     let whole = s3(&format!("bucket = \"{bucket}\"\n    key = \"{KEY}\"\n    use_lockfile = true"));
     let table = format!("dynamodb_table={}", place.table);
     let case = |backend: &str, arguments: &[&'static str], code, says| Case {
@@ -56,7 +58,9 @@ fn blocks_and_places_that_will_not_do() {
         case(&whole, &["--to", "dynamodb-lock", "--lock-table", "no-such-table"], 1, "no-such-table"),
         case(&whole, &["--to", "stateward", "--store", "memory:"], 2, "ends with its process"),
         case("terraform {\n  backend \"gcs\" {}\n}\n", &["--to", "s3://bbb/k?region=r"], 2, "state import"),
-        Case { arguments: vec!["--to", no_bucket], code: 1, says: "no-such-bucket-here", ..to("") },
+        Case { arguments: vec!["--to", no_bucket], code: 1, says: "setup aws --bucket no-such-bucket-here", ..to("") },
+        Case { arguments: vec!["--to", &no_table], code: 1, says: "--lock-table no-such-table` makes one", ..to("") },
+        Case { arguments: vec!["--to", &no_key], code: 2, says: "error: nothing was moved", ..to("") },
         Case { says: "another state stands there", ..to(&other) },
         Case { says: "the same state stands there with serial 2", ..to(&older) },
         Case { says: "gone on to serial 9", ..to(&later) },
@@ -185,4 +189,21 @@ fn what_stays_behind_is_told() {
         assert!(planned.stdout.contains(told), "{told}: {}", planned.report());
     }
     assert!(!dir.join("here.db").exists());
+}
+
+#[test]
+fn without_credentials() {
+    let (dir, place) = (TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("terraform.tfstate", state(3, "x"));
+    let to = ["migrate", "--dir", work.path().to_str().unwrap(), "--to", &place.url(Moto::shared().url()), "--yes"];
+    let without = AwsEnv::new().pairs().into_iter().filter(|(name, _)| !name.contains("ACCESS_KEY"));
+    let refused = Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).envs(without).limit(LIMIT).run(&to).expect_code(4);
+    let lines: Vec<&str> = refused.stderr.lines().collect();
+    assert!(
+        matches!(lines[..], [_, why, next] if why.contains("AWS_ACCESS_KEY_ID") && why.contains("no credentials found") && next.contains("stateward doctor")),
+        "{}",
+        refused.report()
+    );
+    assert!(!refused.stderr.contains("ProviderChainError"), "{}", refused.report());
 }
