@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::key::KeyIs;
 use super::policy::{self, Statements};
-use super::{Act, Bucket, Encryption, Item, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
+use super::{Act, Bucket, Encryption, Grant, Item, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
 
+/// Objects are the bucket's owner's, and there are no access lists.
+pub(super) const ENFORCED: &str = "BucketOwnerEnforced";
 /// The statements by which AWS may put logs.
 pub(super) const LOG_DELIVERY: &str = "log-delivery";
 
@@ -68,11 +70,8 @@ fn plan_any(wanted: &Wanted, of: &Resource<'_>, found: &Bucket, set: impl Fn(&Se
             let why = "There is no bucket of this name.";
             let mut items = vec![of.put("existence", (Value::Null, region), why, Act::CreateBucket)];
             // What the call that makes it says.
-            let fresh = Settings {
-                ownership: Some("BucketOwnerEnforced".to_owned()),
-                tags: wanted.all_tags(),
-                ..Settings::default()
-            };
+            let fresh =
+                Settings { ownership: Some(ENFORCED.to_owned()), tags: wanted.all_tags(), ..Settings::default() };
             items.extend(set(&fresh));
             items
         }
@@ -91,7 +90,7 @@ fn settings(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings
         current => of.put(property, (json!(current), json!(wanted)), why, act),
     };
     let mut items = vec![
-        one("ownership", found.ownership.as_ref(), "BucketOwnerEnforced", OWNER, Act::OwnerEnforced),
+        ownership(of, found),
         one("versioning", found.versioning.as_ref(), "Enabled", VERSIONS, Act::Versioning),
         encryption(of, key, found.encryption.as_ref()),
         public_access(of, found.blocked),
@@ -99,6 +98,36 @@ fn settings(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings
     ];
     items.extend(tags::plan(of, &wanted.tags, &found.tags, Act::TagBucket));
     items
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html>
+fn ownership(of: &Resource<'_>, found: &Settings) -> Item {
+    let current = json!(found.ownership);
+    if current == ENFORCED {
+        return of.keep("ownership", current, OWNER);
+    }
+    let values = (current, json!(ENFORCED));
+    if found.grants.is_empty() {
+        return of.put("ownership", values, OWNER, Act::OwnerEnforced);
+    }
+    let grants = found.grants.iter().map(|Grant { to, permission }| format!("{permission} to {}", who(to)));
+    let why = format!(
+        "The bucket's access list gives {}. S3 turns access lists off only where none lets others in, and with them their access          would end. Write what they need into the bucket's policy, then empty the list:          `aws s3api put-bucket-acl --bucket {} --acl private`.",
+        grants.collect::<Vec<_>>().join(", "),
+        of.name
+    );
+    of.refuse("ownership", values, why)
+}
+
+/// Somebody on an access list.
+fn who(to: &str) -> String {
+    let is = match to.rsplit_once("/groups/").map(|(_, group)| group) {
+        Some("global/AllUsers") => "everybody (AllUsers)",
+        Some("global/AuthenticatedUsers") => "whoever has an account of AWS (AuthenticatedUsers)",
+        Some("s3/LogDelivery") => "S3 itself, which puts its logs here (LogDelivery)",
+        _ => to,
+    };
+    is.to_owned()
 }
 
 /// How encryption reads in the plan.

@@ -117,6 +117,8 @@ pub enum Bucket {
 pub struct Settings {
     /// Who owns objects: `BucketOwnerEnforced`.
     pub ownership: Option<String>,
+    /// Whom its access list lets in beside its owner; none also where there are no access lists.
+    pub grants: Vec<Grant>,
     /// `Enabled` or `Suspended`.
     pub versioning: Option<String>,
     /// What encrypts objects that come without a header.
@@ -133,6 +135,15 @@ pub struct Settings {
     pub logging: Option<Logging>,
     /// Where it is copied to; `None` also where nobody asked.
     pub replication: Option<ReplicationConfiguration>,
+}
+
+/// Somebody on the access list of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The URI of a group, the canonical id of an account, or a mail address.
+    pub to: String,
+    /// What for: `READ`.
+    pub permission: String,
 }
 
 /// What encrypts objects that come without a header.

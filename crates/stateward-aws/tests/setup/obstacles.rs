@@ -10,10 +10,10 @@ use aws_credential_types::Credentials;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, Destination, ExpirationStatus, LifecycleRule, LifecycleRuleFilter,
-    PublicAccessBlockConfiguration, ReplicationConfiguration, ReplicationRule, ReplicationRuleFilter,
-    ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
-    ServerSideEncryptionRule, Tag, Tagging, VersioningConfiguration,
+    AccessControlPolicy, BucketVersioningStatus, Destination, ExpirationStatus, Grant, Grantee, LifecycleRule,
+    LifecycleRuleFilter, Permission, PublicAccessBlockConfiguration, ReplicationConfiguration, ReplicationRule,
+    ReplicationRuleFilter, ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging, Type, VersioningConfiguration,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -167,6 +167,34 @@ async fn buckets_that_cannot_be_used() {
     let elsewhere = account.plan().await;
     assert_eq!(action(&elsewhere, "existence"), Some(Action::Refuse));
     assert!(elsewhere[0].why.contains("--region ap-south-1"), "{elsewhere:#?}");
+}
+
+/// S3 does not turn access lists off as long as one lets others in: it is told before anything is done.
+#[tokio::test]
+async fn a_bucket_whose_access_list_lets_others_in() {
+    let account = Account::new("listed");
+    let (s3, bucket) = (&account.services.s3, account.bucket());
+    s3.create_bucket().bucket(bucket).send().await.unwrap();
+    let list = s3.get_bucket_acl().bucket(bucket).send().await.unwrap();
+    let grant = |to: Grantee, what: Permission| Grant::builder().grantee(to).permission(what).build();
+    let everybody = Grantee::builder().r#type(Type::Group).uri("http://acs.amazonaws.com/groups/global/AllUsers");
+    let partner = Grantee::builder().r#type(Type::CanonicalUser).id("9f".repeat(32));
+    let more = AccessControlPolicy::builder()
+        .set_owner(list.owner)
+        .set_grants(list.grants)
+        .grants(grant(everybody.build().unwrap(), Permission::Read))
+        .grants(grant(partner.build().unwrap(), Permission::Write));
+    assert_eq!(action(&account.plan().await, "ownership"), Some(Action::Create), "its owner alone is on the list");
+    s3.put_bucket_acl().bucket(bucket).access_control_policy(more.build()).send().await.unwrap();
+    account.proxy.forget_requests();
+    let ApplyError::Refused(item) = account.apply().await.unwrap_err() else { panic!("it stands in the way") };
+    assert_eq!(item.property, "ownership");
+    for told in ["READ to everybody (AllUsers)", &format!("WRITE to {}", "9f".repeat(32)), "--acl private", bucket] {
+        assert!(item.why.contains(told), "{told}: {}", item.why);
+    }
+    assert_eq!(account.writes(), Vec::<String>::new());
+    s3.put_bucket_acl().bucket(bucket).acl(aws_sdk_s3::types::BucketCannedAcl::Private).send().await.unwrap();
+    account.apply().await.unwrap();
 }
 
 #[tokio::test]

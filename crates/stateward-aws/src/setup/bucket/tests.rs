@@ -69,6 +69,24 @@ fn a_bucket_that_is_another_accounts_or_elsewhere_is_refused() {
     }
 }
 
+/// S3 refuses to turn off an access list that lets others in: who they are, and what to do.
+#[test]
+fn an_access_list_that_lets_others_in_is_told() {
+    let with = |ownership: Option<&str>, to: &str| {
+        let grants = vec![Grant { to: to.to_owned(), permission: "WRITE".to_owned() }];
+        let found = Settings { ownership: ownership.map(str::to_owned), grants, ..well_set() };
+        let items = planned(KeyIs::NotWanted, &Bucket::There(Box::new(found)));
+        items.into_iter().find(|item| item.property == "ownership").expect("an item")
+    };
+    for ownership in [None, Some("ObjectWriter"), Some("BucketOwnerPreferred")] {
+        let item = with(ownership, "http://acs.amazonaws.com/groups/s3/LogDelivery");
+        assert_eq!((item.action, &item.call), (Action::Refuse, &None));
+        let next = "aws s3api put-bucket-acl --bucket states --acl private";
+        assert!(item.why.contains("WRITE to S3 itself") && item.why.contains(next), "{}", item.why);
+    }
+    assert!(with(None, "9f2c").why.contains("WRITE to 9f2c"));
+}
+
 #[test]
 fn what_is_stricter_stays_and_what_is_half_made_goes_on() {
     let found = Settings {

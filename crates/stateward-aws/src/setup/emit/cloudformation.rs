@@ -131,6 +131,7 @@ fn bucket_of(name: &str, settings: &Settings) -> Value {
     // The policy is a resource of its own.
     let Settings {
         ownership,
+        grants: _,
         versioning,
         encryption,
         blocked,

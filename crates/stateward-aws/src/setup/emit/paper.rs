@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use aws_sdk_cloudtrail::types::{EventSelector, ReadWriteType};
 use aws_sdk_s3::error::BuildError;
 
+use super::super::bucket::ENFORCED;
 use super::super::calls::{encryption_rule, replication};
 use super::super::policy::prefix;
 use super::super::{
@@ -50,13 +51,13 @@ impl Paper {
             Act::CreateKey { .. } | Act::CreateAlias { .. } | Act::RotateKey => self.take_key(&call.act),
             Act::CreateBucket => {
                 let fresh = Settings {
-                    ownership: Some("BucketOwnerEnforced".to_owned()),
+                    ownership: Some(ENFORCED.to_owned()),
                     tags: self.wanted.all_tags(),
                     ..Settings::default()
                 };
                 *self.bucket(of) = Some(Bucket::There(Box::new(fresh)));
             }
-            Act::OwnerEnforced => self.set(of, |bucket| bucket.ownership = Some("BucketOwnerEnforced".to_owned())),
+            Act::OwnerEnforced => self.set(of, |bucket| bucket.ownership = Some(ENFORCED.to_owned())),
             Act::Versioning => self.set(of, |bucket| bucket.versioning = Some("Enabled".to_owned())),
             Act::Encryption { key, over } => {
                 let rule = encryption_rule(key.as_deref(), over.as_deref())?;

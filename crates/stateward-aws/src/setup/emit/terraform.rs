@@ -179,6 +179,7 @@ fn key_arn(paper: &Paper, arn: &str) -> Expression {
 fn bucket_of(paper: &Paper, label: &str, name: &str, settings: &Settings) -> Vec<Block> {
     let Settings {
         ownership,
+        grants: _,
         versioning,
         encryption,
         blocked,

@@ -8,7 +8,8 @@ use aws_sdk_s3::types::{
 };
 use futures::try_join;
 
-use super::super::{Bucket, Encryption, Logging, Settings, Wanted};
+use super::super::bucket::ENFORCED;
+use super::super::{Bucket, Encryption, Grant, Logging, Settings, Wanted};
 use super::{key, unless};
 use crate::{Failed, Services};
 
@@ -56,8 +57,14 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
             Ok(None)
         }
     };
-    let (ownership, versioning, encryption, blocked, policy, lifecycle, tags, logging, replication) = try_join!(
-        asked.ownership(),
+    let owned = async {
+        let ownership = asked.ownership().await?;
+        // Without access lists there is nobody on them.
+        let grants = if ownership.as_deref() == Some(ENFORCED) { Vec::new() } else { asked.grants().await? };
+        Ok((ownership, grants))
+    };
+    let ((ownership, grants), versioning, encryption, blocked, policy, lifecycle, tags, logging, replication) = try_join!(
+        owned,
         asked.versioning(),
         encryption(services, wanted, &asked),
         asked.blocked(),
@@ -67,7 +74,7 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         logging,
         replication,
     )?;
-    Ok(Settings { ownership, versioning, encryption, blocked, policy, lifecycle, tags, logging, replication })
+    Ok(Settings { ownership, grants, versioning, encryption, blocked, policy, lifecycle, tags, logging, replication })
 }
 
 async fn encryption(services: &Services, wanted: &Wanted, asked: &Asked<'_>) -> Result<Option<Encryption>, Failed> {
@@ -91,6 +98,20 @@ impl Asked<'_> {
         let controls = unless("OwnershipControlsNotFoundError", answer)?.and_then(|answer| answer.ownership_controls);
         let rule = controls.and_then(|controls| controls.rules.into_iter().next());
         Ok(rule.map(|rule| rule.object_ownership.as_str().to_owned()))
+    }
+
+    /// Whom the access list lets in beside the owner.
+    async fn grants(&self) -> Result<Vec<Grant>, Failed> {
+        let request = self.s3.get_bucket_acl().bucket(self.name).expected_bucket_owner(self.owner);
+        let answer = request.send().await.map_err(|error| Failed::new("S3: GetBucketAcl", &error))?;
+        let owner = answer.owner.and_then(|owner| owner.id);
+        let grants = answer.grants.unwrap_or_default().into_iter().filter_map(|grant| {
+            let to = grant.grantee?;
+            let to = to.uri.or(to.id).or(to.email_address)?;
+            let permission = grant.permission.map(|of| of.as_str().to_owned()).unwrap_or_default();
+            (Some(&to) != owner.as_ref()).then_some(Grant { to, permission })
+        });
+        Ok(grants.collect())
     }
 
     async fn versioning(&self) -> Result<Option<String>, Failed> {
