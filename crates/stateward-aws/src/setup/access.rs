@@ -15,7 +15,7 @@ use self::rights::Rights;
 use super::emit::unknown;
 use super::key::{KeyIs, KeysInUse};
 use super::policy::{self, Statements, principals, trusts};
-use super::{Access, Act, Environment, Found, Item, ManagedPolicy, Resource, Role, Trusted, Wanted, tags};
+use super::{Access, Act, Environment, Found, Item, ManagedPolicy, Namesake, Resource, Role, Trusted, Wanted, tags};
 
 const GRANTS: &str = "It lets plan, apply and open locks by force, by Terraform and by stateward, on what stands below the prefix of the environment, \
                       and nothing beside it.";
@@ -50,7 +50,7 @@ pub(super) fn plan(wanted: &Wanted, found: &Found) -> Vec<Item> {
     }
 }
 
-/// The item that says that the environments are kept apart, or what reaches over; `None` for less than two.
+/// The item that says that the environments are kept apart, or what reaches over; `None` where there are none.
 pub(super) fn apart(wanted: &Wanted, found: &Found) -> Option<Item> {
     apart::plan(&sides(wanted, found).ok()?, found)
 }
@@ -69,6 +69,17 @@ fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<
         })
     };
     wanted.environments().map(side).collect()
+}
+
+/// What is to be said where a name may be taken.
+fn unseen(namesake: &Namesake) -> String {
+    match namesake {
+        Namesake::Unseen(obstacle) => format!(
+            " If IAM has one whose name differs in capital letters or in its path alone, it will not make this one: that cannot be seen \
+             ({obstacle})."
+        ),
+        Namesake::None | Namesake::Other(_) => String::new(),
+    }
 }
 
 /// The statements by which a policy refuses something.
@@ -156,6 +167,17 @@ impl<'a> Side<'a> {
         })
     }
 
+    /// What has a name that is the same to IAM.
+    fn taken(&self, of: &Resource<'_>, by: &Namesake) -> Option<Item> {
+        let Namesake::Other(arn) = by else { return None };
+        let why = format!(
+            "There is {arn}, and IAM takes no other {} of that name: it tells neither capital letters from small ones nor one path from \
+             another. Call the environment as that one is called, if it is the one that is meant, or give it another name.",
+            of.kind
+        );
+        Some(of.refuse("existence", (json!(arn), self.prefix()), why))
+    }
+
     fn policy(&self) -> Vec<Item> {
         let of = Resource { kind: "policy", name: &self.name };
         let Some(found) = &self.found.policy else { return self.new_policy(&of) };
@@ -169,7 +191,12 @@ impl<'a> Side<'a> {
     }
 
     fn new_policy(&self, of: &Resource<'_>) -> Vec<Item> {
-        let (values, why) = ((Value::Null, self.prefix()), format!("There is no policy of this name. {GRANTS}"));
+        if let Some(obstacle) = self.taken(of, &self.found.policy_namesake) {
+            return vec![obstacle];
+        }
+        let unseen = unseen(&self.found.policy_namesake);
+        let (values, why) =
+            ((Value::Null, self.prefix()), format!("There is no policy of this name. {GRANTS}{unseen}"));
         let rights = of.keep("rights", self.document.clone(), MADE);
         if self.key == KeyIs::NotMade {
             return vec![of.later("existence", values, format!("{why} {LATER}")), rights];
@@ -268,13 +295,17 @@ impl<'a> Side<'a> {
             false => of.put("policy", (Value::Null, json!(self.name)), CARRIES, Act::AttachPolicy),
         };
         let Some(found) = &self.found.role else {
+            if let Some(obstacle) = self.taken(&of, &self.found.role_namesake) {
+                return vec![obstacle];
+            }
             let act = Act::CreateRole {
                 trust: self.trust().unwrap_or_default(),
                 tags: self.environment.tags(self.wanted, self.bucket),
                 description: "Works with Terraform state in one environment",
             };
             let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
-            let first = of.put("existence", (Value::Null, self.prefix()), "There is no role of this name.", act);
+            let why = format!("There is no role of this name.{}", unseen(&self.found.role_namesake));
+            let first = of.put("existence", (Value::Null, self.prefix()), why, act);
             return vec![first, of.keep("trust", json!(names), MADE), carries(false)];
         };
         if let Some(obstacle) = self.foreign(&of, &found.tags) {

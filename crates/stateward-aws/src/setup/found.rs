@@ -225,6 +225,22 @@ pub struct Access {
     pub policy: Option<ManagedPolicy>,
     /// The role of the same name, also where none is wanted.
     pub role: Option<Role>,
+    /// What keeps the policy from being made, where there is none.
+    pub policy_namesake: Namesake,
+    /// What keeps the role from being made, where there is none.
+    pub role_namesake: Namesake,
+}
+
+/// Something else with a name that is the same to IAM, which knows neither capital letters nor paths in names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Namesake {
+    /// There is nothing; also where nobody asked.
+    #[default]
+    None,
+    /// Its ARN.
+    Other(String),
+    /// Whether there is something cannot be seen: why.
+    Unseen(String),
 }
 
 /// A policy that can be attached to users and roles.

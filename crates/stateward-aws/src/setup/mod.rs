@@ -26,8 +26,8 @@ pub use apply::{ApplyError, apply};
 pub use emit::{EmitError, Format, emit};
 pub use environment::{Environment, EnvironmentError, Trusted};
 pub use found::{
-    Access, Bucket, Encryption, Found, Grant, Key, KeySettings, Logging, Maker, ManagedPolicy, Role, Settings, Table,
-    Trail, TrailSettings, UsedKey,
+    Access, Bucket, Encryption, Found, Grant, Key, KeySettings, Logging, Maker, ManagedPolicy, Namesake, Role,
+    Settings, Table, Trail, TrailSettings, UsedKey,
 };
 pub use item::{Act, Action, Call, Item};
 pub use key::KeysInUse;

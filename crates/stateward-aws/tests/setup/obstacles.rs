@@ -249,6 +249,27 @@ async fn a_role_that_reaches_over() {
     assert_eq!(account.writes(), Vec::<String>::new());
 }
 
+/// To IAM it is the name of another one that an earlier run made.
+#[tokio::test]
+async fn an_environment_that_differs_from_another_one_in_capital_letters() {
+    let mut account = Account::new("capitals");
+    account.wanted.environments = account.environments(&["dev"], &["arn:aws:iam::123456789012:root"]);
+    account.apply().await.unwrap();
+    account.wanted.environments = account.environments(&["DEV"], &["arn:aws:iam::123456789012:root"]);
+    account.proxy.forget_requests();
+    let ApplyError::Refused(item) = account.apply().await.unwrap_err() else { panic!("IAM would refuse it") };
+    let there = format!("arn:aws:iam::123456789012:policy/stateward-{}-dev", account.bucket());
+    assert!(item.property == "existence" && item.why.contains(&there), "{}", item.why);
+    assert_eq!(account.writes(), Vec::<String>::new());
+    for operation in ["ListPolicies", "ListRoles"] {
+        account.proxy.inject(Rule::new(Fault::status(403)).operation(operation));
+    }
+    let unseen = account.plan().await;
+    assert!(unseen.iter().all(|item| item.action != Action::Refuse), "{unseen:#?}");
+    let told = unseen.iter().filter(|item| item.why.contains("cannot be seen (`iam:List")).count();
+    assert_eq!(told, 2, "{unseen:#?}");
+}
+
 /// A lab of an account in an organization whose second level forbids an action.
 fn forbids(action: &str) -> Running {
     let credentials = Credentials::for_tests();

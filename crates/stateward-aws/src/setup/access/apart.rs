@@ -7,26 +7,24 @@ use stateward_iam::{
     self as iam, AnswerStatement, Named, Policy, PolicyError, PolicyKind, PolicySet, Tried, Verdict, isolation,
 };
 
-use super::super::{Bucket, Found, Item, Resource};
+use super::super::{Bucket, Environment, Found, Item, Resource};
 use super::Side;
 
 const APART: &str = "Whoever works in one was tried, by the evaluator, on what each other one has, with every action that AWS knows for it.";
 /// So many leaks are told in full.
 const TOLD: usize = 3;
 
-/// That they are kept apart, or what reaches over: then nothing is done.
+/// That they are kept apart, or what reaches over: then nothing is done. One alone is tried on what another one would have.
 pub(super) fn plan(sides: &[Side<'_>], found: &Found) -> Option<Item> {
-    if sides.len() < 2 {
-        return None;
-    }
     let names: Vec<&str> = sides.iter().map(|side| side.environment.name.as_str()).collect();
     let of = &Resource { kind: "environments", name: &names.join(", ") };
     let apart = (Value::Null, json!("kept apart"));
-    let tried = match sides.iter().map(|side| environment(side, found)).collect::<Result<Vec<_>, _>>() {
-        Ok(environments) => isolation(&environments).map_err(|error| error.to_string()),
-        Err(Unreadable { name, error }) => Err(format!("{name} cannot be read: {error}")),
+    let stand_in = match sides {
+        [] => return None,
+        [one] => Some(stand_in(one.environment)),
+        _ => None,
     };
-    let tried = match tried {
+    let tried = match tried(sides, stand_in.as_ref(), found) {
         Ok(tried) => tried,
         Err(problem) => {
             let why = format!("It cannot be told whether they are kept apart: {problem}.");
@@ -37,18 +35,42 @@ pub(super) fn plan(sides: &[Side<'_>], found: &Found) -> Option<Item> {
         tried.iter().filter(|tried| matches!(tried.verdict, Verdict::Open | Verdict::Unproven)).collect();
     if crossing.is_empty() {
         let pairs = tried.iter().map(|tried| (&tried.from, &tried.to)).collect::<BTreeSet<_>>().len();
-        return Some(of.keep("isolation", json!({"pairs": pairs, "requests": tried.len()}), APART));
+        let why = match &stand_in {
+            None => APART.to_owned(),
+            Some(Environment { name, .. }) => format!(
+                "It is the only one here. So it was tried, by the evaluator, on what another one in the bucket would have ({name}), and that one on \
+                 it, with every action that AWS knows for it."
+            ),
+        };
+        return Some(of.keep("isolation", json!({"pairs": pairs, "requests": tried.len()}), why));
     }
     let told: Vec<String> = crossing.iter().take(TOLD).map(|tried| words(tried)).collect();
     let more = match crossing.len().saturating_sub(TOLD) {
         0 => String::new(),
         more => format!(", and {more} requests more"),
     };
-    let why = format!(
-        "They would not be kept apart: {}{more}. Take out what lets them through, and run it again.",
-        told.join("; ")
-    );
+    let first = match &stand_in {
+        None => "They would not be kept apart".to_owned(),
+        Some(Environment { name, .. }) => format!("It would not be kept apart from others, such as {name}"),
+    };
+    let why = format!("{first}: {}{more}. Take out what lets them through, and run it again.", told.join("; "));
     Some(of.refuse("isolation", (json!("not kept apart"), json!("kept apart")), why))
+}
+
+/// Another one than the one that is there. Its name begins and ends as that one's: what reaches over by a beginning, or by an end, reaches it.
+fn stand_in(of: &Environment) -> Environment {
+    Environment { name: format!("{0}-{0}", of.name), trusted: Vec::new() }
+}
+
+fn tried(sides: &[Side<'_>], stand_in: Option<&Environment>, found: &Found) -> Result<Vec<Tried>, String> {
+    let other = match (sides.first(), stand_in) {
+        (Some(side), Some(other)) => Some(Side::new(side.wanted, side.bucket, other, found)),
+        _ => None,
+    };
+    let other = other.transpose().map_err(|error| error.to_string())?;
+    let all = sides.iter().chain(&other).map(|side| environment(side, found)).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|Unreadable { name, error }| format!("{name} cannot be read: {error}"))?;
+    isolation(&all).map_err(|error| error.to_string())
 }
 
 fn words(tried: &Tried) -> String {

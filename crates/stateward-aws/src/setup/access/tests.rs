@@ -137,6 +137,37 @@ fn isolation_is_proven_and_told() {
     assert!(proof.wanted["requests"].as_u64().is_some_and(|requests| requests > 300), "{proof:?}");
 }
 
+/// One alone is tried on what another one would have, by names that a pattern with a bare beginning or end would reach.
+#[test]
+fn one_environment_is_kept_apart_from_what_is_not_its_own() {
+    let name = "e".repeat(54);
+    for name in ["dev", &name] {
+        let one = Environment { name: name.to_owned(), trusted: vec![Trusted::Principal(ROOT.to_owned())] };
+        let wanted = Wanted { environments: vec![one], ..wanted(&[]) };
+        let found = made(&wanted);
+        let resource = format!("environments {name}");
+        let proof = item(&planned(&wanted, &found), &resource, "isolation").clone();
+        assert_eq!((proof.action, &proof.wanted["pairs"]), (Action::Keep, &json!(2)), "{}", proof.why);
+        assert!(proof.why.contains("the only one") && proof.wanted["requests"].as_u64() > Some(300), "{proof:?}");
+        for (pattern, reaches) in [
+            (format!("states/{name}*"), true),
+            (format!("states/*{name}/*"), true),
+            ("states/*".to_owned(), true),
+            (format!("states/{name}/net/*"), false),
+        ] {
+            let allow = json!({"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{pattern}")}});
+            let mut found = found.clone();
+            let role =
+                found.access.get_mut(&format!("stateward-states-{name}")).and_then(|access| access.role.as_mut());
+            role.expect("a role").others = vec![("more".to_owned(), allow.to_string())];
+            let items = planned(&wanted, &found);
+            let proof = item(&items, &resource, "isolation");
+            assert_eq!(proof.action == Action::Refuse, reaches, "{pattern}: {}", proof.why);
+            assert!(!reaches || proof.why.contains("from others, such as"), "{}", proof.why);
+        }
+    }
+}
+
 /// Whatever lets one of them reach the other's states keeps anything from being done.
 #[test]
 fn a_leak_is_found_before_anything_is_done() {
@@ -312,6 +343,28 @@ fn what_is_somebodys_or_another_environments_is_refused() {
         role_of_prod(&mut found).tags.clear();
         let refused = [(DEV, "existence", Action::Refuse), (PROD, "existence", Action::Refuse)];
         assert_eq!(acting(&planned(&wanted, &found)), refused);
+    }
+}
+
+/// IAM would refuse to make them, and knows neither capital letters nor paths in names.
+#[test]
+fn a_name_that_is_the_same_to_iam_is_taken() {
+    let wanted = wanted(&[ROOT]);
+    let arn = |kind: &str| format!("arn:aws:iam::111122223333:{kind}/Stateward-states-DEV");
+    let with = |policy: Namesake, role: Namesake| {
+        let dev = Access { policy_namesake: policy, role_namesake: role, ..Access::default() };
+        Found { access: [("stateward-states-dev".to_owned(), dev)].into(), ..Found::default() }
+    };
+    let items = planned(&wanted, &with(Namesake::Other(arn("policy")), Namesake::Other(arn("role"))));
+    for kind in ["policy", "role"] {
+        let taken = item(&items, &format!("{kind} stateward-states-dev"), "existence");
+        assert!(taken.action == Action::Refuse && taken.why.contains(&arn(kind)), "{taken:#?}");
+    }
+    let unseen = |action: &str| Namesake::Unseen(format!("`iam:{action}` is refused"));
+    let items = planned(&wanted, &with(unseen("ListPolicies"), unseen("ListRoles")));
+    for (kind, action) in [("policy", "iam:ListPolicies"), ("role", "iam:ListRoles")] {
+        let made = item(&items, &format!("{kind} stateward-states-dev"), "existence");
+        assert!(made.action == Action::Create && made.why.contains(action), "{made:#?}");
     }
 }
 

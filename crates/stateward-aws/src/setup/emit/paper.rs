@@ -131,7 +131,7 @@ impl Paper {
             let role = self.found.replicator.get_or_insert_default();
             return take_role(role, act);
         }
-        let Access { policy, role } = self.found.access.entry(of.to_owned()).or_default();
+        let Access { policy, role, .. } = self.found.access.entry(of.to_owned()).or_default();
         match act {
             Act::CreatePolicy { document, tags } => {
                 let (document, tags) = (document.clone(), tags.clone());

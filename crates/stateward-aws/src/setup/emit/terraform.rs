@@ -253,7 +253,7 @@ fn copied(rule: &ReplicationRule) -> Block {
         .block(Block::new("destination", &[]).plain("bucket", format!("aws_s3_bucket.{REPLICA}.arn")).blocks(key))
 }
 
-fn access_of(label: &str, name: &str, Access { policy, role }: &Access) -> Vec<Block> {
+fn access_of(label: &str, name: &str, Access { policy, role, .. }: &Access) -> Vec<Block> {
     let own = policy.as_ref().map(|ManagedPolicy { document, versions: _, tags: all }| {
         resource("aws_iam_policy", label)
             .text("name", name)

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::Client;
-use aws_sdk_iam::types::Tag;
+use aws_sdk_iam::types::{PolicyScopeType, Tag};
 use stateward_iam::decode_sent;
 
-use super::super::{Access, ManagedPolicy, Role, Wanted};
+use super::super::{Access, ManagedPolicy, Namesake, Role, Wanted};
 use super::unless;
 use crate::Failed;
 
@@ -15,7 +15,53 @@ const MISSING: &str = "NoSuchEntity";
 /// The policy and the role of this name.
 pub(super) async fn find(iam: &Client, wanted: &Wanted, name: &str) -> Result<Access, Failed> {
     let arn = wanted.iam_arn("policy", name);
-    Ok(Access { policy: policy(iam, &arn).await?, role: role(iam, name, &arn).await? })
+    Ok(Access { policy: policy(iam, &arn).await?, role: role(iam, name, &arn).await?, ..Access::default() })
+}
+
+/// Looks whether IAM has something else under the names of those that are missing.
+pub(super) async fn namesakes(iam: &Client, wanted: &Wanted, all: &mut BTreeMap<String, Access>) -> Result<(), Failed> {
+    if all.values().any(|access| access.policy.is_none()) {
+        let policies = iam.list_policies().scope(PolicyScopeType::Local).into_paginator().items().send();
+        let policies = policies.try_collect().await.map_err(|error| Failed::new("IAM: ListPolicies", &error));
+        let policies = policies.map(|all| all.into_iter().filter_map(|policy| policy.policy_name.zip(policy.arn)));
+        let named = seen("iam:ListPolicies", policies.map(Iterator::collect))?;
+        for (name, access) in all.iter_mut().filter(|(_, access)| access.policy.is_none()) {
+            access.policy_namesake = namesake(&named, name, &wanted.iam_arn("policy", name));
+        }
+    }
+    let has_role = |name: &str| wanted.environments().any(|(bucket, one)| one.has_role() && one.access(bucket) == name);
+    let lacks_role = |(name, access): &(&String, &mut Access)| access.role.is_none() && has_role(name);
+    if all.iter_mut().any(|one| lacks_role(&one)) {
+        let roles = iam.list_roles().into_paginator().items().send();
+        let roles = roles.try_collect().await.map_err(|error| Failed::new("IAM: ListRoles", &error));
+        let roles = roles.map(|all| all.into_iter().map(|role| (role.role_name, role.arn)));
+        let named = seen("iam:ListRoles", roles.map(Iterator::collect))?;
+        for (name, access) in all.iter_mut().filter(lacks_role) {
+            access.role_namesake = namesake(&named, name, &wanted.iam_arn("role", name));
+        }
+    }
+    Ok(())
+}
+
+/// Names with their ARNs, or why they cannot be seen.
+type Named = Result<Vec<(String, String)>, String>;
+
+fn seen(action: &str, named: Result<Vec<(String, String)>, Failed>) -> Result<Named, Failed> {
+    match named {
+        Err(failed) if failed.is_refused() => Ok(Err(format!("`{action}` is refused"))),
+        named => named.map(Ok),
+    }
+}
+
+fn namesake(named: &Named, name: &str, arn: &str) -> Namesake {
+    match named {
+        Err(obstacle) => Namesake::Unseen(obstacle.clone()),
+        Ok(named) => {
+            // The one of this very name may be there by now.
+            let mut others = named.iter().filter(|(other, at)| other.eq_ignore_ascii_case(name) && at != arn);
+            others.next().map_or(Namesake::None, |(_, at)| Namesake::Other(at.clone()))
+        }
+    }
 }
 
 fn tags(all: Option<Vec<Tag>>) -> BTreeMap<String, String> {

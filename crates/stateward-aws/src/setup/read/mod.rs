@@ -124,7 +124,11 @@ async fn access_of(
         let found = Box::pin(access::find(&services.iam, wanted, &name)).await?;
         Ok((name, found))
     });
-    Ok(try_join_all(asked).await?.into_iter().collect())
+    let mut all = try_join_all(asked).await?.into_iter().collect();
+    if only.is_none() {
+        Box::pin(access::namesakes(&services.iam, wanted, &mut all)).await?;
+    }
+    Ok(all)
 }
 
 async fn bucket_of(services: &Services, wanted: &Wanted, name: Option<&str>) -> Result<Option<Bucket>, Failed> {
