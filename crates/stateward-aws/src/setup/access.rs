@@ -55,11 +55,6 @@ pub(super) fn apart(wanted: &Wanted, found: &Found) -> Option<Item> {
     apart::plan(&sides(wanted, found).ok()?, found)
 }
 
-/// Why no policies can be made.
-pub(super) fn obstacle(wanted: &Wanted, found: &Found) -> Option<Item> {
-    sides(wanted, found).err().map(|obstacle| *obstacle)
-}
-
 fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<Item>> {
     let side = |(bucket, environment): (&'a str, &'a Environment)| {
         Side::new(wanted, bucket, environment, found).map_err(|error| {
@@ -290,6 +285,9 @@ impl<'a> Side<'a> {
             return Vec::new();
         }
         let of = Resource { kind: "role", name: &self.name };
+        if let Some(obstacle) = self.of_another_partition(&of) {
+            return vec![obstacle];
+        }
         let carries = |there: bool| match there {
             true => of.keep("policy", json!(self.name), CARRIES),
             false => of.put("policy", (Value::Null, json!(self.name)), CARRIES, Act::AttachPolicy),
@@ -318,6 +316,20 @@ impl<'a> Side<'a> {
         ];
         items.extend(tags::plan(&of, &self.wanted.tags, &found.tags, |_| Act::TagRole(self.wanted.tags.clone())));
         items
+    }
+
+    /// That somebody who was asked for cannot be let in. Where no partition is known it is whichever those are of.
+    fn of_another_partition(&self, of: &Resource<'_>) -> Option<Item> {
+        let own = self.wanted.partition.as_str();
+        let mut others = self.environment.trusted.iter().filter(|who| !unknown::is_in(own) && who.partition() != own);
+        let who = others.next()?;
+        let why = format!(
+            "{} is of the partition {}, and the role of {own}: IAM takes nobody of another partition in the policy of who may take a role. \
+             Leave it out of `--trust`, or give one of {own}.",
+            who.name(),
+            who.partition()
+        );
+        Some(of.refuse("trust", (Value::Null, json!(who.name())), why))
     }
 
     /// Who may take the role: those that may already, under whatever conditions, and those that were asked for.

@@ -65,6 +65,16 @@ pub enum EnvironmentError {
     /// Everybody who has an account at the provider would be let in.
     #[error("without a subject `{0}` would vouch for whoever has an account there")]
     NoSubject(String),
+    /// It stands for nobody, or for whom nobody can tell.
+    #[error(
+        "`{subject}` is no subject of {provider}: it begins or ends with a blank, or has a `$` or a control character"
+    )]
+    Subject {
+        /// The provider.
+        provider: String,
+        /// What was given.
+        subject: String,
+    },
     /// Others than its owner could have such a subject.
     #[error("`{subject}` stands for subjects of others too, at {provider}")]
     AnyOwner {
@@ -159,12 +169,16 @@ fn is_name(name: &str) -> bool {
 /// subjects of its own begin.
 fn names_an_owner(provider: &str, subject: &str) -> bool {
     let fixed = subject.split(['*', '?']).next().unwrap_or_default();
-    let is_owned = match provider.ends_with("/token.actions.githubusercontent.com") {
+    match provider.ends_with("/token.actions.githubusercontent.com") {
         _ if fixed.len() == subject.len() => true,
         true => fixed.starts_with("repo:") && fixed.contains('/'),
         false => fixed.contains('/') || fixed.matches(':').count() > 1,
-    };
-    is_owned && !subject.contains(['$', ' ']) && !subject.trim().is_empty() && !subject.chars().any(char::is_control)
+    }
+}
+
+/// Blanks are in names of environments and projects: `project:Default Project`. With a `$` begins what IAM puts something else in place of.
+fn is_subject(subject: &str) -> bool {
+    subject.trim() == subject && !subject.contains('$') && !subject.chars().any(char::is_control)
 }
 
 impl Trusted {
@@ -176,17 +190,26 @@ impl Trusted {
             {
                 Ok(Self::Principal(arn))
             }
-            (Some(Principal::Provider(provider)), subject) if provider.contains(":oidc-provider/") => match subject {
-                Some(subject) if names_an_owner(&provider, subject) => {
-                    Ok(Self::Subject { provider, subject: subject.to_owned() })
+            (Some(Principal::Provider(provider)), subject) if provider.contains(":oidc-provider/") => {
+                let subject = subject.unwrap_or_default().to_owned();
+                if subject.trim().is_empty() {
+                    Err(EnvironmentError::NoSubject(provider))
+                } else if !is_subject(&subject) {
+                    Err(EnvironmentError::Subject { provider, subject })
+                } else if !names_an_owner(&provider, &subject) {
+                    Err(EnvironmentError::AnyOwner { provider, subject })
+                } else {
+                    Ok(Self::Subject { provider, subject })
                 }
-                Some(subject) if !subject.trim().is_empty() => {
-                    Err(EnvironmentError::AnyOwner { provider, subject: subject.to_owned() })
-                }
-                _ => Err(EnvironmentError::NoSubject(provider)),
-            },
+            }
             _ => Err(EnvironmentError::Principal(text.to_owned())),
         }
+    }
+
+    /// The partition of the account that it is of: `aws`, `aws-cn`.
+    pub(super) fn partition(&self) -> &str {
+        let (Self::Principal(arn) | Self::Subject { provider: arn, .. }) = self;
+        arn.split(':').nth(1).unwrap_or_default()
     }
 
     /// As it is told, and as it is told of.
@@ -253,26 +276,24 @@ mod tests {
             let told = format!("{GITHUB}{subject}");
             assert_eq!(all(&["dev"], &[&told]), Err(EnvironmentError::NoSubject(GITHUB.to_owned())), "{told}");
         }
-        for subject in [
-            "*",
-            "*:ref:main",
-            "repo:*",
-            "r?*",
-            "repo:acme*",
-            "environment:prod:*",
-            "ref:refs/heads/main:*",
-            "${x}*",
-            "repo:acme/a b",
-        ] {
+        for subject in ["*", "*:ref:main", "repo:*", "r?*", "repo:acme*", "environment:prod:*", "ref:refs/heads/main:*"]
+        {
             let told = format!("{GITHUB}#{subject}");
             let refused = EnvironmentError::AnyOwner { provider: GITHUB.to_owned(), subject: subject.to_owned() };
+            assert_eq!(all(&["dev"], &[&told]), Err(refused), "{told}");
+        }
+        for subject in ["${x}*", "repo:acme/${x}", "repo:acme/infra ", " repo:acme/infra", "repo:acme/a\tb"] {
+            let told = format!("{GITHUB}#{subject}");
+            let refused = EnvironmentError::Subject { provider: GITHUB.to_owned(), subject: subject.to_owned() };
             assert_eq!(all(&["dev"], &[&told]), Err(refused), "{told}");
         }
         let other = "arn:aws:iam::111122223333:oidc-provider/app.terraform.io";
         for (provider, subject) in [
             (GITHUB, "repo:acme/*"),
             (GITHUB, "repo:acme/infra:ref:refs/heads/main"),
+            (GITHUB, "repo:acme/infra:environment:East and West"),
             (other, "organization:acme:*"),
+            (other, "organization:acme:project:Default Project:workspace:net:run_phase:*"),
             (other, "1234"),
         ] {
             assert!(all(&["dev"], &[&format!("{provider}#{subject}")]).is_ok(), "{subject}");

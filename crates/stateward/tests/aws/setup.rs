@@ -169,6 +169,17 @@ fn what_cannot_be_meant() {
         (&["--bucket", "states", "--environments", "dev,Dev"], "two environments"),
         (&["--bucket", "states", "--environments", "dev", "--trust", "*"], "ARN"),
         (&["--bucket", "states", "--environments", "dev", "--trust", "prod=arn:aws:iam::111122223333:root"], "`prod`"),
+        (
+            &[
+                "--bucket",
+                "states",
+                "--environments",
+                "dev",
+                "--trust",
+                "arn:aws:iam::111122223333:oidc-provider/app.terraform.io#organization:acme:project:Default Project ",
+            ],
+            "begins or ends with a blank",
+        ),
         (&["--bucket", "states", "--trust", "arn:aws:iam::111122223333:root"], "--environments"),
     ] {
         let error = cli(&dir, &AwsEnv::new()).run(&[&["setup", "aws"][..], arguments].concat()).expect_code(2).stderr;

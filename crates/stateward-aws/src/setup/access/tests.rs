@@ -369,6 +369,18 @@ fn a_name_that_is_the_same_to_iam_is_taken() {
 }
 
 #[test]
+fn nobody_of_another_partition_may_take_a_role() {
+    let theirs = "prod=arn:aws-cn:iam::444455556666:role/ci";
+    let found = made(&wanted(&[ROOT]));
+    for (wanted, found) in [(wanted(&[theirs]), &Found::default()), (wanted(&[ROOT, theirs]), &found)] {
+        let items = planned(&wanted, found);
+        let trust = item(&items, PROD, "trust");
+        assert_eq!((trust.action, &trust.call), (Action::Refuse, &None));
+        assert!(trust.why.contains("of the partition aws-cn, and the role of aws:"), "{}", trust.why);
+    }
+}
+
+#[test]
 fn who_may_take_a_role_stays_and_others_are_added() {
     let found = made(&wanted(&[ROOT]));
     let ci = "arn:aws:iam::444455556666:role/ci";

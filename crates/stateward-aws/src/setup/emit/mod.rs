@@ -14,7 +14,7 @@ pub(super) mod unknown;
 
 use aws_sdk_s3::error::BuildError;
 
-use super::{Action, Wanted, access};
+use super::{Action, Item, Wanted, plan};
 
 /// How the set-up is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub enum Format {
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
 pub enum EmitError {
-    /// The environments would not be kept apart.
-    #[error("{0}")]
-    NotApart(String),
+    /// Something stands in the way: the environments would not be kept apart, for one.
+    #[error("{}: {}", .0.resource, .0.why)]
+    Refused(Box<Item>),
     /// Policies and roles of set-up are known by their tags.
     #[error("CloudFormation gives policies no tags, and by their tags set-up knows those of an environment")]
     NoTags,
@@ -53,16 +53,14 @@ pub enum EmitError {
 ///
 /// Why there is none.
 pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
-    if !wanted.environments.is_empty() {
-        if format == Format::CloudFormation {
-            return Err(EmitError::NoTags);
-        }
-        are_apart(wanted)?;
+    if !wanted.environments.is_empty() && format == Format::CloudFormation {
+        return Err(EmitError::NoTags);
     }
     let elsewhere = wanted.replica.as_ref().and_then(|replica| replica.region.as_ref());
     if let Some(region) = elsewhere.filter(|region| format == Format::CloudFormation && **region != wanted.region) {
         return Err(EmitError::OtherRegion(region.clone()));
     }
+    can_be(wanted)?;
     let paper = paper::Paper::of(unknown::stand_in(wanted))?;
     Ok(match format {
         Format::Terraform => terraform::write(wanted, &paper),
@@ -71,13 +69,12 @@ pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
     })
 }
 
-/// Tries them on each other, as they will be. What stands on AWS beside them is not known.
-fn are_apart(wanted: &Wanted) -> Result<(), EmitError> {
+/// Looks whether the plan refuses something, environments tried on each other as they will be. What stands on AWS beside them is not known.
+fn can_be(wanted: &Wanted) -> Result<(), EmitError> {
     let paper = paper::Paper::of(unknown::known(wanted))?;
-    let proof = access::apart(&paper.wanted, &paper.found);
-    let obstacle = access::obstacle(&paper.wanted, &paper.found);
-    match proof.into_iter().chain(obstacle).find(|item| item.action == Action::Refuse) {
-        Some(item) => Err(EmitError::NotApart(item.why)),
+    let items = plan(&paper.wanted, &paper.found);
+    match items.into_iter().find(|item| item.action == Action::Refuse) {
+        Some(item) => Err(EmitError::Refused(Box::new(item))),
         None => Ok(()),
     }
 }

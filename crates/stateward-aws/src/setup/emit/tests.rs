@@ -121,6 +121,19 @@ fn environments_that_are_not_kept_apart() {
     assert!(error.contains("sts:AssumeRole"), "{error}");
 }
 
+/// Of which partition the account is nobody has said: those that are trusted are of one.
+#[test]
+fn nobody_of_another_partition_is_let_in() {
+    let of = |partition: &str| format!("arn:{partition}:iam::111122223333:role/ci");
+    let written = |trusted: &[&str]| {
+        let wanted = Wanted { environments: environments(&["dev"], trusted), ..everything() };
+        emit(&wanted, Format::Terraform).map_err(|error| error.to_string())
+    };
+    assert!(written(&[&of("aws-cn")]).is_ok());
+    let error = written(&[&of("aws-cn"), &of("aws")]).expect_err("two partitions");
+    assert!(error.contains("arn:aws:iam::111122223333:role/ci is of the partition aws,"), "{error}");
+}
+
 /// Copies that go to another Region, under a key there.
 #[test]
 fn a_copy_elsewhere_as_code() {

@@ -9,7 +9,7 @@ use stateward_aws::{Layout, Services};
 use stateward_core::{Error, Kind};
 use stateward_store_aws::{Access, configuration};
 
-use super::{names, refused};
+use super::{in_the_way, names, refused};
 use crate::cli::{Emit, Engine, SetupAwsArgs};
 use crate::failure::{Failure, Result};
 
@@ -49,10 +49,7 @@ pub(super) fn emitted(args: &SetupAwsArgs, format: Emit) -> Result<String> {
             let next = "say `--emit terraform` or `--emit json`, or leave `--environments` out";
             Failure::usage("nothing was written", error.to_string(), next)
         }
-        EmitError::NotApart(_) => {
-            let next = "trust others in `--trust`, so that no environment lets another in";
-            Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
-        }
+        EmitError::Refused(item) => in_the_way(&item),
         EmitError::Build(_) => {
             let next = "report it with the command line that was given";
             Error::new(Kind::Unsupported, "the set-up cannot be written", error.to_string(), next).into()
@@ -118,6 +115,7 @@ fn no_environment(error: &EnvironmentError) -> Failure {
         EnvironmentError::NoSubject(_) => {
             "say for whom: `--trust 'ARN#repo:OWNER/NAME:environment:dev'`, with the subject as the provider writes it"
         }
+        EnvironmentError::Subject { .. } => "write the subject as the provider does, with no blank before and after it",
         EnvironmentError::AnyOwner { .. } => {
             "name the owner before any `*`: `--trust 'ARN#repo:OWNER/*'`, with the subject as the provider writes it"
         }
