@@ -36,14 +36,16 @@ pub(super) fn plan(wanted: &Wanted, name: &str, key: KeyIs<'_>, found: &Bucket) 
     })
 }
 
-/// The bucket that is told of requests, and keeps the trail's files.
-pub(super) fn plan_logs(wanted: &Wanted, name: &str, found: &Bucket) -> Vec<Item> {
+/// The bucket that is told of requests, and keeps the files of a trail.
+pub(super) fn plan_logs(wanted: &Wanted, name: &str, trail: Option<&str>, found: &Bucket) -> Vec<Item> {
     let of = Resource { kind: "bucket", name };
     plan_any(wanted, &of, found, |found| {
         // S3 writes its logs with no key but its own.
         let mut items = settings(wanted, &of, KeyIs::NotWanted, found);
-        let takes = Statements::of_logs(wanted, name);
-        items.push(stated(&of, LOG_DELIVERY, found, &takes, TAKES));
+        if wanted.bucket.is_some() || trail.is_some() {
+            let takes = Statements::of_logs(wanted, name, trail);
+            items.push(stated(&of, LOG_DELIVERY, found, &takes, TAKES));
+        }
         items.push(lifecycle::plan(&of, found));
         items
     })

@@ -52,7 +52,8 @@ fn steps(wanted: &Wanted, found: &Found) -> Vec<Item> {
     let key = KeyIs::of(wanted, found);
     let missing = Bucket::Missing;
     if let Some(name) = &wanted.log_bucket {
-        items.extend(bucket::plan_logs(wanted, name, found.log_bucket.as_ref().unwrap_or(&missing)));
+        let trail = wanted.trail.as_deref().filter(|_| found.trail.as_ref().is_none_or(|trail| trail.writes_to(name)));
+        items.extend(bucket::plan_logs(wanted, name, trail, found.log_bucket.as_ref().unwrap_or(&missing)));
     }
     if let Some(name) = &wanted.bucket {
         items.extend(bucket::plan(wanted, name, key, found.bucket.as_ref().unwrap_or(&missing)));

@@ -46,8 +46,8 @@ impl Statements {
         all
     }
 
-    /// Plain HTTP is refused, and S3 and `CloudTrail` may write what they log for the account.
-    pub(super) fn of_logs(wanted: &Wanted, bucket: &str) -> Self {
+    /// Plain HTTP is refused, and S3, and `CloudTrail` for a trail whose files go there, may write what they log for the account.
+    pub(super) fn of_logs(wanted: &Wanted, bucket: &str, trail: Option<&str>) -> Self {
         let (arn, account) = (wanted.bucket_arn(bucket), &wanted.account);
         let mut all = Self::tls_only(wanted, bucket);
         let allow = |service: &str, action: &str, resource: String, condition: Value| json!({"Effect": "Allow", "Principal": {"Service": service}, "Action": action, "Resource": resource, "Condition": condition});
@@ -57,7 +57,7 @@ impl Statements {
             all.needed
                 .push(("StatewardAccessLog", allow("logging.s3.amazonaws.com", "s3:PutObject", resource, condition)));
         }
-        if let Some(trail) = &wanted.trail {
+        if let Some(trail) = trail {
             const TRAIL: &str = "cloudtrail.amazonaws.com";
             let source = json!({"aws:SourceArn": wanted.trail_arn(trail)});
             let look = allow(TRAIL, "s3:GetBucketAcl", arn.clone(), json!({"StringEquals": source}));
@@ -355,8 +355,8 @@ mod tests {
 
     #[test]
     fn lists_of_one_and_names_make_no_difference() {
-        let wanted = Wanted { bucket: Some("states".to_owned()), trail: Some("t".to_owned()), ..wanted() };
-        let statements = Statements::of_logs(&wanted, "logs");
+        let wanted = Wanted { bucket: Some("states".to_owned()), ..wanted() };
+        let statements = Statements::of_logs(&wanted, "logs", Some("t"));
         let text = with(None, &statements).expect("a policy").expect("statements");
         let mut policy: Value = serde_json::from_str(&text).expect("JSON");
         for statement in policy["Statement"].as_array_mut().expect("a list") {

@@ -19,6 +19,16 @@ pub(super) const ALL_REGIONS: bool = false;
 const OBJECTS: &str = "AWS::S3::Object";
 const ITEMS: &str = "AWS::DynamoDB::Table";
 
+impl Trail {
+    /// Whether its files go to this bucket, or would once it is made.
+    pub(super) fn writes_to(&self, bucket: &str) -> bool {
+        match self {
+            Self::Missing => true,
+            Self::There(found) => found.bucket == bucket,
+        }
+    }
+}
+
 pub(super) fn plan(wanted: &Wanted, name: &str, found: &Trail) -> Vec<Item> {
     let of = Resource { kind: "trail", name };
     let into = wanted.log_bucket.as_deref().unwrap_or_default();

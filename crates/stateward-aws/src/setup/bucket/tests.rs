@@ -2,7 +2,7 @@ use aws_sdk_s3::types::{
     ExpirationStatus, LifecycleRule, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionRule,
 };
 
-use super::super::{Action, Logging, Rule, TAG};
+use super::super::{Action, Found, Logging, Rule, TAG, Trail, TrailSettings, steps};
 use super::*;
 
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
@@ -160,10 +160,15 @@ fn a_bucket_tells_of_requests_in_one_place() {
     assert_eq!(planned(Some("theirs")), Some(Action::Keep));
 }
 
+/// The plan for the bucket of logs, beside a trail whose files go there.
+fn logs(trail: Option<&str>, found: &Bucket) -> Vec<Item> {
+    let wanted = Wanted { log_bucket: Some("logs".to_owned()), ..wanted() };
+    plan_logs(&wanted, "logs", trail, found)
+}
+
 #[test]
 fn the_bucket_for_logs_may_be_written_by_those_who_log() {
-    let wanted = Wanted { log_bucket: Some("logs".to_owned()), trail: Some("t".to_owned()), ..wanted() };
-    let items = plan_logs(&wanted, "logs", &Bucket::Missing);
+    let items = logs(Some("t"), &Bucket::Missing);
     let Some(Act::Policy(policy)) = act(&items, "log-delivery") else { panic!("a policy is put") };
     for part in ["logging.s3.amazonaws.com", "cloudtrail.amazonaws.com", "aws:SecureTransport", "AWSLogs/111122223333/"]
     {
@@ -174,9 +179,34 @@ fn the_bucket_for_logs_may_be_written_by_those_who_log() {
     let rules = added.iter().map(rule).collect::<Result<Vec<_>, _>>().expect("rules");
     assert_eq!(rules.len(), 2);
     let theirs = Bucket::There(Box::new(Settings { lifecycle: (Vec::new(), None), ..well_set() }));
-    assert_eq!(action(&plan_logs(&wanted, "logs", &theirs), "lifecycle"), Some(Action::Keep), "not from theirs");
+    assert_eq!(action(&logs(Some("t"), &theirs), "lifecycle"), Some(Action::Keep), "not from theirs");
     let tags = [(TAG.0.to_owned(), TAG.1.to_owned())].into();
     let found = Settings { policy: Some(policy), lifecycle: (rules, None), tags, ..well_set() };
-    let again = plan_logs(&wanted, "logs", &Bucket::There(Box::new(found)));
+    let again = logs(Some("t"), &Bucket::There(Box::new(found)));
     assert!(again.iter().all(|item| item.action == Action::Keep), "{again:?}");
+}
+
+/// A trail that was there before may have its files elsewhere: then it writes nothing here.
+#[test]
+fn a_trail_that_writes_elsewhere_gets_no_right_to_write_here() {
+    let found = |bucket: &str| Found {
+        trail: Some(Trail::There(TrailSettings { bucket: bucket.to_owned(), ..TrailSettings::default() })),
+        ..Found::default()
+    };
+    let [log_bucket, trail] = ["logs", "t"].map(|name| Some(name.to_owned()));
+    let wanted = Wanted { log_bucket, trail, ..wanted() };
+    let policy = |wanted: &Wanted, found: &Found| {
+        let of = |item: &Item| item.resource == "bucket logs" && item.property == LOG_DELIVERY;
+        match steps(wanted, found).into_iter().find(of)?.call?.act {
+            Act::Policy(policy) => Some(policy),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (found, writes) in [(Found::default(), true), (found("logs"), true), (found("others"), false)] {
+        let policy = policy(&wanted, &found).expect("S3 writes its logs");
+        assert_eq!(policy.contains("cloudtrail.amazonaws.com"), writes, "{policy}");
+        assert!(policy.contains("logging.s3.amazonaws.com"), "{policy}");
+    }
+    let of_table = Wanted { bucket: None, state_table: Some("states".to_owned()), ..wanted };
+    assert_eq!(policy(&of_table, &found("others")), None, "nobody writes there");
 }
