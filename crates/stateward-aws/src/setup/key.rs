@@ -177,7 +177,10 @@ fn rotation(of: &Resource<'_>, key: Option<&KeySettings>) -> Item {
         Some(key) if key.maker == Maker::Setup => {
             of.put_of(&key.arn, "rotation", (json!(false), json!(true)), ROTATES, Act::RotateKey)
         }
-        Some(_) => of.keep("rotation", Value::Null, "The key was there before: its owner says when it changes."),
+        Some(_) => {
+            let why = "The key was there before: its owner says when it changes.";
+            of.stays("rotation", (Value::Null, json!(true)), why)
+        }
     }
 }
 

@@ -80,7 +80,11 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
         of.keep("existence", shape, "The table is there, with the key that it needs."),
         match found.on_demand {
             true => of.keep("billing", json!(ON_DEMAND), PAID),
-            false => of.keep("billing", json!("PROVISIONED"), "How the table is paid is its owner's choice."),
+            false => {
+                let why =
+                    "The table is paid by capacity, which was there before: how it is paid is its owner's choice.";
+                of.stays("billing", (json!("PROVISIONED"), json!(ON_DEMAND)), why)
+            }
         },
         on("deletion-protection", found.protected, PROTECTED, Act::DeletionProtection),
     ];
@@ -175,6 +179,42 @@ mod tests {
     fn a_table_that_is_well_set_stays() {
         assert_eq!(acting(&planned(KeyIs::NotWanted, Some(&table("LockID")))), []);
         assert_eq!(acting(&planned(KeyIs::NotWanted, Some(&of_aws(false)))), []);
+    }
+
+    #[test]
+    fn how_a_table_is_paid_stays() {
+        let billing = |on_demand: bool| {
+            let found = Table { on_demand, ..table("LockID") };
+            planned(KeyIs::NotWanted, Some(&found))
+                .into_iter()
+                .find(|item| item.property == "billing")
+                .expect("an item")
+        };
+        let (by_request, by_capacity) = (billing(true), billing(false));
+        assert_eq!((by_request.action, by_request.why.as_str()), (Action::Keep, PAID));
+        assert_eq!((by_capacity.action, &by_capacity.current), (Action::Keep, &json!("PROVISIONED")));
+        assert!(by_capacity.why.contains("its owner's choice"), "{}", by_capacity.why);
+    }
+
+    /// Of the tags, those that are there stay, and what is added is what was asked for: AWS takes back none of its own.
+    #[test]
+    fn tags_that_were_asked_for_are_added() {
+        let pairs =
+            |all: &[(&str, &str)]| all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let wanted = Wanted { tags: pairs(&[("team", "network"), ("cost", "1")]), ..Wanted::default() };
+        let tags = |there: &[(&str, &str)]| {
+            let found = Table { tags: pairs(there), ..table("LockID") };
+            let items = plan(&wanted, Use::Locks, "locks", KeyIs::NotWanted, Some(&found));
+            items
+                .into_iter()
+                .find(|item| item.property == "tags")
+                .map(|item| (item.action, item.call.map(|call| call.act)))
+        };
+        let added = Some(Act::TagTable(wanted.tags.clone()));
+        assert_eq!(tags(&[("aws:cloudformation:stack-name", "s")]), Some((Action::Create, added.clone())));
+        assert_eq!(tags(&[("cost", "1")]), Some((Action::Change, added)));
+        assert_eq!(tags(&[("cost", "1"), ("team", "network"), ("x", "y")]), Some((Action::Keep, None)));
+        assert_eq!(tags(&[("team", "compute")]), Some((Action::Refuse, None)));
     }
 
     #[test]

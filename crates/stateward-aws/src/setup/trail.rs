@@ -42,8 +42,14 @@ pub(super) fn plan(wanted: &Wanted, name: &str, found: &Trail) -> Vec<Item> {
             (of.put("existence", (Value::Null, json!(into)), why, Act::CreateTrail), &fresh)
         }
         Trail::There(found) => {
-            let why = "The trail is there; where its files go is its owner's choice.";
-            (of.keep("existence", json!(found.bucket), why), found)
+            let first = match found.bucket == into {
+                true => of.keep("existence", json!(into), "The trail is there, and its files go to this bucket."),
+                false => {
+                    let why = "The trail is there, and where its files go is its owner's choice.";
+                    of.stays("existence", (json!(found.bucket), json!(into)), why)
+                }
+            };
+            (first, found)
         }
     };
     let missing: Vec<_> = watched.iter().filter(|watched| !records(found, watched)).collect();
@@ -156,6 +162,16 @@ mod tests {
         let Some(Act::Select(selectors)) = act(&Trail::Missing) else { panic!("plain selectors") };
         let found = TrailSettings { logging: true, selectors, ..TrailSettings::default() };
         assert_eq!(actions(&Trail::There(found)), DONE);
+    }
+
+    #[test]
+    fn where_the_files_of_a_trail_go_stays() {
+        for (bucket, why) in [("logs", "to this bucket"), ("others", "its owner's choice")] {
+            let found = Trail::There(TrailSettings { bucket: bucket.to_owned(), ..TrailSettings::default() });
+            let item = plan(&wanted(), "states", &found).remove(0);
+            assert_eq!((item.action, &item.current, &item.wanted), (Action::Keep, &json!(bucket), &json!("logs")));
+            assert!(item.why.contains(why), "{}", item.why);
+        }
     }
 
     #[test]

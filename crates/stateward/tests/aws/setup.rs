@@ -44,6 +44,50 @@ fn a_set_up_is_shown_then_done_once_and_the_second_run_writes_nothing() {
     assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
 }
 
+/// What is kept has its reason too, also where it was somebody's before.
+#[test]
+fn every_line_of_a_plan_says_why() {
+    let (moto, dir, names) = (Moto::shared(), TestDir::new(), names());
+    let [bucket, table] = &names;
+    let theirs = json!({"TableName": table, "BillingMode": "PROVISIONED",
+        "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1},
+        "AttributeDefinitions": [{"AttributeName": "LockID", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "LockID", "KeyType": "HASH"}]});
+    moto.dynamodb("CreateTable", &theirs.to_string());
+    let [alias, logs, trail, copies] = ["alias/setup", "logs", "trail", "copies"].map(fresh_name);
+    let symmetric = json!({"KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"});
+    let key = json!({"schema": 1, "items": [
+        {"service": "kms", "operation": "CreateKey", "parameters": symmetric},
+        {"service": "kms", "operation": "CreateAlias", "parameters": {"AliasName": alias, "TargetKeyId": "${key_id}"}},
+    ]});
+    moto.send_all(&dir, &key.to_string());
+    let trust = ["--environments", "dev,prod", "--trust", "prod=arn:aws:iam::123456789012:root", "--tag", "team=a"];
+    let tables = ["--lock-table", table, "--replicate-to", &copies];
+    let keys = ["--kms-key", &alias, "--access-log", &logs, "--trail", &trail];
+    let second = fresh_name("keys");
+    for (bucket, more, theirs) in [
+        (bucket, &tables[..], "how it is paid is its owner's choice"),
+        (&second, &keys, "its owner says when it changes"),
+    ] {
+        let all = [&["setup", "aws", "--bucket", bucket, "--yes"], more, &trust].concat();
+        let run = |flags: &[&str]| cli(&dir, &moto.env()).run(&[&all, flags].concat()).expect_success();
+        run(&[]);
+        let again = document(&run(&["--json"]));
+        let items = again["items"].as_array().unwrap();
+        let without: Vec<&Value> = items.iter().filter(|item| item["why"].as_str().is_none_or(str::is_empty)).collect();
+        assert_eq!((without, items.len() > 25), (Vec::new(), true), "{} items", items.len());
+        let told = run(&["--dry-run"]).stdout;
+        let lines: Vec<&str> = told.lines().collect();
+        let kept: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].starts_with("  keep ")).collect();
+        assert_eq!(kept.len(), items.len(), "{told}");
+        for at in kept {
+            let reason = lines.get(at + 1).and_then(|line| line.strip_prefix("          "));
+            assert!(reason.is_some_and(|reason| reason.starts_with(char::is_alphabetic)), "{}: {told}", lines[at]);
+        }
+        assert!(told.replace("\n          ", " ").contains(theirs), "{told}");
+    }
+}
+
 /// The key that an earlier run made is in what is printed and in the rights, also where this run does not ask for one.
 #[test]
 fn a_key_that_is_there_is_not_forgotten() {

@@ -12,7 +12,7 @@ const PURPOSES: &str = "`plan`, `apply`, or `admin`, which also deletes workspac
 /// As wide as an action and its blanks.
 const INDENT: &str = "          ";
 
-/// Each resource with its settings, and below what is done why.
+/// Each resource with its settings, each with what is done about it and why.
 pub(super) fn plan(items: &[Item]) -> String {
     let resources = items.chunk_by(|one, other| one.resource == other.resource);
     let told = resources.filter_map(|items| {
@@ -39,7 +39,7 @@ fn line(item: &Item) -> String {
         format!("{} -> {}", value(&item.current), value(&item.wanted))
     };
     let line = format!("  {colour}{action:6}{colour:#}  {:19}  {}\n", item.property, one_line(&values));
-    if item.action == Action::Keep && !stays { line } else { line + &hanging(INDENT, INDENT.len(), &item.why) }
+    line + &hanging(INDENT, INDENT.len(), &item.why)
 }
 
 fn value(value: &Value) -> String {
@@ -173,4 +173,35 @@ fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, key: Option<&s
         settings.iter().map(|(name, value)| format!("    {name:width$} = {value}\n")).collect();
     lines.extend(role(wanted, of).map(|role| format!("\n    assume_role = {{\n      role_arn = \"{role}\"\n    }}\n")));
     format!("terraform {{\n  backend \"s3\" {{\n{}  }}\n}}\n", lines.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn item(action: Action, current: Value, wanted: Value) -> Item {
+        let [resource, why] = ["table locks", "How the table is paid is its owner's choice."].map(str::to_owned);
+        Item { resource, property: "billing", current, wanted, action, why, call: None }
+    }
+
+    /// What stays though it is not what was wanted is told as it is.
+    #[test]
+    fn a_line_tells_what_is_there_and_what_becomes_of_it_and_why() {
+        for (action, current, wanted, values) in [
+            (Action::Keep, json!("ON"), json!("ON"), "ON"),
+            (Action::Keep, json!("PROVISIONED"), json!("PAY_PER_REQUEST"), "PROVISIONED"),
+            (Action::Keep, Value::Null, json!(true), "-"),
+            (Action::Create, Value::Null, json!(true), "on"),
+            (Action::Change, json!(false), json!(true), "off -> on"),
+            (Action::Refuse, json!("a"), json!("b"), "a -> b"),
+        ] {
+            let told = plan(&[item(action, current, wanted)]);
+            let lines: Vec<String> =
+                anstream::adapter::strip_str(&told).to_string().lines().map(str::to_owned).collect();
+            let line = format!("  {:6}  {:19}  {values}", word(action), "billing");
+            assert_eq!(lines, ["table locks", &line, "          How the table is paid is its owner's choice."]);
+        }
+    }
 }
