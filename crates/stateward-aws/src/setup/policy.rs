@@ -415,6 +415,81 @@ mod tests {
         }
     }
 
+    const CI: &str = "arn:aws:iam::123456789012:role/ci";
+    const GITHUB: &str = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com";
+
+    fn letting(effect: &str, who: &Value, action: &Value, condition: Option<Value>) -> String {
+        let mut statement = json!({"Effect": effect, "Principal": who, "Action": action});
+        if let Some(condition) = condition {
+            statement["Condition"] = condition;
+        }
+        json!({"Version": "2012-10-17", "Statement": statement}).to_string()
+    }
+
+    /// What lets somebody do something else with the role, or is about another way to it, does not let them take it.
+    #[test]
+    fn who_is_let_in_is_let_in_by_the_action_that_they_take() {
+        let ci = Trusted::Principal(CI.to_owned());
+        let subject = "repo:acme/infra:ref:refs/heads/main".to_owned();
+        let pipeline = Trusted::Subject { provider: GITHUB.to_owned(), subject: subject.clone() };
+        let of_subject = Some(json!({"StringEquals": {"token.actions.githubusercontent.com:sub": [subject]}}));
+        for (effect, action, role, token) in [
+            ("Allow", json!("sts:AssumeRole"), true, false),
+            ("Allow", json!(["sts:TagSession", "STS:assumerole"]), true, false),
+            ("Allow", json!("sts:AssumeRoleWithWebIdentity"), false, true),
+            ("Allow", json!(["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"]), true, true),
+            ("Allow", json!("sts:*"), true, true),
+            ("Allow", json!("*"), true, true),
+            ("Allow", json!("sts:TagSession"), false, false),
+            ("Allow", json!("sts:SetSourceIdentity"), false, false),
+            ("Deny", json!("sts:*"), false, false),
+        ] {
+            let by_arn = letting(effect, &json!({"AWS": [CI]}), &action, None);
+            assert_eq!(trusts(&by_arn, &ci), role, "{by_arn}");
+            let by_token = letting(effect, &json!({"Federated": GITHUB}), &action, of_subject.clone());
+            assert_eq!(trusts(&by_token, &pipeline), token, "{by_token}");
+            assert!(!trusts(&by_token, &ci) && !trusts(&by_arn, &pipeline), "{effect} {action}");
+        }
+        let assume = json!("sts:AssumeRole");
+        assert!(trusts(&letting("Allow", &json!("*"), &assume, None), &ci));
+        assert!(!trusts(&letting("Allow", &json!({"AWS": CI.replace("ci", "cd")}), &assume, None), &ci));
+        let other = Some(json!({"StringEquals": {"token.actions.githubusercontent.com:sub": "repo:acme/other"}}));
+        let other = letting("Allow", &json!({"Federated": GITHUB}), &json!("sts:*"), other);
+        assert!(!trusts(&other, &pipeline), "another subject of the same provider");
+        assert!(!trusts("{", &ci));
+    }
+
+    /// Nobody is named who is kept out: neither by a statement that refuses, nor by a condition that takes somebody out.
+    #[test]
+    fn whom_a_trust_policy_names() {
+        let assume = json!("sts:AssumeRole");
+        let subject = |operator: &str, subjects: Value| {
+            let mut condition =
+                json!({"StringEquals": {"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"}});
+            condition[operator]["token.actions.githubusercontent.com:sub"] = subjects;
+            letting("Allow", &json!({"Federated": GITHUB}), &json!("sts:AssumeRoleWithWebIdentity"), Some(condition))
+        };
+        let of = |subject: &str| format!("{GITHUB}#{subject}");
+        for (trust, named) in [
+            (letting("Allow", &json!({"AWS": CI}), &assume, None), vec![CI.to_owned()]),
+            (letting("Allow", &json!("*"), &assume, None), vec!["*".to_owned()]),
+            (
+                letting("Allow", &json!({"AWS": [CI, "444455556666"], "Service": "ec2.amazonaws.com"}), &assume, None),
+                vec![CI.to_owned(), "444455556666".to_owned(), "ec2.amazonaws.com".to_owned()],
+            ),
+            (letting("Deny", &json!({"AWS": CI}), &assume, None), Vec::new()),
+            (
+                subject("StringLike", json!(["repo:acme/a", "repo:acme/b*"])),
+                vec![of("repo:acme/a"), of("repo:acme/b*")],
+            ),
+            (subject("StringEquals", json!("repo:acme/a")), vec![of("repo:acme/a")]),
+            (subject("StringNotLike", json!("repo:acme/a")), vec![GITHUB.to_owned()]),
+            ("{".to_owned(), Vec::new()),
+        ] {
+            assert_eq!(principals(&trust), named, "{trust}");
+        }
+    }
+
     #[test]
     fn what_is_no_policy_is_not_replaced() {
         for broken in ["", "[]", "{}", r#"{"Statement": "x"}"#] {
