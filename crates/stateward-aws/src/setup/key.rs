@@ -85,6 +85,10 @@ pub(super) fn tags(wanted: &Wanted, alias: &str) -> BTreeMap<String, String> {
 pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
     let (WantedKey::Made(name) | WantedKey::Given(name)) = key;
     let of = Resource { kind: "key", name };
+    // By its name, for AWS makes it when it is first used: until then nobody finds it.
+    if is_aws_alias(name) {
+        return vec![of_aws(&of)];
+    }
     match (found, key) {
         (Key::Missing | Key::Unseen(_), WantedKey::Made(alias)) => {
             let mut why =
@@ -147,13 +151,23 @@ fn there(of: &Resource<'_>, key: &KeySettings) -> Item {
     of.keep("existence", json!(key.arn), why)
 }
 
+/// Whether it names one of the keys that AWS makes for a service: `alias/aws/s3`, alone or in an ARN.
+pub(super) fn is_aws_alias(name: &str) -> bool {
+    let alias = name.strip_prefix("arn:").and_then(|rest| rest.splitn(5, ':').last());
+    alias.unwrap_or(name).starts_with("alias/aws/")
+}
+
+fn of_aws(of: &Resource<'_>) -> Item {
+    let why = "It is one of the keys that AWS makes for a service: nobody can change who may use it. \
+               Leave `--kms-key` out to have AWS's own keys, or take a key of yours.";
+    of.refuse("existence", (json!("AWS"), json!("yours")), why)
+}
+
 /// What keeps the key from being used.
 fn usable(of: &Resource<'_>, key: &KeySettings) -> Option<Item> {
     let refuse = |current, wanted: &str, why: String| Some(of.refuse("existence", (current, json!(wanted)), why));
     if key.maker == Maker::Aws {
-        let why = "It is one of the keys that AWS makes for a service: nobody can change who may use it. \
-                   Leave `--kms-key` out to have AWS's own keys, or take a key of yours.";
-        return refuse(json!("AWS"), "yours", why.to_owned());
+        return Some(of_aws(of));
     }
     if !key.encrypts {
         let why =
@@ -241,6 +255,17 @@ mod tests {
     fn the_key_behind_the_alias_is_told_of() {
         let items = plan(&Wanted::default(), &made(), &Key::There(settings()));
         assert!(items[0].action == Action::Keep && items[0].why.contains("which a set-up made"), "{items:#?}");
+    }
+
+    /// AWS makes it when it is first used, so where it is not found that is no reason.
+    #[test]
+    fn a_key_of_aws_is_refused_by_its_name() {
+        for name in ["alias/aws/s3", "arn:aws:kms:eu-west-1:111122223333:alias/aws/dynamodb"] {
+            let items = plan(&Wanted::default(), &WantedKey::Given(name.to_owned()), &Key::Missing);
+            let [item] = items.as_slice() else { panic!("{items:#?}") };
+            assert!(item.action == Action::Refuse && item.why.contains("AWS makes for a service"), "{item:#?}");
+        }
+        assert!(!is_aws_alias("alias/awsome/s3") && !is_aws_alias(ARN));
     }
 
     #[test]

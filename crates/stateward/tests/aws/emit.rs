@@ -116,4 +116,7 @@ fn what_cannot_be_written() {
         let error = cli(&dir, &AwsEnv::new()).run(&[&["setup", "aws"][..], arguments].concat()).expect_code(2).stderr;
         assert!(error.contains(word), "{word:?} in {error}");
     }
+    let key = ["setup", "aws", "--bucket", "states", "--kms-key", "alias/aws/s3", "--emit", "terraform"];
+    let error = cli(&dir, &AwsEnv::new()).run(&key).expect_code(1).stderr;
+    assert!(error.contains("`key alias/aws/s3`") && error.contains("Leave `--kms-key` out"), "{error}");
 }

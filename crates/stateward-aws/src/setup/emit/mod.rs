@@ -25,7 +25,7 @@ pub enum Format {
     CloudFormation,
     /// The requests in their order, for a script: `{"schema": 1, "items": [{"service", "operation", "parameters"}]}`. Names and parameters
     /// are those of AWS's own interface, which boto3's clients and `aws --cli-input-json` take as they are. `${account}`, `${partition}`,
-    /// and `${key_id}`, which is what `CreateKey` answers, are to be filled in.
+    /// and `${key_id}`, which is what `CreateKey` answers, or `DescribeKey` of the alias that was given, are to be filled in.
     Json,
 }
 

@@ -121,6 +121,18 @@ fn environments_that_are_not_kept_apart() {
     assert!(error.contains("sts:AssumeRole"), "{error}");
 }
 
+/// The command refuses them too: a policy that lets nobody use another key cannot be about one whose policy nobody can change.
+#[test]
+fn no_code_is_about_a_key_of_aws() {
+    for (name, format) in
+        ["alias/aws/s3", &ALIAS.replace("mine", "aws/s3")].iter().flat_map(|name| FORMATS.map(|of| (*name, of)))
+    {
+        let wanted = Wanted { key: Some(WantedKey::Given(name.to_owned())), ..everything() };
+        let error = emit(&wanted, format).expect_err("a key of AWS's").to_string();
+        assert!(error.contains("AWS makes for a service") && error.contains(name), "{error}");
+    }
+}
+
 /// Of which partition the account is nobody has said: those that are trusted are of one.
 #[test]
 fn nobody_of_another_partition_is_let_in() {

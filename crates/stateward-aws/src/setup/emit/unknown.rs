@@ -1,5 +1,6 @@
 //! What is not known as long as nobody is asked, and what stands in for it.
 
+use super::super::key::is_aws_alias;
 use super::super::{Trusted, Wanted, WantedKey};
 
 /// What nobody but AWS can tell.
@@ -67,7 +68,12 @@ pub(super) fn known(wanted: &Wanted) -> Wanted {
         ..wanted.clone()
     };
     let key = told(&key_arn(&known), |_| "11111111-2222-4333-8444-555555555555".to_owned());
-    Wanted { key: known.key.as_ref().map(|_| WantedKey::Given(key)), ..known }
+    let key = known.key.as_ref().map(|wanted| match wanted {
+        // Nothing is made with it, whatever its id.
+        WantedKey::Given(name) if is_aws_alias(name) => wanted.clone(),
+        _ => WantedKey::Given(key),
+    });
+    Wanted { key, ..known }
 }
 
 /// The same, with stand-ins for what it does not say.
