@@ -61,8 +61,8 @@ pub async fn apply(
     let mut is_read = true;
     loop {
         let mut items = steps(wanted, &found);
-        // Nobody is let do anything before it is seen, by what is there now, that it reaches nothing of others.
-        if next(&items, &asked).is_none_or(|(_, call)| call.act.part() == Part::Access) {
+        let is_over = is_read && !items.iter().any(Item::acts) && lost(approved, &items, &asked).is_none();
+        if is_over || next(&items, &asked).is_some_and(|ahead| opens(ahead, &allowed)) {
             items.extend(access::apart(wanted, &found));
         }
         if let Some(item) = items.iter().find(|item| item.action == Action::Refuse) {
@@ -101,6 +101,11 @@ pub async fn apply(
         found = Box::pin(read(services, wanted)).await?;
         is_read = true;
     }
+}
+
+/// Whether it is about to let somebody do something. Nobody is, before it is seen by what is there now that it reaches nothing of others.
+fn opens((item, call): (&Item, &Call), allowed: &HashSet<Name>) -> bool {
+    call.act.part() == Part::Access && allowed.contains(&name(item))
 }
 
 fn name(item: &Item) -> Name {
@@ -214,6 +219,28 @@ mod tests {
         let alias = Act::CreateAlias { alias: "alias/a".to_owned() };
         let named = Resource { kind: "key", name: "alias/a" }.put("alias", values(), "", alias.clone());
         assert!(not_yet(&named, &alias, &HashSet::new()).is_empty());
+    }
+
+    /// The proof takes thousands of decisions: it is done before what lets somebody do something, and not while something else is waited for.
+    #[test]
+    fn it_is_proven_before_somebody_is_let_do_something() {
+        let values = || (Value::Null, Value::Bool(true));
+        let bucket = Resource { kind: "bucket", name: "b" }.put("existence", values(), "", Act::CreateBucket);
+        let role = Resource { kind: "role", name: "r" }.put("policy", values(), "", Act::AttachPolicy);
+        let items = [bucket, role];
+        let all: HashSet<Name> = items.iter().map(name).collect();
+        let proven = |items: &[Item], asked: &HashSet<Name>, allowed: &HashSet<Name>| {
+            next(items, asked).is_some_and(|ahead| opens(ahead, allowed))
+        };
+        let mut asked = HashSet::new();
+        assert!(!proven(&items, &asked, &all), "a bucket lets nobody in");
+        asked.insert(name(&items[0]));
+        assert!(!proven(&items, &asked, &all), "it has to show first");
+        let shown = &items[1..];
+        assert!(proven(shown, &asked, &all));
+        assert!(!proven(shown, &asked, &HashSet::new()), "nobody asked for it, and it is not done");
+        asked.insert(name(&shown[0]));
+        assert!(!proven(shown, &asked, &all), "it is done");
     }
 
     /// A server that leaves the tags of the request out that makes a bucket: its life cycle is then an owner's choice.

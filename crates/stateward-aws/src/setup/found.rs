@@ -263,6 +263,8 @@ pub struct Role {
     pub carries: bool,
     /// The other policies that it carries or has within: name and JSON.
     pub others: Vec<(String, String)>,
+    /// Its permissions boundary, beyond which none of them lets it do anything: ARN and JSON.
+    pub boundary: Option<(String, String)>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }

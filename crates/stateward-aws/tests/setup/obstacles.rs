@@ -240,13 +240,21 @@ async fn a_role_that_reaches_over() {
     account.apply().await.unwrap();
     let role = format!("stateward-{}-dev", account.bucket());
     let all = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}});
-    let request = account.services.iam.put_role_policy().role_name(role).policy_name("more");
+    let request = account.services.iam.put_role_policy().role_name(&role).policy_name("more");
     request.policy_document(all.to_string()).send().await.unwrap();
     account.wanted.environments = account.environments(&["dev", "prod", "test"], &["arn:aws:iam::123456789012:root"]);
     account.proxy.forget_requests();
     let error = account.apply().await.unwrap_err().to_string();
     assert!(error.contains("dev reaches what is of prod") && error.contains("the policy more of its role"), "{error}");
     assert_eq!(account.writes(), Vec::<String>::new());
+    // Within a boundary that keeps it where it belongs it may carry what it will.
+    let own = format!("arn:aws:s3:::{}/dev/*", account.bucket());
+    let own = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": own}});
+    let iam = &account.services.iam;
+    let boundary = iam.create_policy().policy_name(fresh_name("boundary")).policy_document(own.to_string());
+    let boundary = boundary.send().await.unwrap().policy.unwrap().arn.unwrap();
+    iam.put_role_permissions_boundary().role_name(&role).permissions_boundary(boundary).send().await.unwrap();
+    account.apply().await.unwrap();
 }
 
 /// To IAM it is the name of another one that an earlier run made.

@@ -100,6 +100,10 @@ fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unrea
     let others = role.into_iter().flat_map(|role| &role.others);
     let others = others.map(|(name, text)| named(format!("the policy {name} of its role"), text, PolicyKind::Identity));
     let identity = [Ok(own)].into_iter().chain(others).collect::<Result<_, _>>()?;
+    let boundary = role.and_then(|role| role.boundary.as_ref());
+    let boundary =
+        boundary.map(|(name, text)| named(format!("the boundary {name} of its role"), text, PolicyKind::Identity));
+    let boundary = boundary.transpose()?.map(|boundary| vec![boundary]);
     let of_bucket = match &found.bucket {
         Some(Bucket::There(settings)) => settings.policy.as_deref(),
         _ => None,
@@ -114,7 +118,7 @@ fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unrea
         // Where set-up makes no role the policy is somebody's all the same: of a role that is called as it is.
         principal: side.wanted.iam_arn("role", &side.name),
         keeping: side.keeping.clone(),
-        policies: PolicySet { identity, ..PolicySet::default() },
+        policies: PolicySet { identity, boundary, ..PolicySet::default() },
         resource_policies: of_bucket.into_iter().chain(of_table).collect::<Result<_, _>>()?,
         trust: trust.transpose()?,
     })

@@ -295,6 +295,31 @@ fn a_role_that_is_there_is_tried() {
     assert_eq!(item(&items, "environments dev, prod", "isolation").action, Action::Keep, "it is somebody else's");
 }
 
+/// Beyond its boundary a role can do nothing, whatever else it carries.
+#[test]
+fn the_boundary_of_a_role_counts() {
+    let wanted = wanted(&[ROOT]);
+    let within =
+        |resource: &str| json!({"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": resource}}).to_string();
+    for (boundary, action) in [
+        (None, Action::Refuse),
+        (Some(within("*")), Action::Refuse),
+        (Some(within("arn:aws:s3:::states/prod/*")), Action::Keep),
+        (Some("{".to_owned()), Action::Refuse),
+    ] {
+        let mut found = made(&wanted);
+        let role = role_of_prod(&mut found);
+        role.others = vec![("everything".to_owned(), within("*"))];
+        role.boundary = boundary.clone().map(|text| ("arn:aws:iam::111122223333:policy/limits".to_owned(), text));
+        let items = planned(&wanted, &found);
+        let proof = item(&items, "environments dev, prod", "isolation");
+        assert_eq!(proof.action, action, "{boundary:?}: {}", proof.why);
+        let unread =
+            proof.why.contains("the boundary arn:aws:iam::111122223333:policy/limits of its role cannot be read");
+        assert_eq!(unread, boundary.as_deref() == Some("{"), "{}", proof.why);
+    }
+}
+
 /// A table may let somebody in by a policy of its own.
 #[test]
 fn the_policy_of_the_lock_table_is_tried() {

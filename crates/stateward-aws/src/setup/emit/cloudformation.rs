@@ -193,7 +193,7 @@ fn copied(replication: &ReplicationConfiguration) -> Value {
     json!({"Role": {"Fn::GetAtt": [REPLICATOR, "Arn"]}, "Rules": replication.rules.iter().map(rule).collect::<Value>()})
 }
 
-fn role_of(name: &str, Role { trust, carries: _, others, tags: all }: &Role) -> Value {
+fn role_of(name: &str, Role { trust, carries: _, others, boundary: _, tags: all }: &Role) -> Value {
     let document = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let within = others.iter().map(|(name, policy)| json!({"PolicyName": name, "PolicyDocument": document(policy)}));
     let properties = json!({

@@ -272,7 +272,7 @@ fn access_of(label: &str, name: &str, Access { policy, role, .. }: &Access) -> V
 
 /// A role, and the policies within it.
 fn role_of(label: &str, name: &str, role: &Role) -> Vec<Block> {
-    let Role { trust, carries: _, others, tags: all } = role;
+    let Role { trust, carries: _, others, boundary: _, tags: all } = role;
     let json = |text: &str| Expression::json(&serde_json::from_str(text).unwrap_or_default());
     let own = resource("aws_iam_role", label)
         .text("name", name)

@@ -90,6 +90,14 @@ async fn document(iam: &Client, arn: &str, version: Option<&str>) -> Result<Stri
     Ok(sent(answer.policy_version.as_ref().and_then(|version| version.document.as_deref())))
 }
 
+/// What a managed policy says.
+async fn in_force(iam: &Client, arn: &str) -> Result<String, Failed> {
+    let answer = iam.get_policy().policy_arn(arn).send().await;
+    let answer = answer.map_err(|error| Failed::new("IAM: GetPolicy", &error))?;
+    let version = answer.policy.and_then(|policy| policy.default_version_id);
+    document(iam, arn, version.as_deref()).await
+}
+
 fn sent(document: Option<&str>) -> String {
     document.map(decode_sent).unwrap_or_default()
 }
@@ -108,10 +116,7 @@ pub(super) async fn role(iam: &Client, name: &str, carried: &str) -> Result<Opti
     let carries = arns.len() < all;
     let mut others = Vec::new();
     for arn in arns {
-        let answer = iam.get_policy().policy_arn(&arn).send().await;
-        let answer = answer.map_err(|error| Failed::new("IAM: GetPolicy", &error))?;
-        let version = answer.policy.and_then(|policy| policy.default_version_id);
-        let document = document(iam, &arn, version.as_deref()).await?;
+        let document = in_force(iam, &arn).await?;
         others.push((arn, document));
     }
     let within = iam.list_role_policies().role_name(name).into_paginator().items().send().try_collect().await;
@@ -120,5 +125,10 @@ pub(super) async fn role(iam: &Client, name: &str, carried: &str) -> Result<Opti
         let answer = answer.map_err(|error| Failed::new("IAM: GetRolePolicy", &error))?;
         others.push((policy, decode_sent(&answer.policy_document)));
     }
-    Ok(Some(Role { trust: sent(role.assume_role_policy_document.as_deref()), carries, others, tags: tags(role.tags) }))
+    let boundary = match role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn) {
+        Some(arn) => Some((arn.clone(), in_force(iam, &arn).await?)),
+        None => None,
+    };
+    let trust = sent(role.assume_role_policy_document.as_deref());
+    Ok(Some(Role { trust, carries, others, boundary, tags: tags(role.tags) }))
 }
