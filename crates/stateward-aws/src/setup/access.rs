@@ -13,8 +13,9 @@ use stateward_iam::{Keeping, KeepingError, Layout, Purpose, generate};
 
 use self::rights::Rights;
 use super::emit::unknown;
+use super::item::EXISTENCE;
 use super::key::{KeyIs, KeysInUse};
-use super::policy::{self, Statements, principals, trusts};
+use super::policy::{self, Statements, principals, statements, trusts};
 use super::{Access, Act, Environment, Found, Item, ManagedPolicy, Namesake, Resource, Role, Trusted, Wanted, tags};
 
 const GRANTS: &str = "It lets plan, apply and open locks by force, by Terraform and by stateward, on what stands below the prefix of the environment, \
@@ -39,6 +40,8 @@ struct Side<'a> {
     keeping: Keeping,
     /// What the policy shall say.
     document: Value,
+    /// The same, right by right.
+    rights: Option<Rights>,
     found: Access,
     key: KeyIs<'a>,
 }
@@ -60,7 +63,7 @@ fn sides<'a>(wanted: &'a Wanted, found: &'a Found) -> Result<Vec<Side<'a>>, Box<
         Side::new(wanted, bucket, environment, found).map_err(|error| {
             let of = Resource { kind: "policy", name: &environment.access(bucket) };
             let why = format!("No policy can be made: {error}.");
-            Box::new(of.refuse("existence", (Value::Null, json!(environment.name)), why))
+            Box::new(of.refuse(EXISTENCE, (Value::Null, json!(environment.name)), why))
         })
     };
     wanted.environments().map(side).collect()
@@ -79,18 +82,8 @@ fn unseen(namesake: &Namesake) -> String {
 
 /// The statements by which a policy refuses something.
 fn refusals(document: &Value) -> Vec<Value> {
-    statements(document).filter(|statement| statement["Effect"] == "Deny").cloned().collect()
-}
-
-/// One statement, or a list of them.
-fn statements(document: &Value) -> impl Iterator<Item = &Value> {
-    let all = &document["Statement"];
-    all.as_array().map_or(std::slice::from_ref(all), Vec::as_slice).iter()
-}
-
-fn without(document: &Value, refusals: &[Value]) -> Value {
-    let left: Vec<&Value> = statements(document).filter(|one| !refusals.contains(one)).collect();
-    json!({"Statement": left})
+    let all = statements(document).unwrap_or_default().iter();
+    all.filter(|statement| statement["Effect"] == "Deny").cloned().collect()
 }
 
 fn with(document: &Value, refusals: &[Value]) -> Value {
@@ -137,8 +130,14 @@ impl<'a> Side<'a> {
         let document = json!(generate(&keeping, Purpose::Apply)?);
         let is_on_paper = unknown::is_in(&wanted.account);
         let document = if is_on_paper { unspelled(&document) } else { document };
+        let rights = Rights::of(&document);
         let found = found.access.get(&name).cloned().unwrap_or_default();
-        Ok(Self { wanted, environment, bucket, name, keeping, document, found, key })
+        Ok(Self { wanted, environment, bucket, name, keeping, document, rights, found, key })
+    }
+
+    /// The fingerprint of what the policy shall say.
+    fn mark(&self) -> Option<String> {
+        self.rights.as_ref().map(Rights::fingerprint)
     }
 
     fn prefix(&self) -> Value {
@@ -158,7 +157,7 @@ impl<'a> Side<'a> {
                  Give the environment another name, or delete the {0} yourself.",
                 of.kind
             );
-            of.refuse("existence", (json!("somebody's"), self.prefix()), why)
+            of.refuse(EXISTENCE, (json!("somebody's"), self.prefix()), why)
         })
     }
 
@@ -170,7 +169,7 @@ impl<'a> Side<'a> {
              another. Call the environment as that one is called, if it is the one that is meant, or give it another name.",
             of.kind
         );
-        Some(of.refuse("existence", (json!(arn), self.prefix()), why))
+        Some(of.refuse(EXISTENCE, (json!(arn), self.prefix()), why))
     }
 
     fn policy(&self) -> Vec<Item> {
@@ -179,7 +178,7 @@ impl<'a> Side<'a> {
         if let Some(obstacle) = self.foreign(&of, &found.tags) {
             return vec![obstacle];
         }
-        let mut items = vec![of.keep("existence", self.prefix(), "The policy is there, and set-up made it.")];
+        let mut items = vec![of.keep(EXISTENCE, self.prefix(), "The policy is there, and set-up made it.")];
         items.extend(self.rights(&of, found));
         items.extend(tags::plan(&of, &self.wanted.tags, &found.tags, |_| Act::TagPolicy(self.wanted.tags.clone())));
         items
@@ -194,15 +193,15 @@ impl<'a> Side<'a> {
             ((Value::Null, self.prefix()), format!("There is no policy of this name. {GRANTS}{unseen}"));
         let rights = of.keep("rights", self.document.clone(), MADE);
         if self.key == KeyIs::NotMade {
-            return vec![of.later("existence", values, format!("{why} {LATER}")), rights];
+            return vec![of.later(EXISTENCE, values, format!("{why} {LATER}")), rights];
         }
         let mut tags = self.environment.tags(self.wanted, self.bucket);
         // What code will say in the end is not known here.
         if !unknown::is_in(&self.wanted.account) {
-            tags.extend(Rights::of(&self.document).map(|rights| (FINGERPRINT.to_owned(), rights.fingerprint())));
+            tags.extend(self.mark().map(|mark| (FINGERPRINT.to_owned(), mark)));
         }
         let act = Act::CreatePolicy { document: self.document.to_string(), tags };
-        vec![of.put("existence", values, why, act), rights]
+        vec![of.put(EXISTENCE, values, why, act), rights]
     }
 
     /// What the policy says, and the fingerprint of it.
@@ -212,13 +211,13 @@ impl<'a> Side<'a> {
             return vec![of.later("rights", (there, self.document.clone()), LATER)];
         }
         let refusals = refusals(&there);
-        let (Some(is), noted) = (Rights::of(&without(&there, &refusals)), found.tags.get(FINGERPRINT)) else {
+        let left = statements(&there).map(|all| all.iter().filter(|one| !refusals.contains(one)));
+        let (Some(is), noted) = (left.and_then(Rights::of_all), found.tags.get(FINGERPRINT)) else {
             let why = "It was changed since, by what cannot be compared.";
             return self.other_rights(of, found, (there, &refusals), why);
         };
-        let Some(shall) = Rights::of(&self.document) else { return Vec::new() };
-        let mark = shall.fingerprint();
-        let (more, mut less) = (is.beyond(&shall), shall.beyond(&is));
+        let (Some(shall), Some(mark)) = (&self.rights, self.mark()) else { return Vec::new() };
+        let (more, mut less) = (is.beyond(shall), shall.beyond(&is));
         less.extend(refusals.iter().map(refused));
         let told = |what: &str, rights: &[String]| match rights {
             [] => String::new(),
@@ -273,10 +272,9 @@ impl<'a> Side<'a> {
         }
         let why = format!("{why}{stays} What is in force now stays as a version of the policy.");
         let put = of.put("rights", values, why, Act::PolicyVersion(document.to_string()));
-        let (noted, mark) =
-            (found.tags.get(FINGERPRINT), Rights::of(&self.document).map(|rights| rights.fingerprint()));
+        let noted = found.tags.get(FINGERPRINT);
         // Noted when it is in force: else what is in force would be taken for changed by hand.
-        let mark = mark.filter(|mark| noted != Some(mark));
+        let mark = self.mark().filter(|mark| noted != Some(mark));
         [put].into_iter().chain(mark.map(|mark| of.later("fingerprint", (json!(noted), json!(mark)), NOTED))).collect()
     }
 
@@ -303,14 +301,14 @@ impl<'a> Side<'a> {
             };
             let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
             let why = format!("There is no role of this name.{}", unseen(&self.found.role_namesake));
-            let first = of.put("existence", (Value::Null, self.prefix()), why, act);
+            let first = of.put(EXISTENCE, (Value::Null, self.prefix()), why, act);
             return vec![first, of.keep("trust", json!(names), MADE), carries(false)];
         };
         if let Some(obstacle) = self.foreign(&of, &found.tags) {
             return vec![obstacle];
         }
         let mut items = vec![
-            of.keep("existence", self.prefix(), "The role is there, and set-up made it."),
+            of.keep(EXISTENCE, self.prefix(), "The role is there, and set-up made it."),
             self.lets_in(&of, found),
             carries(found.carries),
         ];

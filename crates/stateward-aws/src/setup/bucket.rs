@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::item::EXISTENCE;
 use super::key::KeyIs;
 use super::policy::{self, Statements};
 use super::{Act, Bucket, Encryption, Grant, Item, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
@@ -60,17 +61,17 @@ fn plan_any(wanted: &Wanted, of: &Resource<'_>, found: &Bucket, set: impl Fn(&Se
                  Choose another name, or use credentials of the account that owns it.",
                 of.name
             );
-            vec![of.refuse("existence", (json!("another account's"), json!("this account's")), why)]
+            vec![of.refuse(EXISTENCE, (json!("another account's"), json!("this account's")), why)]
         }
         Bucket::Elsewhere(elsewhere) => {
             let why = format!(
                 "The bucket is in {elsewhere}, and a bucket cannot move. Say `--region {elsewhere}`, or choose another name."
             );
-            vec![of.refuse("existence", (json!(elsewhere), region), why)]
+            vec![of.refuse(EXISTENCE, (json!(elsewhere), region), why)]
         }
         Bucket::Missing => {
             let why = "There is no bucket of this name.";
-            let mut items = vec![of.put("existence", (Value::Null, region), why, Act::CreateBucket)];
+            let mut items = vec![of.put(EXISTENCE, (Value::Null, region), why, Act::CreateBucket)];
             // What the call that makes it says.
             let fresh =
                 Settings { ownership: Some(ENFORCED.to_owned()), tags: wanted.all_tags(), ..Settings::default() };
@@ -78,7 +79,7 @@ fn plan_any(wanted: &Wanted, of: &Resource<'_>, found: &Bucket, set: impl Fn(&Se
             items
         }
         Bucket::There(found) => {
-            let mut items = vec![of.keep("existence", region, "The bucket is there, and this account's.")];
+            let mut items = vec![of.keep(EXISTENCE, region, "The bucket is there, and this account's.")];
             items.extend(set(found));
             items
         }

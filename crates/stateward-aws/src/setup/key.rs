@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::item::EXISTENCE;
 use super::read::ALIAS;
 use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Table, UsedKey, Wanted, WantedKey};
 
@@ -101,7 +102,7 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
                 );
             }
             let act = Act::CreateKey { alias: alias.clone() };
-            let first = of.put("existence", (Value::Null, json!(wanted.region)), why, act);
+            let first = of.put(EXISTENCE, (Value::Null, json!(wanted.region)), why, act);
             vec![first, of.later("alias", (Value::Null, json!(alias)), NAMED), rotation(&of, None)]
         }
         (Key::Missing | Key::Unseen(_), WantedKey::Given(_)) => {
@@ -110,7 +111,7 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
                  Say `--kms-key create` to have one made, or give the ARN of one that is there.",
                 wanted.region
             );
-            vec![of.refuse("existence", (Value::Null, json!(wanted.region)), why)]
+            vec![of.refuse(EXISTENCE, (Value::Null, json!(wanted.region)), why)]
         }
         (Key::Elsewhere(region), _) => {
             let why = format!(
@@ -118,7 +119,7 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
                  Take a key of {}, or say `--kms-key create`.",
                 wanted.region
             );
-            vec![of.refuse("existence", (json!(region), json!(wanted.region)), why)]
+            vec![of.refuse(EXISTENCE, (json!(region), json!(wanted.region)), why)]
         }
         (Key::Unnamed(key), _) => usable(&of, key).map_or_else(
             || {
@@ -133,7 +134,7 @@ pub(super) fn plan(wanted: &Wanted, key: &WantedKey, found: &Key) -> Vec<Item> {
                 "This alias names a key that no set-up made, {}. Say `--kms-key {name}` to use it as it is.",
                 key.arn
             );
-            vec![of.refuse("existence", (json!(key.arn), json!(wanted.region)), why)]
+            vec![of.refuse(EXISTENCE, (json!(key.arn), json!(wanted.region)), why)]
         }
         (Key::There(key), _) => {
             usable(&of, key).map_or_else(|| vec![there(&of, key), rotation(&of, Some(key))], |obstacle| vec![obstacle])
@@ -148,7 +149,7 @@ fn there(of: &Resource<'_>, key: &KeySettings) -> Item {
         Maker::Setup => "The alias names this key, which a set-up made: it is used.",
         _ => "The key is there, and can be used.",
     };
-    of.keep("existence", json!(key.arn), why)
+    of.keep(EXISTENCE, json!(key.arn), why)
 }
 
 /// Whether it names one of the keys that AWS makes for a service: `alias/aws/s3`, alone or in an ARN.
@@ -160,12 +161,12 @@ pub(super) fn is_aws_alias(name: &str) -> bool {
 fn of_aws(of: &Resource<'_>) -> Item {
     let why = "It is one of the keys that AWS makes for a service: nobody can change who may use it. \
                Leave `--kms-key` out to have AWS's own keys, or take a key of yours.";
-    of.refuse("existence", (json!("AWS"), json!("yours")), why)
+    of.refuse(EXISTENCE, (json!("AWS"), json!("yours")), why)
 }
 
 /// What keeps the key from being used.
 fn usable(of: &Resource<'_>, key: &KeySettings) -> Option<Item> {
-    let refuse = |current, wanted: &str, why: String| Some(of.refuse("existence", (current, json!(wanted)), why));
+    let refuse = |current, wanted: &str, why: String| Some(of.refuse(EXISTENCE, (current, json!(wanted)), why));
     if key.maker == Maker::Aws {
         return Some(of_aws(of));
     }
@@ -180,7 +181,7 @@ fn usable(of: &Resource<'_>, key: &KeySettings) -> Option<Item> {
              Bring the key back (kms:CancelKeyDeletion, kms:EnableKey), or take another.",
             key.state
         );
-        of.refuse("existence", (json!(key.state), json!("Enabled")), why)
+        of.refuse(EXISTENCE, (json!(key.state), json!("Enabled")), why)
     })
 }
 

@@ -32,6 +32,7 @@ pub use found::{
 pub use item::{Act, Action, Call, Item};
 pub use key::KeysInUse;
 pub use lifecycle::Rule;
+pub use policy::statements;
 pub use read::{Caller, caller, read};
 pub use wanted::{Replica, TAG, Use, Wanted, WantedKey};
 

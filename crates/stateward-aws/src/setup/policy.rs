@@ -1,7 +1,7 @@
 //! Policies of buckets and of who may take a role: statements are added to them, none is taken away.
 
 use std::collections::BTreeSet;
-use std::iter;
+use std::{iter, slice};
 
 use serde_json::{Map, Value, json};
 
@@ -136,14 +136,20 @@ fn issuer(provider: &str) -> &str {
     provider.split_once(":oidc-provider/").map_or(provider, |(_, issuer)| issuer)
 }
 
+/// The statements of a policy, which are one or a list of them; `None` where it has none.
+pub fn statements(policy: &Value) -> Option<&[Value]> {
+    match policy.get("Statement")? {
+        Value::Array(all) => Some(all),
+        one @ Value::Object(_) => Some(slice::from_ref(one)),
+        _ => None,
+    }
+}
+
 /// The statements of a policy that let somebody do something; none where it cannot be read.
 fn allowing(policy: &str) -> Vec<Value> {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let all = match &policy["Statement"] {
-        Value::Array(all) => all.clone(),
-        one => vec![one.clone()],
-    };
-    all.into_iter().filter(|statement| statement["Effect"] == "Allow").collect()
+    let all = statements(&policy).unwrap_or_default().iter();
+    all.filter(|statement| statement["Effect"] == "Allow").cloned().collect()
 }
 
 /// Whom a role's trust policy names.
@@ -196,16 +202,11 @@ pub(super) fn trusts(trust: &str, who: &Trusted) -> bool {
 ///
 /// What is there is no policy; the text says what is wrong with it.
 pub(super) fn with(found: Option<&str>, wanted: &Statements) -> Result<Option<String>, String> {
-    let mut policy: Map<String, Value> = match found {
-        None => Map::from_iter([("Version".to_owned(), json!("2012-10-17"))]),
+    let mut policy: Value = match found {
+        None => json!({"Version": "2012-10-17", "Statement": []}),
         Some(found) => serde_json::from_str(found).map_err(|problem| problem.to_string())?,
     };
-    let mut statements = match policy.remove("Statement") {
-        None if found.is_none() => Vec::new(),
-        Some(Value::Array(statements)) => statements,
-        Some(statement @ Value::Object(_)) => vec![statement],
-        _ => return Err("it has no statements".to_owned()),
-    };
+    let mut statements = statements(&policy).ok_or("it has no statements")?.to_vec();
     let before = statements.len();
     for (sid, needed) in &wanted.needed {
         if statements.iter().any(|statement| wanted.said(needed, statement)) {
@@ -220,8 +221,8 @@ pub(super) fn with(found: Option<&str>, wanted: &Statements) -> Result<Option<St
     if statements.len() == before {
         return Ok(None);
     }
-    policy.insert("Statement".to_owned(), Value::Array(statements));
-    Ok(Some(Value::Object(policy).to_string()))
+    policy["Statement"] = Value::Array(statements);
+    Ok(Some(policy.to_string()))
 }
 
 fn free_sid(sid: &str, statements: &[Value]) -> String {

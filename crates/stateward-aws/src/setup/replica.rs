@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use aws_sdk_s3::types::{ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
 use serde_json::{Value, json};
 
+use super::item::EXISTENCE;
 use super::key::{self, KeyIs};
 use super::policy::{self, Statements};
 use super::{Act, Action, Bucket, Found, Item, Key, Resource, Role, Settings, TAG, Wanted, bucket};
@@ -54,7 +55,7 @@ fn place(there: &Wanted, found: &Found) -> Vec<Item> {
                 there.region
             );
             let of = Resource { kind: "key", name: key };
-            return vec![of.refuse("existence", (Value::Null, json!(there.region)), why)];
+            return vec![of.refuse(EXISTENCE, (Value::Null, json!(there.region)), why)];
         }
     }
     if let Some(Bucket::Elsewhere(region)) = &found.bucket {
@@ -62,7 +63,7 @@ fn place(there: &Wanted, found: &Found) -> Vec<Item> {
             "The bucket is in {region}, and a bucket cannot move. Say `--replicate-to {name}@{region}`, or choose another name."
         );
         let of = Resource { kind: "bucket", name };
-        return vec![of.refuse("existence", (json!(region), json!(there.region)), why)];
+        return vec![of.refuse(EXISTENCE, (json!(region), json!(there.region)), why)];
     }
     let key = there.key.iter().flat_map(|key| key::plan(there, key, found.key.as_ref().unwrap_or(&Key::Missing)));
     let bucket = found.bucket.as_ref().unwrap_or(&Bucket::Missing);
@@ -128,16 +129,16 @@ impl Copy<'_> {
             let act =
                 Act::CreateRole { trust, tags: self.tags(), description: "Copies Terraform state to another bucket" };
             let why = format!("There is no role of this name. {TAKES}");
-            let first = of.put("existence", (Value::Null, json!(self.target())), why, act);
+            let first = of.put(EXISTENCE, (Value::Null, json!(self.target())), why, act);
             return vec![first, self.rights(&of, None)];
         };
         let is = |key: &str, value: &str| found.tags.get(key).is_some_and(|found| found == value);
         if !(is(TAG.0, TAG.1) && is(OF, self.from)) {
             let why = "There is a role of this name, which no set-up of this bucket made: S3 would get other rights. \
                        Delete the role, or leave `--replicate-to` out.";
-            return vec![of.refuse("existence", (json!("somebody's"), json!(self.target())), why)];
+            return vec![of.refuse(EXISTENCE, (json!("somebody's"), json!(self.target())), why)];
         }
-        vec![of.keep("existence", json!(self.target()), TAKES), self.rights(&of, Some(found))]
+        vec![of.keep(EXISTENCE, json!(self.target()), TAKES), self.rights(&of, Some(found))]
     }
 
     fn rights(&self, of: &Resource<'_>, found: Option<&Role>) -> Item {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::item::EXISTENCE;
 use super::key::KeyIs;
 use super::{Act, Item, Resource, Table, Use, UsedKey, Wanted, tags};
 
@@ -48,8 +49,8 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
         let (values, why) = ((Value::Null, shape), "There is no table of this name.");
         let mut items = vec![
             match act {
-                Some(key) => of.put("existence", values, why, Act::CreateTable { of: r#use, key }),
-                None => of.later("existence", values, why),
+                Some(key) => of.put(EXISTENCE, values, why, Act::CreateTable { of: r#use, key }),
+                None => of.later(EXISTENCE, values, why),
             },
             of.keep("billing", json!(ON_DEMAND), MADE),
             of.keep("deletion-protection", json!(true), MADE),
@@ -70,14 +71,14 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
         let why = format!(
             "{needs}, and the key of a table cannot be changed. This table is something else's: choose another name."
         );
-        return vec![of.refuse("existence", (json!(found.key), shape), why)];
+        return vec![of.refuse(EXISTENCE, (json!(found.key), shape), why)];
     }
     let on = |property, is: bool, why, act| match is {
         true => of.keep(property, json!(true), why),
         false => of.put(property, (json!(false), json!(true)), why, act),
     };
     let mut items = vec![
-        of.keep("existence", shape, "The table is there, with the key that it needs."),
+        of.keep(EXISTENCE, shape, "The table is there, with the key that it needs."),
         match found.on_demand {
             true => of.keep("billing", json!(ON_DEMAND), PAID),
             false => {

@@ -5,6 +5,7 @@ use aws_sdk_cloudtrail::types::{
 };
 use serde_json::{Value, json};
 
+use super::item::EXISTENCE;
 use super::{Act, Item, Resource, Trail, TrailSettings, Wanted};
 
 const DATA: &str = "Reads and writes of objects and items are recorded by no trail that is not told to, and so neither is a lock that was refused.";
@@ -39,14 +40,14 @@ pub(super) fn plan(wanted: &Wanted, name: &str, found: &Trail) -> Vec<Item> {
         Trail::Missing => {
             let why =
                 "There is no trail of this name. It records this Region, and its files can be checked for changes.";
-            (of.put("existence", (Value::Null, json!(into)), why, Act::CreateTrail), &fresh)
+            (of.put(EXISTENCE, (Value::Null, json!(into)), why, Act::CreateTrail), &fresh)
         }
         Trail::There(found) => {
             let first = match found.bucket == into {
-                true => of.keep("existence", json!(into), "The trail is there, and its files go to this bucket."),
+                true => of.keep(EXISTENCE, json!(into), "The trail is there, and its files go to this bucket."),
                 false => {
                     let why = "The trail is there, and where its files go is its owner's choice.";
-                    of.stays("existence", (json!(found.bucket), json!(into)), why)
+                    of.stays(EXISTENCE, (json!(found.bucket), json!(into)), why)
                 }
             };
             (first, found)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::policy::listed;
+use super::policy::{listed, statements};
 
 /// One action on one resource, under conditions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,12 +24,12 @@ pub(super) struct Rights(BTreeSet<Right>);
 impl Rights {
     /// `None` where a policy says something in other words than by actions on resources that are let or refused.
     pub(super) fn of(document: &Value) -> Option<Self> {
-        let statements = match &document["Statement"] {
-            Value::Array(all) => all.iter().collect(),
-            one @ Value::Object(_) => vec![one],
-            _ => return None,
-        };
-        let rights: Option<Vec<_>> = statements.into_iter().map(of_statement).collect();
+        Self::of_all(statements(document)?.iter())
+    }
+
+    /// The same, of statements.
+    pub(super) fn of_all<'a>(statements: impl Iterator<Item = &'a Value>) -> Option<Self> {
+        let rights: Option<Vec<_>> = statements.map(of_statement).collect();
         Some(Self(rights?.into_iter().flatten().collect()))
     }
 

@@ -238,6 +238,19 @@ fn a_policy_that_was_made_stricter_stays() {
     assert!(rights.action == Action::Keep && rights.why.contains("s3:PutObject"), "{rights:#?}");
 }
 
+/// Nothing can be said of it but that it is not what set-up put.
+#[test]
+fn a_policy_that_cannot_be_read_is_put_right() {
+    let wanted = wanted(&[]);
+    for document in ["", "{}", r#"{"Statement": "x"}"#, r#"{"Statement": [7]}"#] {
+        let mut found = made(&wanted);
+        policy_of_dev(&mut found).document = document.to_owned();
+        let items = planned(&wanted, &found);
+        let rights = item(&items, DEV, "rights");
+        assert!(rights.action != Action::Keep && rights.why.contains("cannot be compared"), "{document}: {rights:#?}");
+    }
+}
+
 /// What somebody has the policy refuse stays, also where the rest is put right and where it cannot be compared.
 #[test]
 fn refusals_of_others_stay() {

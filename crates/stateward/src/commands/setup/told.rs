@@ -1,7 +1,7 @@
 //! The set-up as text.
 
 use serde_json::Value;
-use stateward_aws::setup::{Action, Environment, Item, KeysInUse, Wanted};
+use stateward_aws::setup::{self, Action, Environment, Item, KeysInUse, Wanted};
 
 use crate::output::human::{hanging, one_line, word};
 use crate::output::{BOLD, GREEN, RED, YELLOW};
@@ -48,23 +48,24 @@ fn value(value: &Value) -> String {
         Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(all) => all.iter().map(self::value).collect::<Vec<_>>().join(" "),
-        Value::Object(all) if all.contains_key("Statement") => document(&all["Statement"]),
-        Value::Object(all) => {
-            let pair = |(key, of): (&String, &Value)| format!("{key}={}", self::value(of));
-            all.iter().map(pair).collect::<Vec<_>>().join(" ")
-        }
+        Value::Object(all) => match setup::statements(value) {
+            Some(statements) => document(statements),
+            None => {
+                let pair = |(key, of): (&String, &Value)| format!("{key}={}", self::value(of));
+                all.iter().map(pair).collect::<Vec<_>>().join(" ")
+            }
+        },
         Value::Number(number) => number.to_string(),
     }
 }
 
 /// A policy, as the names of its statements with their actions.
-fn document(statements: &Value) -> String {
-    let all = statements.as_array().map_or(std::slice::from_ref(statements), Vec::as_slice);
+fn document(statements: &[Value]) -> String {
     let statement = |one: &Value| {
         let name = one["Sid"].as_str().or(one["Effect"].as_str()).unwrap_or_default();
         format!("{name}({})", value(&one["Action"]))
     };
-    all.iter().map(statement).collect::<Vec<_>>().join(" ")
+    statements.iter().map(statement).collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn done(item: &Item) -> String {
@@ -196,6 +197,14 @@ mod tests {
             (Action::Create, Value::Null, json!(true), "on"),
             (Action::Change, json!(false), json!(true), "off -> on"),
             (Action::Refuse, json!("a"), json!("b"), "a -> b"),
+            (
+                Action::Create,
+                Value::Null,
+                json!({"Statement": {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"]}}),
+                "Allow(s3:GetObject s3:PutObject)",
+            ),
+            (Action::Create, Value::Null, json!({"Statement": [{"Sid": "Store", "Action": "s3:*"}]}), "Store(s3:*)"),
+            (Action::Create, Value::Null, json!({"pairs": 2, "requests": 9}), "pairs=2 requests=9"),
         ] {
             let told = plan(&[item(action, current, wanted)]);
             let lines: Vec<String> =
