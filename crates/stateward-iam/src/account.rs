@@ -51,7 +51,7 @@ pub fn account_policies(text: &str, principal: &str) -> Result<PolicySet> {
         _ => return Err(none()),
     };
     let is_own = |entry: &&Node<'_>| {
-        let own = string(entry, "Arn").and_then(Principal::parse);
+        let own = entry.string("Arn").and_then(Principal::parse);
         // A session's ARN does not tell the path of its role.
         own.is_some_and(|own| match &who {
             Principal::Session { .. } => own.role() == who.role(),
@@ -62,27 +62,20 @@ pub fn account_policies(text: &str, principal: &str) -> Result<PolicySet> {
     let mut identity = details.of(entry, policies)?;
     for group in items(entry, "GroupList") {
         let Value::String(name) = &group.value else { return Err(AccountError::Shape("GroupList")) };
-        let is_group = |entry: &&Node<'_>| string(entry, "GroupName") == Some(name);
+        let is_group = |entry: &&Node<'_>| entry.string("GroupName") == Some(name);
         let group = details.list("GroupDetailList")?.iter().find(is_group);
         let group = group.ok_or_else(|| AccountError::NotThere(name.to_string()))?;
         identity.extend(details.of(group, "GroupPolicyList")?);
     }
     let boundary = match entry.get("PermissionsBoundary") {
         Some(boundary) => {
-            let arn = string(boundary, "PermissionsBoundaryArn");
+            let arn = boundary.string("PermissionsBoundaryArn");
             let arn = arn.ok_or(AccountError::Shape("PermissionsBoundaryArn"))?;
             Some(vec![details.managed(arn, PolicyKind::Boundary)?])
         }
         None => None,
     };
     Ok(PolicySet { identity, boundary, ..PolicySet::default() })
-}
-
-fn string<'n>(node: &'n Node<'_>, name: &str) -> Option<&'n str> {
-    match &node.get(name)?.value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
 }
 
 /// The items of a list that may be left out.
@@ -110,12 +103,12 @@ impl<'n, 't> Details<'n, 't> {
     fn of(&self, entry: &Node<'_>, inline: &'static str) -> Result<Vec<Named>> {
         let mut policies = Vec::new();
         for policy in items(entry, inline) {
-            let name = string(policy, "PolicyName").ok_or(AccountError::Shape("PolicyName"))?;
+            let name = policy.string("PolicyName").ok_or(AccountError::Shape("PolicyName"))?;
             let document = policy.get("PolicyDocument").ok_or(AccountError::Shape("PolicyDocument"))?;
             policies.push(self.policy(name, document, PolicyKind::Identity)?);
         }
         for attached in items(entry, "AttachedManagedPolicies") {
-            let arn = string(attached, "PolicyArn").ok_or(AccountError::Shape("PolicyArn"))?;
+            let arn = attached.string("PolicyArn").ok_or(AccountError::Shape("PolicyArn"))?;
             policies.push(self.managed(arn, PolicyKind::Identity)?);
         }
         Ok(policies)
@@ -124,7 +117,7 @@ impl<'n, 't> Details<'n, 't> {
     /// The version of a managed policy that is in force.
     fn managed(&self, arn: &str, kind: PolicyKind) -> Result<Named> {
         let not_there = || AccountError::NotThere(arn.to_owned());
-        let is_own = |entry: &&Node<'_>| string(entry, "Arn") == Some(arn);
+        let is_own = |entry: &&Node<'_>| entry.string("Arn") == Some(arn);
         let policy = self.list("Policies")?.iter().find(is_own).ok_or_else(not_there)?;
         let in_force =
             |version: &&Node<'_>| version.get("IsDefaultVersion").is_some_and(|node| node.value == Value::Bool(true));

@@ -98,6 +98,11 @@ pub(crate) fn with_resource_policy(
     }
     // A service that uses a key for whoever asks does not go through the endpoint.
     let vpc_endpoint = policies.vpc_endpoint.clone().filter(|_| request.service() != "kms");
+    let service = request.service();
+    let is_given = |given: &Vec<Named>| given.is_empty() || given.iter().any(|named| named.policy.counts_for(service));
+    if !vpc_endpoint.as_ref().is_none_or(is_given) {
+        notes.push(format!("taken that no VPC endpoint leads to `{service}`: if one does, pass its policy as well"));
+    }
     (PolicySet { resource, vpc_endpoint, ..policies.clone() }, notes)
 }
 

@@ -48,6 +48,14 @@ impl<'a> Node<'a> {
         let member = members.iter().find(|member| member.key == name)?;
         Some(&member.node).filter(|node| node.value != Value::Null)
     }
+
+    /// The text of a member that is one.
+    pub(crate) fn string(&self, name: &str) -> Option<&str> {
+        match &self.get(name)?.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl Value<'_> {

@@ -3,6 +3,7 @@
 mod account;
 mod check;
 pub mod data;
+mod endpoint;
 mod eval;
 mod generate;
 mod isolation;
@@ -19,6 +20,7 @@ mod value;
 
 pub use account::{AccountError, account_policies, is_account_details};
 pub use check::{CheckError, CheckItem, check};
+pub use endpoint::{EndpointError, endpoint_policies};
 pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
 pub use generate::{Document, generate, generate_split};
 pub use isolation::{Environment, IsolationError, Tried, Verdict, isolation};

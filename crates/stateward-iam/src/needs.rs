@@ -262,6 +262,14 @@ impl Keeping {
         self.kms_key.iter().chain(&self.lock_table_key)
     }
 
+    /// The services that are asked for states and locks; the key is used by them.
+    pub fn services(&self) -> Vec<&'static str> {
+        let in_table = self.layout.in_table();
+        let s3 = (!in_table).then_some("s3");
+        let dynamodb = (in_table || self.lock_table.is_some()).then_some("dynamodb");
+        s3.into_iter().chain(dynamodb).collect()
+    }
+
     /// Whether state or locks are kept in this table.
     pub(crate) fn has_table(&self, name: &str) -> bool {
         self.lock_table.as_deref() == Some(name) || self.layout.in_table() && self.place == name

@@ -18,18 +18,12 @@ const PLACES: &[&[&str]] = &[
 ];
 
 impl Policy {
-    /// Reads a document, alone or as AWS's command line prints it.
+    /// Reads a document, alone or as AWS's command line prints it. Those of endpoints are read by
+    /// [`endpoint_policies`](crate::endpoint_policies), for each of them is of a service.
     ///
     /// Places of errors are in the text, or in the document where that is a string in the text.
     pub fn parse_printed(text: &str, kind: PolicyKind) -> Result<Self, PolicyError> {
         let node = json::parse(text).map_err(PolicyError::json)?;
-        // aws ec2 describe-vpc-endpoints prints a list, of one where one is asked for
-        if let Some(Value::Array(endpoints)) = node.get("VpcEndpoints").map(|endpoints| &endpoints.value)
-            && let [endpoint] = endpoints.as_slice()
-            && let Some(document) = endpoint.get("PolicyDocument")
-        {
-            return Self::from_printed(text, document, kind);
-        }
         for place in PLACES {
             if let Some(document) = place.iter().try_fold(&node, |node, name| node.get(name)) {
                 return Self::from_printed(text, document, kind);

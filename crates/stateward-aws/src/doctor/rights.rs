@@ -294,9 +294,10 @@ impl Known {
     fn beside(&self, item: &CheckItem, mut unread: Vec<String>, finding: &mut Finding) {
         let is_refused = finding.status == Status::Fail;
         let by_endpoint = finding.denial.as_ref().is_some_and(|denial| denial.layer == Layer::VpcEndpoint);
-        if by_endpoint && self.set.vpc_endpoint.is_none() && !unread.iter().any(|one| one.contains("VPC endpoint")) {
-            unread.push(not_given("ID"));
-        }
+        let service = item.action.split(':').next().unwrap_or_default();
+        let unread_endpoint = self.unread_endpoints.get(service).cloned();
+        let is_asked = by_endpoint && self.set.vpc_endpoint.is_none();
+        unread.extend(unread_endpoint.or_else(|| is_asked.then(|| not_given(service, "ID"))));
         let not_read = unread.join(", ");
         if !self.complete {
             if is_refused {

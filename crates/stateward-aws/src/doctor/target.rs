@@ -111,6 +111,11 @@ impl Target {
         format!("{}/{object}", self.place)
     }
 
+    /// The services that are asked for the state and its lock.
+    pub fn services(&self) -> Vec<&'static str> {
+        self.keeping("*", "*", None).services()
+    }
+
     /// The same for policies.
     pub(crate) fn keeping(&self, region: &str, account: &str, kms_key: Option<&str>) -> Keeping {
         let given = match &self.objects.encryption {

@@ -5,7 +5,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use serde_json::{Value, json};
 use stateward_aws::doctor::{Finding, Status};
-use stateward_iam::{Keeping, Layer, Layout, Named, Outcome, Policy, PolicyKind, Purpose, generate};
+use stateward_iam::{Keeping, Layer, Layout, Outcome, Purpose, endpoint_policies, generate};
 use stateward_store_aws::{Encryption, Role};
 use stateward_testkit::Moto;
 
@@ -184,29 +184,44 @@ async fn the_policy_of_the_key() {
     assert!(not_read.why.unwrap().contains("unlike what was seen"));
 }
 
-/// Nobody can read it but who may ask EC2, so it is given.
+/// Nobody can read it but who may ask EC2, so it is given; that of S3 says nothing of tables.
 #[tokio::test]
 async fn the_policy_of_the_vpc_endpoint() {
     let mut at = LabPlace::new();
     let put = "right:dynamodb:PutItem";
-    let document = all_but("dynamodb:PutItem");
-    let mut for_everybody = document.clone();
-    for statement in for_everybody["Statement"].as_array_mut().unwrap() {
-        statement["Principal"] = json!("*");
-    }
-    let printed =
-        json!({ "VpcEndpoints": [{ "VpcEndpointId": "vpce-1", "PolicyDocument": for_everybody.to_string() }] });
-    let policy = Policy::parse_printed(&printed.to_string(), PolicyKind::VpcEndpoint).unwrap();
-    at.place.vpc_endpoint = Some(vec![Named { name: "vpce.json".to_owned(), policy }]);
-    let refused = refused(&mut at, 1, put, |world| {
-        world["vpc_endpoint"] = json!({ "id": "vpce-1", "policy": for_everybody });
+    let for_everybody = |mut document: Value| {
+        for statement in document["Statement"].as_array_mut().unwrap() {
+            statement["Principal"] = json!("*");
+        }
+        document
+    };
+    let of_table = for_everybody(all_but("dynamodb:PutItem"));
+    let endpoint = |id: &str, service: &str, document: &Value| json!({ "VpcEndpointId": id, "ServiceName": format!("com.amazonaws.us-east-1.{service}"), "PolicyDocument": document.to_string() });
+    let of_bucket = endpoint("vpce-2", "s3", &for_everybody(policy("Allow", "s3:*")));
+    let given = |endpoints: &[&Value], at: &LabPlace| {
+        let printed = json!({ "VpcEndpoints": endpoints }).to_string();
+        Some(endpoint_policies(&[("vpce.json", &printed)], &at.place.target.services()).unwrap())
+    };
+    at.place.vpc_endpoint = given(&[&of_bucket, &endpoint("vpce-1", "dynamodb", &of_table)], &at);
+    let read = refused(&mut at, 1, put, |world| {
+        world["vpc_endpoint"] = json!({ "id": "vpce-1", "policy": of_table });
     })
     .await;
-    let offline = refused.offline.unwrap();
-    assert_eq!(offline.layer, Some(Layer::VpcEndpoint));
-    assert_ne!(offline.decision, Outcome::Allowed);
+    let offline = read.offline.unwrap();
+    assert_eq!((offline.decision, offline.layer), (Outcome::ImplicitDeny, Some(Layer::VpcEndpoint)));
     assert_eq!(offline.unread, Vec::<String>::new());
-    assert!(offline.statements.iter().all(|statement| statement.policy == "vpce.json"), "{offline:?}");
+
+    at.place.vpc_endpoint = given(&[&of_bucket], &at);
+    let not_given = refused(&mut at, 2, put, |world| {
+        world["vpc_endpoint"] = json!({ "id": "vpce-1", "policy": of_table });
+    })
+    .await;
+    let offline = not_given.offline.unwrap();
+    assert_eq!(offline.decision, Outcome::Allowed);
+    let unread = "the policy of a VPC endpoint of `dynamodb`, if there is one (`--vpc-endpoint` has none of it)";
+    assert_eq!(offline.unread, [unread]);
+    let why = not_given.why.unwrap();
+    assert!(why.ends_with(&format!("not read: {unread}")), "{why}");
 }
 
 /// A key that moto has.

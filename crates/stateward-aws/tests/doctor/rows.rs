@@ -223,7 +223,7 @@ fn around() -> Vec<Row> {
             &[
                 "allow it",
                 "unlike what was seen: another policy has a say",
-                "the policy of the VPC endpoint (`aws ec2 describe-vpc-endpoints",
+                "the policy of the VPC endpoint of `dynamodb` (`aws ec2 describe-vpc-endpoints",
             ],
         ),
         // It denies reading policies as well, so which one it is stands in the fix alone.

@@ -47,6 +47,9 @@ impl<'a> Evaluator<'a> {
     fn policies(&mut self, layer: Layer, level: usize, policies: &'a [Named]) -> Tally {
         let mut tally = Tally::NOTHING;
         for (policy, named) in policies.iter().enumerate() {
+            if !named.policy.counts_for(self.facts.request.service()) {
+                continue;
+            }
             for (number, statement) in named.policy.statements.iter().enumerate() {
                 let start = self.trace.len();
                 let (applies, grant) = statement::applies(statement, &self.facts, &mut self.trace);
@@ -173,6 +176,9 @@ fn ask<'a>(set: &'a PolicySet, request: &'a Request, evaluator: &mut Evaluator<'
         let tally = evaluator.policies(Layer::Resource, 0, std::slice::from_ref(named));
         if survives_bucket_policy(request) { Tally { deny: Tri::False, ..tally } } else { tally }
     });
+    // Each service has an endpoint of its own.
+    let counts = |named: &Named| named.policy.counts_for(request.service());
+    let by_endpoint = |policies: &&Vec<Named>| policies.is_empty() || policies.iter().any(counts);
     Layers {
         identity,
         boundary,
@@ -181,7 +187,7 @@ fn ask<'a>(set: &'a PolicySet, request: &'a Request, evaluator: &mut Evaluator<'
         scp: evaluator.levels(Layer::Scp, scps),
         // `RCPFullAWSAccess` is attached to every level and cannot be detached.
         rcp: evaluator.levels(Layer::Rcp, rcps).map(|tally| Tally { direct: Tri::True, ..tally }),
-        vpc_endpoint: evaluator.optional(Layer::VpcEndpoint, set.vpc_endpoint.as_ref()),
+        vpc_endpoint: evaluator.optional(Layer::VpcEndpoint, set.vpc_endpoint.as_ref().filter(by_endpoint)),
     }
 }
 

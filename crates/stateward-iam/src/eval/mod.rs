@@ -85,7 +85,8 @@ pub struct PolicySet {
     /// By level, from the root to the account; `None` where none apply. `RCPFullAWSAccess`, which AWS attaches to each
     /// level and nobody can detach, need not be among them.
     pub rcps: Option<Vec<Vec<Named>>>,
-    /// `None` where the request goes through no endpoint with a policy.
+    /// `None` where the request goes through no endpoint with a policy. Of those that are known to be of one service, those of
+    /// the request's count.
     pub vpc_endpoint: Option<Vec<Named>>,
 }
 

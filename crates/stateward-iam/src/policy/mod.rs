@@ -98,6 +98,8 @@ pub enum Effect {
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub(crate) kind: PolicyKind,
+    /// Of an endpoint: the service that it leads to; `None` where that is not told.
+    pub(crate) service: Option<Box<str>>,
     pub(crate) version: Version,
     pub(crate) statements: Vec<Statement>,
     /// Its characters less white space outside of strings, as AWS counts them.
@@ -118,6 +120,11 @@ impl Policy {
     /// What it is attached to.
     pub fn kind(&self) -> PolicyKind {
         self.kind
+    }
+
+    /// Whether it has a say about requests to a service; that of an endpoint has it about one, where it is told which.
+    pub fn counts_for(&self, service: &str) -> bool {
+        self.service.as_deref().is_none_or(|own| own == service)
     }
 
     /// The version of the language it is written in.

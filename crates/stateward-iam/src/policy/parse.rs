@@ -40,7 +40,7 @@ pub(super) fn policy(text: &str, node: &Node<'_>, kind: PolicyKind) -> Result<Po
         _ => vec![reader.statement(&element.node, &list)?],
     };
     let size = size(text.get(node.at..node.end).unwrap_or_default());
-    Ok(Policy { kind, version, statements, size })
+    Ok(Policy { kind, service: None, version, statements, size })
 }
 
 /// Characters less white space outside of strings.

@@ -6,6 +6,7 @@ mod account;
 mod case;
 mod combining;
 mod conditions;
+mod endpoint;
 mod isolation;
 mod laws;
 mod lint;

@@ -19,7 +19,6 @@ fn a_policy_is_found_in_what_is_printed_around_it() {
         json!({"RoleName": "deploy", "PolicyName": "states", "PolicyDocument": policy}),
         json!({"PolicyName": "states", "PolicyDocument": "%7B%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22%2A%22%2C%22Resource%22%3A%22%2A%22%7D%5D%7D"}),
         json!({"Policy": string}),
-        json!({"VpcEndpoints": [{"VpcEndpointId": "vpce-1", "PolicyDocument": string}]}),
         json!({"Policy": {"PolicySummary": {"Name": "guard"}, "Content": string}}),
     ] {
         assert_eq!(statements(&printed.to_string()), 1);
@@ -31,7 +30,7 @@ fn what_holds_no_policy_is_none() {
     for (printed, expected) in [
         (json!({"Policy": "{"}), "it was cut off at line 1, column 2"),
         (json!({"Policy": {"PolicySummary": {}}}), "`PolicySummary`: no element of the policy language"),
-        (json!({"VpcEndpoints": [{"PolicyDocument": "{}"}, {"PolicyDocument": "{}"}]}), "`VpcEndpoints`: no element"),
+        (json!({"VpcEndpoints": [{"PolicyDocument": "{}"}]}), "`VpcEndpoints`: no element"),
         (json!({"PolicyDocument": 7}), "expected a policy, which is an object, and this is a number"),
         (json!({"Role": {"RoleName": "deploy"}}), "`Role`: no element of the policy language"),
     ] {

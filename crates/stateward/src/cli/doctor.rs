@@ -38,7 +38,8 @@ pub(crate) struct DoctorArgs {
     /// What is to be done with the state: the rights that this takes are tried.
     #[arg(long = "for", value_enum, value_name = "WHAT", default_value = "apply")]
     pub(crate) purpose: PurposeArg,
-    /// The policy of the VPC endpoint that requests go through, as `aws ec2 describe-vpc-endpoints` prints it.
+    /// The policy of the VPC endpoint that requests go through, alone or as `aws ec2 describe-vpc-endpoints` prints it: of several
+    /// endpoints, each has a say about its own service.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) vpc_endpoint: Vec<PathBuf>,
     /// Write nothing at all; what takes writing is not tested.

@@ -207,7 +207,8 @@ pub(crate) struct CheckArgs {
     /// Policies of the bucket, the tables and the key; each counts for the resources that it names.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) resource_policy: Vec<PathBuf>,
-    /// The policy of the VPC endpoint that requests go through.
+    /// The policy of the VPC endpoint that requests go through, alone or as `aws ec2 describe-vpc-endpoints` prints it: of several
+    /// endpoints, each has a say about its own service.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) vpc_endpoint: Vec<PathBuf>,
     #[command(flatten)]

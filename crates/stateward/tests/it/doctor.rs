@@ -48,3 +48,16 @@ fn a_store_that_is_not_on_aws() {
     let world = World::local();
     refused(&world, &["--store", "sqlite:x.db"], &["there is nothing on AWS to look at", "sqlite:x.db"]);
 }
+
+/// The policy of another service's endpoint is not taken for that of S3.
+#[test]
+fn an_endpoint_of_another_service() {
+    let world = World::local();
+    let open = r#"{\"Statement\":{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\",\"Resource\":\"*\"}}"#;
+    let endpoint = format!(
+        r#"{{"VpcEndpoints":[{{"VpcEndpointId":"vpce-1","ServiceName":"com.amazonaws.eu-west-1.ecr.api","PolicyDocument":"{open}"}}]}}"#
+    );
+    world.dir.write("vpce.json", endpoint);
+    let words = ["no endpoint of `s3` is among them: they are of `ecr.api`", "--filters"];
+    refused(&world, &["--bucket", "states", "--key", "k", "--vpc-endpoint", "vpce.json"], &words);
+}

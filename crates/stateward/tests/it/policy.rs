@@ -471,6 +471,80 @@ fn a_check_names_what_is_in_the_way() {
     }
 }
 
+/// As `aws ec2 describe-vpc-endpoints` prints those of a network: each has a say about its own service.
+#[test]
+fn endpoints_are_of_a_service_each() {
+    let world = World::local();
+    world.dir.write("ci.json", world.ok(&format!("policy generate --for apply {KEEPING} --lock-table locks")));
+    let of = |effect: &str| {
+        statement(json!({"Effect": effect, "Principal": "*", "Action": "*", "Resource": "*"})).to_string()
+    };
+    let endpoint = |id: &str, service: &str, effect: &str| json!({"VpcEndpointId": id, "ServiceName": format!("com.amazonaws.eu-west-1.{service}"), "PolicyDocument": of(effect)});
+    let checked = |endpoints: &[Value]| {
+        write(&world, "vpce.json", &json!({ "VpcEndpoints": endpoints }));
+        world.run(&format!(
+            "policy check {KEEPING} --lock-table locks --principal {ROLE} --policy ci.json --vpc-endpoint vpce.json"
+        ))
+    };
+    let (registry, s3) = (endpoint("vpce-1", "ecr.api", "Deny"), endpoint("vpce-2", "s3", "Allow"));
+    let open = checked(&[registry.clone(), s3.clone(), endpoint("vpce-3", "dynamodb", "Allow")]);
+    assert_snapshot!(world.transcript("check", &open), @"
+    $ check
+    an apply needs 9 requests, and all are allowed
+
+    allowed: dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, s3:GetObject,
+             s3:ListBucket, s3:PutObject
+    ");
+    let unsure = checked(&[registry.clone(), s3.clone()]);
+    assert_snapshot!(world.transcript("check", &unsure), @"
+    $ check
+    an apply needs 9 requests, and all are allowed
+
+    allowed: dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, s3:GetObject,
+             s3:ListBucket, s3:PutObject
+    note: taken that no VPC endpoint leads to `dynamodb`: if one does, pass its
+          policy as well
+    ");
+    let closed = checked(&[s3.clone(), endpoint("vpce-3", "dynamodb", "Deny")]);
+    assert_snapshot!(world.transcript("check", &closed), @"
+    $ check
+    an apply needs 6 requests: 3 would be refused
+
+    dynamodb:GetItem denied: a statement of the VPC endpoint's policy denies it
+      on: arn:aws:dynamodb:eu-west-1:111122223333:table/locks, to check the digest,
+          to see who holds the lock, to release the lock
+      by: Deny in `vpce.json (vpce-3)`, statement 0
+
+    dynamodb:PutItem denied: a statement of the VPC endpoint's policy denies it
+      on: arn:aws:dynamodb:eu-west-1:111122223333:table/locks, to take the lock, to
+          write the digest
+      by: Deny in `vpce.json (vpce-3)`, statement 0
+
+    dynamodb:DeleteItem denied: a statement of the VPC endpoint's policy denies it
+      on: arn:aws:dynamodb:eu-west-1:111122223333:table/locks, to release the lock
+      by: Deny in `vpce.json (vpce-3)`, statement 0
+
+    allowed: s3:GetObject, s3:ListBucket, s3:PutObject
+    [exit 4]
+    ");
+    let of_others = checked(&[registry]);
+    assert_snapshot!(world.transcript("check", &of_others), @"
+    $ check
+    ! error: it is not known what the VPC endpoint allows
+    !   why: no endpoint of `s3` or `dynamodb` is among them: they are of `ecr.api`
+    !   next: print those of the Region that state is kept in: `aws ec2 describe-vpc-endpoints --filters Name=service-name,Values=com.amazonaws.REGION.s3,com.amazonaws.REGION.dynamodb`
+    [exit 2]
+    ");
+    let differing = checked(&[s3, endpoint("vpce-4", "s3", "Deny")]);
+    assert_snapshot!(world.transcript("check", &differing), @"
+    $ check
+    ! error: it is not known what the VPC endpoint allows
+    !   why: `vpce-2` and `vpce-4` are both endpoints of `s3`, with different policies
+    !   next: print the one that requests go through: `aws ec2 describe-vpc-endpoints --vpc-endpoint-ids ID`
+    [exit 2]
+    ");
+}
+
 #[test]
 fn a_check_reads_what_aws_prints() {
     let world = World::local();

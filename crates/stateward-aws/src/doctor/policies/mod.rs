@@ -4,6 +4,8 @@ mod organization;
 mod own;
 mod resources;
 
+use std::collections::BTreeMap;
+
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use futures::future;
@@ -23,6 +25,8 @@ pub(super) struct Known {
     pub(super) complete: bool,
     /// What could not be read, and why.
     pub(super) unread: Vec<String>,
+    /// The same of endpoints, by the service that each leads to.
+    pub(super) unread_endpoints: BTreeMap<&'static str, String>,
 }
 
 const KEY: &str = "the key's policy";
@@ -84,9 +88,10 @@ impl Patient {
         let session = self.of_session(caller);
         known.set.session = take(&mut known.unread, "the session policy", session).flatten();
         known.set.vpc_endpoint.clone_from(&self.options.vpc_endpoint);
-        if let Some(endpoint) = self.vpc_endpoint().filter(|_| known.set.vpc_endpoint.is_none()) {
-            known.unread.push(not_given(&endpoint));
-        }
+        let given = known.set.vpc_endpoint.as_deref();
+        let services = self.target.services().into_iter();
+        known.unread_endpoints =
+            services.filter_map(|service| Some((service, self.unread_endpoint(service, given)?))).collect();
         known
     }
 
@@ -110,18 +115,30 @@ impl Patient {
         }
     }
 
+    /// That the policy of a service's endpoint is not known: one that its URL names, or that may be there where those of others were given.
+    fn unread_endpoint(&self, service: &str, given: Option<&[Named]>) -> Option<String> {
+        if given.is_some_and(|given| given.iter().any(|named| named.policy.counts_for(service))) {
+            return None;
+        }
+        let named = self.vpc_endpoint(service).map(|endpoint| not_given(service, &endpoint));
+        let other = || {
+            format!("the policy of a VPC endpoint of `{service}`, if there is one (`--vpc-endpoint` has none of it)")
+        };
+        named.or_else(|| given.map(|_| other()))
+    }
+
     /// The VPC endpoint that a service's URL names. One that stands in routes alone cannot be seen from here.
-    fn vpc_endpoint(&self) -> Option<String> {
+    fn vpc_endpoint(&self, service: &str) -> Option<String> {
         let endpoints = &self.target.endpoints;
-        let urls = [endpoints.s3.as_deref(), endpoints.dynamodb.as_deref(), self.configuration.endpoint_url()];
-        urls.into_iter().flatten().find_map(vpc_endpoint_of)
+        let own = if service == "s3" { &endpoints.s3 } else { &endpoints.dynamodb };
+        vpc_endpoint_of(own.as_deref().or_else(|| self.configuration.endpoint_url())?)
     }
 }
 
 /// Only EC2 knows it, and is not asked: its client is out of proportion to this one request.
-pub(super) fn not_given(endpoint: &str) -> String {
+pub(super) fn not_given(service: &str, endpoint: &str) -> String {
     format!(
-        "the policy of the VPC endpoint (`aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint} > vpce.json`, and `--vpc-endpoint vpce.json`)"
+        "the policy of the VPC endpoint of `{service}` (`aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint} > vpce.json`, and `--vpc-endpoint vpce.json`)"
     )
 }
 

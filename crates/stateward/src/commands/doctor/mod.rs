@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use stateward_aws::doctor::{Finding, Options, Patient, Status};
 use stateward_core::Clock;
-use stateward_iam::PolicyKind;
 use stateward_store_aws::configuration;
 
 pub(super) use target::{configuration as configuration_of, extra_arguments, of_directory as backend_of_directory};
@@ -35,7 +34,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
     let options = Options {
         purpose: args.purpose.into(),
         read_only: args.read_only,
-        vpc_endpoint: files::optional(&args.vpc_endpoint, PolicyKind::VpcEndpoint)?,
+        vpc_endpoint: files::endpoints(&args.vpc_endpoint, &target.services())?,
         now: Arc::new(|| SystemClock.now()),
         seed: seed(),
     };

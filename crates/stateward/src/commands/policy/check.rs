@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use stateward_core::view::List;
 use stateward_iam::{
-    AccountError, CheckError, CheckItem, Named, Outcome, PolicyKind, PolicySet, Purpose, account_policies, check,
-    is_account_details,
+    AccountError, CheckError, CheckItem, Keeping, Named, Outcome, PolicyKind, PolicySet, Purpose, account_policies,
+    check, is_account_details,
 };
 
 use super::{files, keeping, no_keeping, words};
@@ -20,7 +20,7 @@ const FULL_ACCESS: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allo
 
 pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<Exit> {
     let keeping = keeping(&args.keeping)?;
-    let (policies, notes) = policies(args)?;
+    let (policies, notes) = policies(args, &keeping)?;
     let resources = args.resource_policy.iter().map(|path| files::policy(path, PolicyKind::Resource));
     let resources = resources.collect::<Result<Vec<_>>>()?;
     let purpose = Purpose::from(args.purpose);
@@ -76,11 +76,11 @@ pub(super) fn of_principal(paths: &[PathBuf], principal: &str) -> Result<PolicyS
 }
 
 /// All that the flags name, and what was taken for granted.
-fn policies(args: &CheckArgs) -> Result<(PolicySet, Vec<String>)> {
+fn policies(args: &CheckArgs, keeping: &Keeping) -> Result<(PolicySet, Vec<String>)> {
     let mut set = of_principal(&args.policy, &args.principal)?;
     set.boundary = files::optional(&args.boundary, PolicyKind::Boundary)?.or(set.boundary);
     set.session = files::optional(&args.session, PolicyKind::Session)?;
-    set.vpc_endpoint = files::optional(&args.vpc_endpoint, PolicyKind::VpcEndpoint)?;
+    set.vpc_endpoint = files::endpoints(&args.vpc_endpoint, &keeping.services())?;
     let mut notes = Vec::new();
     set.scps = levels(&args.scp, PolicyKind::Scp)?;
     for level in set.scps.iter_mut().flatten().filter(|level| only_denies(level)) {

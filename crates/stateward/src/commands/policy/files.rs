@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use stateward_iam::{Named, Policy, PolicyKind};
+use stateward_iam::{Named, Policy, PolicyKind, endpoint_policies};
 
 use crate::failure::{Failure, Result};
 
@@ -60,11 +60,24 @@ pub(super) fn parse(path: &Path, text: &str, kind: PolicyKind) -> Result<Named> 
 }
 
 /// Reads policies; `None` where there are no files.
-pub(in crate::commands) fn optional<P: AsRef<Path>>(paths: &[P], kind: PolicyKind) -> Result<Option<Vec<Named>>> {
+pub(super) fn optional<P: AsRef<Path>>(paths: &[P], kind: PolicyKind) -> Result<Option<Vec<Named>>> {
     if paths.is_empty() {
         return Ok(None);
     }
     paths.iter().map(|path| policy(path.as_ref(), kind)).collect::<Result<_>>().map(Some)
+}
+
+/// Reads the policies of endpoints that requests to these services go through; `None` where there are no files.
+pub(in crate::commands) fn endpoints(paths: &[PathBuf], services: &[&str]) -> Result<Option<Vec<Named>>> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let read = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
+    let files = paths.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    endpoint_policies(&files, services).map(Some).map_err(|error| {
+        Failure::usage("it is not known what the VPC endpoint allows", error.to_string(), error.advice())
+    })
 }
 
 /// Reads a line that may be no longer than 16 MiB; `Ok(None)` at the end of the input.
