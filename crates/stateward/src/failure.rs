@@ -16,7 +16,7 @@ pub(crate) enum Failure {
     Refused(Error),
     /// The command line or the configuration is wrong.
     Usage(Message),
-    /// Whoever read our output has gone, which is fine.
+    /// Whoever read a long output has gone, which is fine.
     BrokenPipe,
 }
 

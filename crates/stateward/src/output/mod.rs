@@ -5,7 +5,7 @@ pub(crate) mod human;
 pub(crate) mod progress;
 pub(crate) mod table;
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::panic::Location;
 
 use anstyle::{AnsiColor, Style};
@@ -69,22 +69,34 @@ impl Output {
 /// Writes text, with the styles in it where standard output takes them.
 pub(crate) fn text(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    Ok(stdout.flush()?)
+    unless_gone(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
-/// Writes exact bytes.
+/// Writes exact bytes, of which there may be more: where nobody reads them any more the command ends.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
+    Ok(write(bytes)?)
+}
+
+fn write(bytes: &[u8]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes)?;
-    Ok(stdout.flush()?)
+    stdout.flush()
+}
+
+/// Whoever reads an answer may have seen enough (`… | head -1`). That hides nothing of what was found, which the exit code tells, and
+/// stops nothing of what is to be done.
+fn unless_gone(written: std::io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Writes a document as it is.
 pub(crate) fn json(document: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(document).map_err(unserializable)?;
     text.push('\n');
-    bytes(text.as_bytes())
+    unless_gone(write(text.as_bytes()))
 }
 
 /// Writes an object as a document: with the version of its shape before all else.

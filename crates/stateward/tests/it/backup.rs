@@ -112,14 +112,7 @@ fn what_is_no_good_backup_is_refused() {
 #[test]
 fn a_damaged_store_is_found_out() {
     let world = World::local().with_versions();
-    // Damage is done where the state's own bytes are; the file's pages stay whole.
-    let path = world.dir.join("s.db");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let needle = b"\"hash\":\"";
-    let at =
-        bytes.windows(needle.len()).rposition(|window| window == needle).expect("a version's record") + needle.len();
-    bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
-    std::fs::write(&path, bytes).unwrap();
+    world.damage();
     let output = world.run("state verify --json").expect_code(5);
     let verified: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     let why = verified["items"][0]["why"].as_str().unwrap();

@@ -19,6 +19,7 @@ mod states;
 mod tokens;
 mod trail;
 mod transfer;
+mod unread;
 mod versions;
 mod world;
 mod wrong;

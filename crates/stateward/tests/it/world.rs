@@ -35,6 +35,17 @@ impl World {
         Cli::new(env!("CARGO_BIN_EXE_stateward"), &self.dir).env("STATEWARD_STORE", "sqlite:s.db").serve(arguments)
     }
 
+    /// Damages the store where the states' own bytes are; the file's pages stay whole.
+    pub(crate) fn damage(&self) {
+        let path = self.dir.join("s.db");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let needle = b"\"hash\":\"";
+        let at = bytes.windows(needle.len()).rposition(|window| window == needle).expect("a version's record");
+        let at = at + needle.len();
+        bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+        std::fs::write(&path, bytes).unwrap();
+    }
+
     pub(crate) fn server(&self) -> &ServerProcess {
         self.server.as_ref().expect("a world that is served")
     }

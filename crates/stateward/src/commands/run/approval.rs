@@ -1,6 +1,6 @@
 //! Asking as Terraform would.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use tokio::sync::oneshot;
 
@@ -23,7 +23,6 @@ const QUESTION: &str = "\nDo you want to perform these actions?\n  \
 /// Asks on standard output and reads a line of standard input.
 pub(super) async fn ask(commands: &mut Commands<'_>) -> Result<Answer> {
     output::text(QUESTION)?;
-    std::io::stdout().flush()?;
     let (send, receive) = oneshot::channel();
     // A thread of its own: the runtime would wait for one of its own to come back before it ends.
     std::thread::spawn(move || {
