@@ -9,6 +9,7 @@ mod generate;
 mod isolation;
 mod json;
 mod lint;
+pub mod names;
 mod needs;
 mod place;
 mod policy;

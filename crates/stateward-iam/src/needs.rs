@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::names::{self, NameError};
 use crate::request::{Context, Request, RequestError};
 pub(crate) use target::{Conditions, Target, objects_of_others};
 
@@ -138,9 +139,12 @@ pub struct Keeping {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeepingError {
-    /// Not a name that AWS allows for this.
+    /// Not a name that AWS has for this.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// What would mean something else in a policy.
     #[error("`{value}` is no {what}")]
-    Name {
+    Odd {
         /// What it should be.
         what: &'static str,
         /// What was given.
@@ -165,12 +169,38 @@ pub enum KeepingError {
         /// Of the states.
         key: String,
     },
+    /// What is of one partition is named beside what is of another.
+    #[error("{what} is of the partition `{of}`, and not of `{partition}`")]
+    Partition {
+        /// What.
+        what: String,
+        /// Its partition.
+        of: String,
+        /// That of all else.
+        partition: String,
+    },
+    /// Nothing is left out of a table by a key.
+    #[error("a store in a table is all of that table, and has no key: leave `{0}` out")]
+    AllOfTable(String),
     /// A key of nothing.
     #[error("there is a key for the lock table, and no lock table: name it, or leave its key out")]
     NoLockTable,
     /// Locks in a bucket, and there is none.
     #[error("state in a table has no lock file: leave `use_lockfile` out")]
     NoLockfile,
+}
+
+impl KeepingError {
+    /// What to do about it, where the error itself does not say so.
+    pub fn next(&self) -> Option<&'static str> {
+        match self {
+            Self::Name(error) => Some(error.next()),
+            Self::Partition { .. } => {
+                Some("give the Region, the key and `partition` of one partition; unless told, that is the Region's")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Keeping {
@@ -195,19 +225,17 @@ impl Keeping {
 
     /// Refuses names that would mean something else in a policy.
     pub(crate) fn check(&self) -> Result<(), KeepingError> {
-        let name = |what, value: &str, least: usize, most: usize| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-            let good = (least..=most).contains(&value.len()) && value.bytes().all(allowed);
-            if good { Ok(()) } else { Err(KeepingError::Name { what, value: value.to_owned() }) }
-        };
+        let odd = |what, value: &str| KeepingError::Odd { what, value: value.to_owned() };
         let in_table = self.layout.in_table();
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         if in_table {
-            name("name of a table", &self.place, 3, 255)
-        } else {
-            name("name of a bucket", &self.place, 3, 63)
-        }?;
-        if let Some(table) = &self.lock_table {
-            name("name of a table", table, 3, 255)?;
+            names::table(&self.place)?;
+        } else if !(3..=255).contains(&self.place.len()) || !self.place.bytes().all(is_word) {
+            return Err(odd("name of a bucket", &self.place));
+        }
+        self.lock_table.as_deref().map_or(Ok(()), names::table)?;
+        if self.layout == Layout::StatewardDynamodb && !self.key.is_empty() {
+            return Err(KeepingError::AllOfTable(self.key.clone()));
         }
         let needs_key = matches!(self.layout, Layout::S3 | Layout::Dynamodb);
         if needs_key && self.key.is_empty() {
@@ -216,7 +244,7 @@ impl Keeping {
         let path = |what, value: &String| {
             let special = value.contains(['*', '?', '$']) || value.chars().any(char::is_control);
             let good = !special && !value.starts_with('/') && !value.ends_with('/');
-            if good { Ok(()) } else { Err(KeepingError::Name { what, value: value.clone() }) }
+            if good { Ok(()) } else { Err(odd(what, value)) }
         };
         path("key of a state", &self.key)?;
         if self.below && self.layout != Layout::S3 {
@@ -228,12 +256,15 @@ impl Keeping {
                 return Err(KeepingError::Outside { prefix: prefix.clone(), key: self.key.clone() });
             }
         }
-        let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if self.region != "*" && !self.region.bytes().all(region) {
-            return Err(KeepingError::Name { what: "Region", value: self.region.clone() });
+        if self.region != "*" {
+            names::region(&self.region)?;
         }
         if self.account != "*" && !crate::policy::principal::is_account(&self.account) {
-            return Err(KeepingError::Name { what: "account", value: self.account.clone() });
+            return Err(odd("account", &self.account));
+        }
+        if !self.partition.split('-').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+        {
+            return Err(odd("partition", &self.partition));
         }
         if self.use_lockfile && in_table {
             return Err(KeepingError::NoLockfile);
@@ -243,6 +274,24 @@ impl Keeping {
         }
         match self.keys().find(|key| !is_key(key)) {
             Some(key) => Err(KeepingError::KmsKey(key.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses names that no bucket, table, Region or partition of AWS has, and what cannot be of one partition.
+    pub fn names(&self) -> Result<(), KeepingError> {
+        if !self.layout.in_table() {
+            names::bucket_there(&self.place)?;
+        }
+        self.check()?;
+        names::partition(&self.partition)?;
+        let of_region = Some(&self.region).filter(|region| *region != "*");
+        let of_region = of_region.map(|region| (format!("`{region}`"), names::partition_of(region)));
+        let of_keys = self.keys().filter_map(|key| Some((format!("the key `{key}`"), key.split(':').nth(1)?)));
+        match of_region.into_iter().chain(of_keys).find(|(_, of)| *of != self.partition) {
+            Some((what, of)) => {
+                Err(KeepingError::Partition { what, of: of.to_owned(), partition: self.partition.clone() })
+            }
             None => Ok(()),
         }
     }

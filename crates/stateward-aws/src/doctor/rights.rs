@@ -102,7 +102,8 @@ impl Patient {
         let keeping = match (denial.service.as_deref(), self.target.table()) {
             (Some("dynamodb"), Some(table)) => {
                 let (layout, place) = (Layout::StatewardDynamodb, table.to_owned());
-                Keeping { layout, place, lock_table: None, use_lockfile: false, ..keeping.clone() }
+                let key = String::new();
+                Keeping { layout, place, key, lock_table: None, use_lockfile: false, ..keeping.clone() }
             }
             _ => keeping.clone(),
         };

@@ -1,6 +1,6 @@
 //! What is looked at: where a state is kept, and how it is reached.
 
-use stateward_iam::{Keeping, Layout};
+use stateward_iam::{Keeping, Layout, names};
 use stateward_store_aws::{Access, Encryption, Objects};
 
 /// The workspace that every state has.
@@ -129,7 +129,9 @@ impl Target {
             lock_table: self.lock_table.clone(),
             use_lockfile: self.use_lockfile,
             kms_key: key.map(str::to_owned),
-            region: region.to_owned(),
+            partition: names::partition_of(region).to_owned(),
+            // Other makers of S3 have Regions of their own, of which no policy tells.
+            region: if names::region(region).is_ok() { region } else { "*" }.to_owned(),
             account: account.to_owned(),
             ..Keeping::new(self.layout, self.place.as_str(), self.key.as_str())
         }

@@ -237,7 +237,7 @@ fn a_table_that_keeps_a_store_is_tried() {
     dev.policies = identity(&[generated(&dev.keeping), some]);
     assert_eq!(crossing(&tried(&[dev.clone(), prod.clone()])), ["dev -> prod dynamodb:Query"]);
     let mut same = prod;
-    same.keeping = Keeping::new(Layout::StatewardDynamodb, "states-dev", "other");
+    same.keeping = Keeping::new(Layout::StatewardDynamodb, "states-dev", "");
     assert!(matches!(isolation(&[dev, same]), Err(IsolationError::Same { .. })));
 }
 

@@ -18,7 +18,9 @@ fn keepings() -> Vec<Keeping> {
             if in_table && has(2) {
                 continue;
             }
-            let mut keeping = Keeping::new(layout, "states", "prod/network.tfstate");
+            // A store in a table is all of the table.
+            let key = if layout == Layout::StatewardDynamodb { "" } else { "prod/network.tfstate" };
+            let mut keeping = Keeping::new(layout, "states", key);
             keeping.workspaces = has(0);
             keeping.lock_table = has(1).then(|| "locks".to_owned());
             keeping.use_lockfile = has(2);
@@ -236,6 +238,9 @@ fn names_that_would_mean_something_else_are_refused() {
         (Keeping { key: String::new(), ..good.clone() }, "the state has no key"),
         (Keeping { lock_table: Some("a/b".to_owned()), ..good.clone() }, "`a/b` is no name of a table"),
         (Keeping { region: "EU".to_owned(), ..good.clone() }, "`EU` is no Region"),
+        (Keeping { region: "-".to_owned(), ..good.clone() }, "`-` is no Region"),
+        (Keeping { partition: "a*".to_owned(), ..good.clone() }, "`a*` is no partition"),
+        (Keeping::new(Layout::StatewardDynamodb, "states", "a"), "a store in a table is all of that table"),
         (Keeping { account: "12".to_owned(), ..good.clone() }, "`12` is no account"),
         (Keeping { kms_key: Some("alias/x".to_owned()), ..good.clone() }, "`alias/x` is no ARN of a KMS key"),
         (
@@ -249,8 +254,35 @@ fn names_that_would_mean_something_else_are_refused() {
         let error = generate(&keeping, Purpose::Plan).expect_err(expected).to_string();
         assert!(error.starts_with(expected), "{error}");
     }
+    // Of old, or of another maker.
+    let old = Keeping { place: "Acme_States".to_owned(), ..Keeping::new(Layout::S3, "states", "a") };
+    assert!(generate(&old, Purpose::Plan).is_ok());
     let error = "write".parse::<Purpose>().expect_err("no purpose").to_string();
     assert_eq!(error, "`write` must be one of `read-only`, `plan`, `apply`, `admin`");
+}
+
+#[test]
+fn names_that_nothing_of_aws_has_are_refused() {
+    let good = Keeping { region: "eu-west-1".to_owned(), ..Keeping::new(Layout::S3, "states", "a") };
+    assert_eq!(good.names(), Ok(()));
+    assert_eq!(Keeping { place: "Acme_States".to_owned(), ..good.clone() }.names(), Ok(()));
+    let china = |region: &str| Keeping { partition: "aws-cn".to_owned(), region: region.to_owned(), ..good.clone() };
+    assert_eq!(china("cn-north-1").names(), Ok(()));
+    assert_eq!(china("*").names(), Ok(()));
+    for (keeping, expected) in [
+        (Keeping { place: "a..b".to_owned(), ..good.clone() }, "`a..b` is no name of a bucket"),
+        (Keeping { place: "states--x-s3".to_owned(), ..good.clone() }, "names such as `states--x-s3` are kept by S3"),
+        (Keeping { partition: "mars".to_owned(), ..good.clone() }, "`mars` is no partition"),
+        (china("eu-west-1"), "`eu-west-1` is of the partition `aws`, and not of `aws-cn`"),
+        (
+            Keeping { kms_key: Some(KEY.to_owned()), ..china("*") },
+            "the key `arn:aws:kms:eu-west-1:111122223333:key/0a1b` is of the partition `aws`",
+        ),
+        (Keeping { key: "a/*".to_owned(), ..good }, "`a/*` is no key of a state"),
+    ] {
+        let error = keeping.names().expect_err(expected).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
 }
 
 #[test]

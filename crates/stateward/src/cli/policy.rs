@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde::Deserialize;
-use stateward_iam::{Keeping, Layout, PolicyKind, Purpose};
+use stateward_iam::{Keeping, Layout, PolicyKind, Purpose, names};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
@@ -66,9 +66,9 @@ pub(crate) struct KeepingArgs {
     /// The account of the tables; unless told, any.
     #[arg(long, value_name = "ID", default_value = "*", hide_default_value = true)]
     account: String,
-    /// The partition, such as `aws-cn`.
-    #[arg(long, value_name = "NAME", default_value = "aws")]
-    partition: String,
+    /// The partition; unless told, that of the Region.
+    #[arg(long, value_name = "NAME", value_parser = names::PARTITIONS, hide_possible_values = true)]
+    partition: Option<String>,
 }
 
 /// [`Layout`] as it is told; where a table is named, stateward's is the one in a table.
@@ -129,7 +129,7 @@ impl KeepingArgs {
             use_lockfile: self.use_lockfile,
             kms_key: self.kms_key.clone(),
             lock_table_key: self.lock_table_kms_key.clone(),
-            partition: self.partition.clone(),
+            partition: self.partition.clone().unwrap_or_else(|| names::partition_of(&self.region).to_owned()),
             region: self.region.clone(),
             account: self.account.clone(),
             ..Keeping::new(

@@ -139,7 +139,7 @@ fn a_way_of_keeping_state_that_cannot_be_is_refused() {
     $ policy generate --for plan --bucket acme* --key a
     ! error: nothing can be said about this way of keeping state
     !   why: `acme*` is no name of a bucket
-    !   next: give what the backend block has; `--help` says which flag is which
+    !   next: give the bucket's own name: 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends
     [exit 2]
 
     $ policy generate --for plan --table states --key a
@@ -378,8 +378,7 @@ fn environments_are_kept_apart_or_what_crosses_is_named() {
 #[test]
 fn files_of_environments_that_are_wrong_are_told_where() {
     let world = World::local();
-    let dev =
-        "[environments.dev]\nbucket = \"b\"\nprefix = \"dev\"\nprincipal = \"arn:aws:iam::111122223333:role/dev\"\n";
+    let dev = "[environments.dev]\nbucket = \"states\"\nprefix = \"dev\"\nprincipal = \"arn:aws:iam::111122223333:role/dev\"\n";
     for (text, expected) in [
         ("[environments", "unclosed table"),
         ("x = 1", "there is no `x`: a file has `[all]` and `[environments.NAME]`"),
@@ -681,4 +680,39 @@ fn the_lint_points_at_what_cannot_be_meant() {
     assert_eq!(json["items"][0]["rule"], "unknown-action");
     assert_eq!(json["items"][0]["place"]["line"], 6);
     world.run("policy lint").expect_code(2);
+}
+
+/// What could be attached nowhere, or would be about nothing that there is, is not made.
+#[test]
+fn names_that_aws_does_not_take_are_refused() {
+    let world = World::local();
+    let generate = |flags: &str| world.run(&format!("policy generate --for plan {flags}"));
+    for (flags, expected) in [
+        ("--bucket a..b --key k", "`a..b` is no name of a bucket"),
+        ("--bucket 192.168.1.1 --key k", "`192.168.1.1` is no name of a bucket"),
+        ("--bucket states-s3alias --key k", "names such as `states-s3alias` are kept by S3"),
+        ("--bucket states --key k --lock-table a", "`a` is no name of a table"),
+        ("--bucket states --key k --region -", "`-` is no Region"),
+        ("--bucket states --key k --region ireland", "`ireland` is no Region"),
+        ("--bucket states --key k --partition mars", "invalid value 'mars' for '--partition <NAME>'"),
+        ("--bucket states --key k --region cn-north-1 --partition aws", "`cn-north-1` is of the partition `aws-cn`"),
+        ("--table states --key k --layout stateward", "a store in a table is all of that table"),
+        ("--table states --prefix k --layout stateward", "a store in a table is all of that table"),
+    ] {
+        let refused = generate(flags).expect_code(2);
+        assert!(refused.stdout.is_empty() && refused.stderr.contains(expected), "{flags}: {}", refused.report());
+    }
+    let old = generate("--bucket Acme_States --key k").expect_success();
+    assert!(old.stderr.starts_with("note: since March 2018"), "{}", old.report());
+    // The Region tells the partition.
+    let china = generate("--bucket states --key k --region cn-north-1").expect_success();
+    assert!(china.stdout.contains("arn:aws-cn:s3:::states") && china.stderr.is_empty(), "{}", china.report());
+    let environment = |name: &str, more: &str| {
+        format!(
+            "[environments.{name}]\nbucket = \"states\"\nprefix = \"{name}\"\nprincipal = \"{ROLE}\"\npolicies = []\n{more}\n"
+        )
+    };
+    world.dir.write("environments.toml", environment("dev", "") + &environment("prod", "partition = \"mars\""));
+    let refused = world.run("policy check --isolation environments.toml").expect_code(2);
+    assert!(refused.stderr.contains("`environments.prod`: `mars` is no partition"), "{}", refused.report());
 }

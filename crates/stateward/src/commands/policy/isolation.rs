@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stateward_core::view::List;
-use stateward_iam::{Environment, IsolationError, Keeping, Layout, PolicyKind, PolicySet, Tried, Verdict, isolation};
+use stateward_iam::{
+    Environment, IsolationError, Keeping, Layout, PolicyKind, PolicySet, Tried, Verdict, isolation, names,
+};
 use toml::{Table, Value};
 
 use super::{MISPLACED, check, files, words};
@@ -136,7 +138,8 @@ impl Written {
         }
         let key = self.prefix.as_ref().or(self.key.as_ref()).cloned().unwrap_or_default();
         let or_any = |given: &Option<String>, any: &str| given.clone().unwrap_or_else(|| any.to_owned());
-        Ok(Keeping {
+        let region = or_any(&self.region, "*");
+        let keeping = Keeping {
             below: self.prefix.is_some() && layout == Layout::S3,
             workspaces: self.workspaces,
             workspace_prefix: self.workspace_key_prefix.clone(),
@@ -144,11 +147,13 @@ impl Written {
             use_lockfile: self.use_lockfile,
             kms_key: self.kms_key.clone(),
             lock_table_key: self.lock_table_kms_key.clone(),
-            region: or_any(&self.region, "*"),
+            partition: or_any(&self.partition, names::partition_of(&region)),
+            region,
             account: or_any(&self.account, "*"),
-            partition: or_any(&self.partition, "aws"),
             ..Keeping::new(layout, place.clone(), key)
-        })
+        };
+        keeping.names().map_err(|error| error.to_string())?;
+        Ok(keeping)
     }
 }
 

@@ -8,12 +8,13 @@ mod isolation;
 mod lint;
 mod words;
 
-use stateward_iam::{Keeping, KeepingError};
+use stateward_iam::{Keeping, KeepingError, names};
 
 use super::Context;
 use crate::cli::{KeepingArgs, PolicyCommand};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::output;
 
 pub(super) fn run(context: &Context, command: &PolicyCommand) -> Result<Exit> {
     match command {
@@ -35,9 +36,17 @@ fn keeping(args: &KeepingArgs) -> Result<Keeping> {
         let next = "give `--bucket`, or say with `--layout` who keeps state in a table";
         return Err(Failure::usage(KEEPING, MISPLACED, next));
     }
-    Ok(args.keeping())
+    let keeping = args.keeping();
+    keeping.names().map_err(|error| no_keeping(&error))?;
+    if keeping.services().contains(&"s3") && names::bucket(&keeping.place).is_err() {
+        output::note(
+            "note: since March 2018 S3 takes no such name for a new bucket: check it, unless yours is older\n",
+        );
+    }
+    Ok(keeping)
 }
 
 fn no_keeping(error: &KeepingError) -> Failure {
-    Failure::usage(KEEPING, error.to_string(), "give what the backend block has; `--help` says which flag is which")
+    let next = "give what the backend block has; `--help` says which flag is which";
+    Failure::usage(KEEPING, error.to_string(), error.next().unwrap_or(next))
 }

@@ -7,9 +7,10 @@ use stateward_aws::setup::{
 };
 use stateward_aws::{Layout, Services};
 use stateward_core::{Error, Kind};
+use stateward_iam::names;
 use stateward_store_aws::{Access, configuration};
 
-use super::{in_the_way, names, refused};
+use super::{in_the_way, refused};
 use crate::cli::{Emit, Engine, SetupAwsArgs};
 use crate::failure::{Failure, Result};
 
@@ -72,8 +73,8 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
     let trail = args.trail.iter().map(|name| names::trail(name));
     let elsewhere = replica.iter().flat_map(|replica| &replica.region);
     let regions = args.region.iter().chain(elsewhere).map(|name| names::region(name));
-    if let Some(wrong) = buckets.chain(tables).chain(trail).chain(regions).flatten().next() {
-        return Err(Failure::usage("nothing was done", wrong.why, wrong.next));
+    if let Some(wrong) = buckets.chain(tables).chain(trail).chain(regions).find_map(Result::err) {
+        return Err(Failure::usage("nothing was done", wrong.to_string(), wrong.next()));
     }
     let pairs = [
         (&args.bucket, &args.access_log),
@@ -178,8 +179,10 @@ fn tags(pairs: &[String]) -> Result<BTreeMap<String, String>> {
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| wrong(format!("`{pair}` is no tag"), "give `--tag KEY=VALUE`"))?;
-        if let Some(why) = names::tag(key, value) {
-            return Err(wrong(why, "give the tag another key or value"));
+        names::tag(key, value).map_err(|error| wrong(error.to_string(), error.next()))?;
+        if key.to_ascii_lowercase().starts_with("stateward:") {
+            let why = format!("by tags such as `{key}` set-up knows what it made");
+            return Err(wrong(why, "give the tag another key"));
         }
         if tags.insert(key.to_owned(), value.to_owned()).is_some_and(|before| before != value) {
             return Err(wrong(format!("the tag `{key}` is given two values"), "give it once"));

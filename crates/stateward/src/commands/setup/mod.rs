@@ -1,7 +1,6 @@
 //! `stateward setup aws`: what state needs on AWS.
 
 mod asked;
-mod names;
 mod told;
 
 use stateward_aws::setup::{self, Action, ApplyError, Item, KeysInUse, Wanted};
