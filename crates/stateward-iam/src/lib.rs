@@ -24,7 +24,7 @@ pub use check::{CheckError, CheckItem, check};
 pub use endpoint::{EndpointError, endpoint_policies};
 pub use eval::{Decision, Layer, Named, Outcome, PolicySet, StatementRef};
 pub use generate::{Document, generate, generate_split};
-pub use isolation::{Environment, IsolationError, Tried, Verdict, isolation};
+pub use isolation::{Environment, IsolationError, Tried, Verdict, is_managed_policy, isolation};
 pub use json::{JsonError, JsonErrorKind};
 pub use lint::{Finding, Rule, Severity, lint};
 pub use needs::{Keeping, KeepingError, Layout, Purpose, UnknownName};

@@ -15,6 +15,7 @@ use crate::policy::principal::{Principal, PrincipalElement};
 use crate::policy::{Policy, PolicyKind};
 use crate::request::{ContextValue, Request, RequestError};
 use crate::scenario::{Answer, AnswerStatement};
+use crate::value::arn::Segments;
 use probes::{Given, Probe};
 
 /// An environment: where its states are, and who works there.
@@ -28,6 +29,8 @@ pub struct Environment {
     pub keeping: Keeping,
     /// The policies of the principal.
     pub policies: PolicySet,
+    /// The ARNs of the managed policies that the principal has, and of its permissions boundary, as far as they are known.
+    pub managed: Vec<String>,
     /// The policies of its bucket, tables and key; each counts for the resources that it names.
     pub resource_policies: Vec<Named>,
     /// The trust policy of its role; unless told, one that lets its whole account in.
@@ -59,6 +62,14 @@ pub enum IsolationError {
         name: String,
         /// What is wrong with it.
         error: KeepingError,
+    },
+    /// Not the ARN of a managed policy.
+    #[error("`{name}`: `{arn}` is no ARN of a managed policy")]
+    Managed {
+        /// Of this environment.
+        name: String,
+        /// What was given for one.
+        arn: String,
     },
     /// The principal makes no sense.
     #[error("`{name}`: {error}")]
@@ -143,8 +154,8 @@ impl Environment {
     }
 }
 
-/// Tries every environment on what every other one has, by all actions on objects, buckets, tables, keys, users and roles that
-/// AWS had on the day of the [data](crate::data::origin).
+/// Tries every environment on what every other one has, by all actions on objects, buckets, tables, keys, users, roles and
+/// managed policies that AWS had on the day of the [data](crate::data::origin).
 ///
 /// Names are those that states have, and those in which the patterns of the policies meet with the other environment's. Global
 /// and service keys that the policies ask for, and that the request does not settle, may have any value.
@@ -181,6 +192,9 @@ fn sensible(environments: &[Environment]) -> Result<(), IsolationError> {
     for (number, one) in environments.iter().enumerate() {
         let name = one.name.clone();
         one.keeping.check().map_err(|error| IsolationError::Keeping { name: name.clone(), error })?;
+        if let Some(arn) = one.managed.iter().find(|arn| !is_managed_policy(arn)) {
+            return Err(IsolationError::Managed { name, arn: arn.clone() });
+        }
         for other in environments.iter().skip(number + 1) {
             if other.name == one.name {
                 return Err(IsolationError::Name(name));
@@ -197,6 +211,15 @@ fn sensible(environments: &[Environment]) -> Result<(), IsolationError> {
         }
     }
     Ok(())
+}
+
+/// Whether it is the ARN of a managed policy, of the account's own or of AWS's.
+pub fn is_managed_policy(arn: &str) -> bool {
+    Segments::of(arn).is_some_and(|of| {
+        arn.starts_with("arn:")
+            && of.service() == "iam"
+            && of.resource().strip_prefix("policy/").is_some_and(|name| !name.is_empty())
+    })
 }
 
 impl Probe {

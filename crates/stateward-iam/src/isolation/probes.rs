@@ -8,6 +8,7 @@ use crate::data::{self, Action};
 use crate::needs::{Conditions, Layout, Purpose, Target};
 use crate::policy::principal::Principal;
 use crate::policy::{Effect, Statement};
+use crate::value::arn::Segments;
 
 /// A request of one environment about what another one has.
 pub(super) struct Probe {
@@ -177,16 +178,23 @@ impl Sides<'_> {
         }
     }
 
-    /// To become whoever works in the other environment, to change what that one may do, and to change what one may do oneself.
+    /// To become whoever works in the other environment, to change what that one may do, and to change what one may do oneself:
+    /// by the user or role, and by the policies that these have.
     fn principals(&self, probes: &mut Vec<Probe>) {
         if let Some((kind, arn)) = owner(&self.to.principal) {
             let assumed = actions("sts", kind).filter(|action| action.name == "AssumeRole");
             let changed = actions("iam", kind).filter(|action| !only_tells(action));
             probes.extend(assumed.chain(changed).map(|action| Probe::new(action, &arn, Vec::new(), false)));
         }
+        for arn in changeable(self.to) {
+            let changed = actions("iam", "policy").filter(|action| !only_tells(action));
+            probes.extend(changed.map(|action| Probe::new(action, arn, Vec::new(), false)));
+        }
         // In another account, whoever may do more in its own has nothing of it.
         let beside = self.from.account() == self.account;
-        if let Some((kind, arn)) = owner(&self.from.principal).filter(|_| beside) {
+        let own = owner(&self.from.principal).into_iter();
+        let own = own.chain(changeable(self.from).map(|arn| ("policy", arn.clone())));
+        for (kind, arn) in own.filter(|_| beside) {
             let changed = actions("iam", kind).filter(|action| action.level.starts_with("Permissions-management"));
             probes.extend(changed.map(|action| Probe::new(action, &arn, Vec::new(), false)));
         }
@@ -206,6 +214,11 @@ impl Sides<'_> {
         let met = theirs.iter().flat_map(|their| patterns.iter().filter_map(|own| meet(their, &named_well(own))));
         names.chain(met).collect()
     }
+}
+
+/// Its managed policies, less those of AWS's own, which nobody changes.
+fn changeable(environment: &Environment) -> impl Iterator<Item = &String> {
+    environment.managed.iter().filter(|arn| Segments::of(arn).is_some_and(|of| of.account() != "aws"))
 }
 
 /// The ARNs of a statement.

@@ -41,6 +41,7 @@ fn environment(name: &str, keeping: Keeping) -> Environment {
         principal: format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/run"),
         policies: identity(&[generated(&keeping)]),
         keeping,
+        managed: Vec::new(),
         resource_policies: Vec::new(),
         trust: None,
     }
@@ -194,6 +195,40 @@ fn each_planted_leak_is_found_and_its_statement_named() {
         assert!(found.statements.iter().any(|at| at.sid.as_deref() == Some("Leak")), "{found:?}");
         assert!(open.iter().all(|tried| tried.from == "dev"), "{:?}", crossing(&all));
     }
+}
+
+/// Whoever changes a policy changes what those may do that have it, or have it for a boundary.
+#[test]
+fn policies_themselves_are_tried() {
+    let arn = |name: &str| format!("arn:aws:iam::{ACCOUNT}:policy/{name}");
+    let dev = |action: &str, resource: &str| {
+        let mut dev = environment("dev", keeping("dev"));
+        let leak = json!({"Sid": "Leak", "Effect": "Allow", "Action": action, "Resource": resource});
+        dev.policies = identity(&[generated(&dev.keeping), json!({"Version": "2012-10-17", "Statement": [leak]})]);
+        dev.managed = vec![arn("dev"), arn("boundary"), "arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()];
+        dev
+    };
+    let prod = Environment { managed: vec![arn("prod")], ..environment("prod", keeping("prod")) };
+    for (action, resource, expected) in [
+        ("iam:CreatePolicyVersion", arn("prod"), "dev -> prod iam:CreatePolicyVersion"),
+        ("iam:SetDefaultPolicyVersion", arn("dev"), "dev -> prod iam:SetDefaultPolicyVersion"),
+        ("iam:CreatePolicyVersion", arn("bound*"), "dev -> prod iam:CreatePolicyVersion"),
+        ("iam:TagPolicy", arn("prod"), "dev -> prod iam:TagPolicy"),
+        ("iam:TagPolicy", arn("dev"), ""),
+        ("iam:GetPolicyVersion", "*".to_owned(), ""),
+        ("iam:CreatePolicyVersion", arn("other"), ""),
+        ("iam:CreatePolicyVersion", "arn:aws:iam::aws:policy/*".to_owned(), ""),
+    ] {
+        let all = tried(&[dev(action, &resource), prod.clone()]);
+        assert_eq!(crossing(&all).concat(), expected, "{action} {resource}");
+    }
+    // In another account one's own rights reach nothing of it.
+    let mut far = Environment { managed: Vec::new(), ..environment("prod", keeping("far")) };
+    far.principal = "arn:aws:sts::444455556666:assumed-role/prod/run".to_owned();
+    assert_eq!(crossing(&tried(&[dev("iam:CreatePolicyVersion", "*"), far])), [""; 0]);
+    let odd = Environment { managed: vec!["policy/prod".to_owned()], ..prod };
+    let refused = isolation(&[dev("iam:*", "*"), odd]).expect_err("no ARN");
+    assert_eq!(refused.to_string(), "`prod`: `policy/prod` is no ARN of a managed policy");
 }
 
 #[test]

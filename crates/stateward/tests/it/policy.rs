@@ -375,6 +375,59 @@ fn environments_are_kept_apart_or_what_crosses_is_named() {
     );
 }
 
+/// Whoever may put a new version of a policy may do what it then says.
+#[test]
+fn the_policies_of_environments_are_tried_where_they_are_known() {
+    let world = World::local();
+    let policy = |name: &str| format!("arn:aws:iam::111122223333:policy/state-{name}");
+    for name in ["dev", "prod"] {
+        let made =
+            world.ok(&format!("policy generate --for apply --bucket acme-states --prefix {name} --use-lockfile"));
+        world.dir.write(format!("{name}.json"), made);
+    }
+    let may = json!({"Sid": "Own", "Effect": "Allow", "Action": "iam:*PolicyVersion", "Resource": policy("prod")});
+    write(&world, "more.json", &statement(may));
+    let environment = |name: &str, more: &str| {
+        let role = format!("arn:aws:iam::111122223333:role/state-{name}");
+        format!(
+            "[environments.{name}]\nbucket = \"acme-states\"\nuse_lockfile = true\nprefix = \"{name}\"\nprincipal = \"{role}\"\n{more}\n"
+        )
+    };
+    let dev = environment("dev", "policies = [\"dev.json\", \"more.json\"]");
+    let prod = environment("prod", "policies = [\"prod.json\"]");
+    world.dir.write("environments.toml", format!("{dev}{prod}"));
+    world.run("policy check --isolation environments.toml").expect_success();
+    world.dir.write("environments.toml", format!("{dev}{prod}managed_policies = [\"{}\"]\n", policy("prod")));
+    let leaky = world.run("policy check --isolation environments.toml");
+    assert_snapshot!(world.transcript("isolation", &leaky), @"
+    $ isolation
+    dev -> prod not kept apart: 3 get through (241 requests tried)
+    prod -> dev kept apart (236 requests tried)
+
+    dev -> prod allowed
+      by: Allow in `more.json`, statement 0 (Own)
+      to: iam:CreatePolicyVersion, iam:DeletePolicyVersion,
+          iam:SetDefaultPolicyVersion
+      on: arn:aws:iam::111122223333:policy/state-prod
+    [exit 4]
+    ");
+    // The details of an account tell the ARNs themselves.
+    let read = |file: &str| serde_json::from_slice::<Value>(&std::fs::read(world.dir.join(file)).unwrap()).unwrap();
+    let own = json!({"Arn": policy("prod"), "PolicyVersionList": [{"IsDefaultVersion": true, "Document": read("prod.json")}]});
+    let role = json!({"RoleName": "state-prod", "Arn": "arn:aws:iam::111122223333:role/state-prod", "RolePolicyList": [],
+        "AttachedManagedPolicies": [{"PolicyName": "state-prod", "PolicyArn": policy("prod")}]});
+    let details = json!({"UserDetailList": [], "GroupDetailList": [], "RoleDetailList": [role], "Policies": [own]});
+    write(&world, "account.json", &details);
+    let prod = environment("prod", "policies = [\"account.json\"]");
+    world.dir.write("environments.toml", format!("{dev}{prod}"));
+    let known = world.run("policy check --isolation environments.toml").expect_code(4);
+    assert_eq!(known.stdout, leaky.stdout);
+    let odd = format!("{dev}{prod}managed_policies = [\"prod.json\"]\n");
+    world.dir.write("environments.toml", odd);
+    let refused = world.run("policy check --isolation environments.toml").expect_code(2);
+    assert!(refused.stderr.contains("`prod`: `prod.json` is no ARN of a managed policy"), "{}", refused.report());
+}
+
 #[test]
 fn files_of_environments_that_are_wrong_are_told_where() {
     let world = World::local();

@@ -121,5 +121,13 @@ fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unrea
         policies: PolicySet { identity, boundary, ..PolicySet::default() },
         resource_policies: of_bucket.into_iter().chain(of_table).collect::<Result<_, _>>()?,
         trust: trust.transpose()?,
+        managed: managed(side),
     })
+}
+
+/// The policy that is made, and those beside it that its role carries.
+fn managed(side: &Side<'_>) -> Vec<String> {
+    let others = side.own_role().into_iter().flat_map(|role| &role.others).map(|(name, _)| name);
+    let others = others.filter(|name| iam::is_managed_policy(name)).cloned();
+    [side.wanted.iam_arn("policy", &side.name)].into_iter().chain(others).collect()
 }

@@ -183,12 +183,19 @@ fn a_leak_is_found_before_anything_is_done() {
     role_of_prod(&mut other).others = vec![("everything".to_owned(), within.to_string())];
     let mut lets_dev_in = made(&trusting);
     role_of_prod(&mut lets_dev_in).trust = json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:role/stateward-states-dev"}, "Action": "sts:AssumeRole"}}).to_string();
+    let of_policies = json!({"Statement": {"Effect": "Allow", "Action": "iam:CreatePolicyVersion", "Resource": "arn:aws:iam::111122223333:policy/stateward-states-dev"}});
+    let mut changes_policies = made(&trusting);
+    role_of_prod(&mut changes_policies).others = vec![("policies".to_owned(), of_policies.to_string())];
     let mut unreadable = made(&trusting);
     role_of_prod(&mut unreadable).others = vec![("broken".to_owned(), "{".to_owned())];
     for (found, words) in [
         (bucket(of_account), "dev reaches what is of prod with s3:GetObject on arn:aws:s3:::states/prod/"),
         (other, "prod reaches what is of dev with s3:PutObject"),
         (lets_dev_in, "sts:AssumeRole"),
+        (
+            changes_policies,
+            "prod reaches what is of dev with iam:CreatePolicyVersion on arn:aws:iam::111122223333:policy/",
+        ),
         (unreadable, "broken of its role cannot be read"),
     ] {
         let items = planned(&trusting, &found);

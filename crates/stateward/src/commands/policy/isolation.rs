@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use stateward_core::view::List;
 use stateward_iam::{
-    Environment, IsolationError, Keeping, Layout, PolicyKind, PolicySet, Tried, Verdict, isolation, names,
+    Environment, IsolationError, Keeping, Layout, PolicyKind, PolicySet, Tried, Verdict, is_managed_policy, isolation,
+    names,
 };
 use toml::{Table, Value};
 
@@ -64,6 +65,8 @@ struct Written {
     account: Option<String>,
     partition: Option<String>,
     policies: Vec<PathBuf>,
+    #[serde(default)]
+    managed_policies: Vec<String>,
     boundary: Option<PathBuf>,
     #[serde(default)]
     scps: Vec<Vec<PathBuf>>,
@@ -111,6 +114,10 @@ impl Written {
                 |paths: &Vec<PathBuf>| Ok(files::optional(&beside(paths), PolicyKind::Scp)?.unwrap_or_default());
             policies.scps = Some(self.scps.iter().map(level).collect::<Result<_>>()?);
         }
+        // Details of an account tell them by their ARNs.
+        let told = policies.identity.iter().chain(policies.boundary.iter().flatten()).map(|named| &named.name);
+        let told = told.filter(|name| is_managed_policy(name)).cloned();
+        let managed = self.managed_policies.into_iter().chain(told).collect();
         let resources = beside(&self.resource_policies);
         let resources = resources.iter().map(|path| files::policy(path, PolicyKind::Resource));
         let trust = beside(self.trust.as_slice());
@@ -119,6 +126,7 @@ impl Written {
             principal: self.principal,
             keeping,
             policies,
+            managed,
             resource_policies: resources.collect::<Result<_>>()?,
             trust: trust.first().map(|path| files::policy(path, PolicyKind::Trust)).transpose()?,
         })
