@@ -16,8 +16,8 @@ pub struct Failed {
     pub code: Option<String>,
     /// The answer's status; `None` where there was no answer.
     pub status: Option<u16>,
-    /// The Region that the answer says a bucket is in.
-    pub bucket_region: Option<Box<str>>,
+    /// The Region that the answer says a bucket is in: also where it refuses for other reasons.
+    bucket_region: Option<Box<str>>,
     /// Whether it may have been done, and whether to try again.
     pub fault: Fault,
 }
@@ -55,6 +55,13 @@ impl Failed {
         self.code.as_deref() == Some(code)
     }
 
+    /// The Region that a bucket is in, where it was asked for in another one. The answer to a HEAD has a status alone.
+    pub fn elsewhere(&self) -> Option<&str> {
+        let is_elsewhere =
+            self.status == Some(301) || self.problem().is_some_and(|problem| problem.kind == Kind::Region);
+        self.bucket_region.as_deref().filter(|_| is_elsewhere)
+    }
+
     /// Whether it was for lack of a right.
     pub fn is_refused(&self) -> bool {
         match self.problem().map(|problem| problem.kind) {
@@ -73,5 +80,39 @@ impl Failed {
     /// What it means; `None` where it is nothing that is known.
     pub fn problem(&self) -> Option<Problem> {
         stateward_denial::read(self.words.as_bytes()).into_iter().next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(status: u16, words: &str) -> Failed {
+        let words = format!(
+            "operation error S3: HeadBucket, https response error StatusCode: {status}, RequestID: A, HostID: B, {words}"
+        );
+        let bucket_region = Some("eu-north-1".into());
+        Failed { code: None, status: Some(status), bucket_region, fault: Fault::Lost(words.clone()), words }
+    }
+
+    #[test]
+    fn a_bucket_is_elsewhere_only_where_that_was_the_failure() {
+        for (status, words, expected) in [
+            (301, "api error MovedPermanently: Moved Permanently", Some("eu-north-1")),
+            (
+                301,
+                "api error PermanentRedirect: The bucket you are attempting to access must be addressed using the specified endpoint.",
+                Some("eu-north-1"),
+            ),
+            (
+                400,
+                "api error AuthorizationHeaderMalformed: The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-north-1'",
+                Some("eu-north-1"),
+            ),
+            (403, "api error Forbidden: Forbidden", None),
+            (404, "api error NotFound: Not Found", None),
+        ] {
+            assert_eq!(failed(status, words).elsewhere(), expected, "{status} {words}");
+        }
     }
 }

@@ -154,7 +154,7 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
         && let Some((culprit, status)) = culprit(problem)
     {
         let mut found = Finding::of_problem(culprit, status, problem);
-        if let Some(region) = failed.bucket_region.as_ref().filter(|_| problem.kind == Kind::Region) {
+        if let Some(region) = failed.elsewhere() {
             found.title = format!("the bucket is in {region}");
             found.fix = Some(format!("say `region = \"{region}\"` in the backend block, or set AWS_REGION={region}"));
         }

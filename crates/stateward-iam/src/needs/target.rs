@@ -58,6 +58,8 @@ const LEADING: &str = "dynamodb:LeadingKeys";
 const PREFIX: &str = "s3:prefix";
 /// A workspace as requests may name it.
 const WORKSPACE: &str = "dev";
+/// Behind the name of a state.
+const LOCKFILE: &str = ".tflock";
 
 impl Target {
     pub(crate) fn applies(self, keeping: &Keeping) -> bool {
@@ -108,7 +110,7 @@ impl Target {
         let names = |suffix: &str| names(keeping, "*", suffix);
         match self {
             Self::State => names("").iter().map(|key| object(keeping, key)).collect(),
-            Self::Lockfile => names(".tflock").iter().map(|key| object(keeping, key)).collect(),
+            Self::Lockfile => names(LOCKFILE).iter().map(|key| object(keeping, key)).collect(),
             Self::Store => vec![object(keeping, &below(keeping, "*"))],
             Self::Records => vec![object(keeping, &below(keeping, ".stateward/*"))],
             other => vec![other.only(keeping, &keeping.region, &keeping.account)],
@@ -151,12 +153,10 @@ impl Target {
                 true if keeping.key.is_empty() => Conditions::new(),
                 true => Conditions::from([one("StringLike", PREFIX, vec![below(keeping, "*")])]),
                 false => {
-                    // Whoever may not list a lock file's name is not told that there is none.
-                    let suffixes = if keeping.use_lockfile { &["", ".tflock"][..] } else { &[""] };
-                    let all =
-                        |of: &dyn Fn(&str) -> Vec<String>| suffixes.iter().flat_map(|suffix| of(suffix)).collect();
-                    let own = one("StringLike", PREFIX, all(&|suffix| names(keeping, "*", suffix)));
-                    let others = all(&|suffix| nested(keeping, suffix));
+                    let suffixes = suffixes(keeping).iter();
+                    let own = suffixes.clone().flat_map(|suffix| names(keeping, "*", suffix)).collect();
+                    let own = one("StringLike", PREFIX, own);
+                    let others = suffixes.flat_map(|suffix| nested(keeping, suffix)).collect();
                     [own].into_iter().chain(other("StringNotLike", PREFIX, others)).collect()
                 }
             },
@@ -216,7 +216,7 @@ impl Target {
         let objects = |keys: Vec<String>| keys.iter().map(|key| plain(object(keeping, key))).collect();
         match self {
             Self::State => objects(names(keeping, WORKSPACE, "")),
-            Self::Lockfile => objects(names(keeping, WORKSPACE, ".tflock")),
+            Self::Lockfile => objects(names(keeping, WORKSPACE, LOCKFILE)),
             Self::Store => objects(vec![below(keeping, "network"), below(keeping, ".stateward/x")]),
             Self::Records => objects(vec![below(keeping, ".stateward/x")]),
             Self::StateItem | Self::LockItem | Self::DigestItem => {
@@ -232,12 +232,9 @@ impl Target {
             }
             // S3 takes the name of an object that is not there for a prefix.
             Self::Names | Self::Workspaces => {
-                let prefixes = match self {
+                let prefixes: Vec<String> = match self {
                     Self::Workspaces => vec![workspaces(keeping)],
-                    _ if keeping.use_lockfile => {
-                        [names(keeping, WORKSPACE, ""), names(keeping, WORKSPACE, ".tflock")].concat()
-                    }
-                    _ => names(keeping, WORKSPACE, ""),
+                    _ => suffixes(keeping).iter().flat_map(|suffix| names(keeping, WORKSPACE, suffix)).collect(),
                 };
                 let of = |prefix| Sample {
                     resource: self.only(keeping, region, account),
@@ -260,6 +257,12 @@ fn object(keeping: &Keeping, key: &str) -> String {
 /// A name below the prefix of a stateward store.
 fn below(keeping: &Keeping, name: &str) -> String {
     if keeping.key.is_empty() { name.to_owned() } else { format!("{}/{name}", keeping.key) }
+}
+
+/// What stands behind the names that are asked for: of states, and of lock files, where whoever may not list such a name is not told
+/// that there is none.
+fn suffixes(keeping: &Keeping) -> &'static [&'static str] {
+    if keeping.use_lockfile { &["", LOCKFILE] } else { &[""] }
 }
 
 /// Where the `s3` backend looks for workspaces.
@@ -300,6 +303,5 @@ pub(crate) fn objects_of_others(keeping: &Keeping) -> Vec<String> {
     if keeping.layout != Layout::S3 || !keeping.workspaces || keeping.has_any_names() {
         return Vec::new();
     }
-    let suffixes = ["", ".tflock"].into_iter().take(if keeping.use_lockfile { 2 } else { 1 });
-    suffixes.flat_map(|suffix| nested(keeping, suffix)).map(|name| object(keeping, &name)).collect()
+    suffixes(keeping).iter().flat_map(|suffix| nested(keeping, suffix)).map(|name| object(keeping, &name)).collect()
 }

@@ -46,8 +46,7 @@ where
 
 impl Unread {
     fn of(failed: &Failed) -> Self {
-        let region = failed.bucket_region.as_ref().filter(|_| failed.status == Some(301));
-        let elsewhere = region.map(|region| format!("the bucket is in {region}"));
+        let elsewhere = failed.elsewhere().map(|region| format!("the bucket is in {region}"));
         Self(elsewhere.or_else(|| refusal(failed)).unwrap_or_else(|| failed.words().to_owned()))
     }
 
