@@ -115,7 +115,9 @@ fn ownership(of: &Resource<'_>, found: &Settings) -> Item {
     }
     let grants = found.grants.iter().map(|Grant { to, permission }| format!("{permission} to {}", who(to)));
     let why = format!(
-        "The bucket's access list gives {}. S3 turns access lists off only where none lets others in, and with them their access          would end. Write what they need into the bucket's policy, then empty the list:          `aws s3api put-bucket-acl --bucket {} --acl private`.",
+        "The bucket's access list gives {}. S3 turns access lists off only where none lets others in, and with them their access \
+         would end. Write what they need into the bucket's policy, then empty the list: \
+         `aws s3api put-bucket-acl --bucket {} --acl private`.",
         grants.collect::<Vec<_>>().join(", "),
         of.name
     );
