@@ -4,7 +4,7 @@ mod advice;
 
 use serde::Serialize;
 
-use crate::eval::{Layer, Named, Outcome, PolicySet};
+use crate::eval::{Layer, Named, Outcome, PolicySet, speak_for};
 use crate::needs::{Keeping, KeepingError, Need, Purpose};
 use crate::policy::condition::{Condition, Test};
 use crate::policy::principal::{Principal, is_account};
@@ -97,10 +97,9 @@ pub(crate) fn with_resource_policy(
         notes.push("taken that the key has the policy that AWS gives to new keys: pass its own to be sure".to_owned());
     }
     // A service that uses a key for whoever asks does not go through the endpoint.
-    let vpc_endpoint = policies.vpc_endpoint.clone().filter(|_| request.service() != "kms");
     let service = request.service();
-    let is_given = |given: &Vec<Named>| given.is_empty() || given.iter().any(|named| named.policy.counts_for(service));
-    if !vpc_endpoint.as_ref().is_none_or(is_given) {
+    let vpc_endpoint = policies.vpc_endpoint.clone().filter(|_| service != "kms");
+    if !vpc_endpoint.as_ref().is_none_or(|given| speak_for(given, service)) {
         notes.push(format!("taken that no VPC endpoint leads to `{service}`: if one does, pass its policy as well"));
     }
     (PolicySet { resource, vpc_endpoint, ..policies.clone() }, notes)

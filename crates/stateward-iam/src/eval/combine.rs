@@ -6,7 +6,7 @@
 
 use super::statement::{self, Facts};
 use super::tri::Tri;
-use super::{Cause, Decision, Layer, Named, Outcome, PolicySet, StatementRef, Trace};
+use super::{Cause, Decision, Layer, Named, Outcome, PolicySet, StatementRef, Trace, speak_for};
 use crate::policy::Effect;
 use crate::policy::principal::{Grant, Principal};
 use crate::request::Request;
@@ -177,8 +177,7 @@ fn ask<'a>(set: &'a PolicySet, request: &'a Request, evaluator: &mut Evaluator<'
         if survives_bucket_policy(request) { Tally { deny: Tri::False, ..tally } } else { tally }
     });
     // Each service has an endpoint of its own.
-    let counts = |named: &Named| named.policy.counts_for(request.service());
-    let by_endpoint = |policies: &&Vec<Named>| policies.is_empty() || policies.iter().any(counts);
+    let by_endpoint = |policies: &&Vec<Named>| speak_for(policies, request.service());
     Layers {
         identity,
         boundary,

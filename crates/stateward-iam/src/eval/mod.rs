@@ -69,6 +69,11 @@ pub struct Named {
     pub policy: Policy,
 }
 
+/// Whether policies of endpoints have a say about a service: none at all allow nothing, and those of others say nothing.
+pub(crate) fn speak_for(endpoints: &[Named], service: &str) -> bool {
+    endpoints.is_empty() || endpoints.iter().any(|named| named.policy.counts_for(service))
+}
+
 /// All policies that have a say about requests of one principal to one resource.
 #[derive(Debug, Clone, Default)]
 pub struct PolicySet {
