@@ -66,11 +66,6 @@ impl Backend {
         ADDRESSES.into_iter().find(|name| self.kind() == Some("http") && self.arguments().contains_key(*name))
     }
 
-    /// The workspace that an address of a server of ours names in its query.
-    pub fn workspace_in_address(&self) -> Option<&str> {
-        workspace_in(self.argument("address").filter(|_| self.kind() == Some("http"))?)
-    }
-
     /// The argument in which two backends do not name the same place, and what each of them says; `None` where they may be the same.
     /// What `self` leaves out may have come from the command line.
     pub fn differs(&self, noted: &Self) -> Option<Difference> {
@@ -115,11 +110,12 @@ impl Backend {
 fn name_in_address(address: &str) -> Option<String> {
     let path = address.split('?').next()?;
     let name = path.split_once("/state/")?.1;
-    let workspace = workspace_in(address);
+    let workspace = workspace_in_address(address);
     Some(workspace.map_or_else(|| name.to_owned(), |workspace| format!("{name}@{workspace}")))
 }
 
-fn workspace_in(address: &str) -> Option<&str> {
+/// The workspace that an address of a server of ours names in its query.
+pub fn workspace_in_address(address: &str) -> Option<&str> {
     let (path, query) = address.split_once('?')?;
     path.contains("/state/").then(|| query.split('&').find_map(|pair| pair.strip_prefix("workspace=")))?
 }

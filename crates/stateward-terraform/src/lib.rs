@@ -21,7 +21,7 @@ pub mod workdir;
 pub use apply::{Apply, GivenValues, Whose};
 pub use backend::{
     Arguments, Backend, Configuration, Declared, Difference, Ephemeral, Place, backend_config, cached, data_dir,
-    selected_workspace, terragrunt_dependency,
+    selected_workspace, terragrunt_dependency, workspace_in_address,
 };
 pub use child::{Changes, Child, Signals, Terminal};
 pub use edit::{Change, Edit, EditError, Value, Written};

@@ -81,15 +81,13 @@ const ADDRESS: &str = "give the `address` in the block `backend \"http\"`";
 
 /// An address as it may be shown: without a login, and without a query, in which some backends take a token.
 pub fn public_address(address: &str) -> String {
-    let Ok(mut url) = address.parse::<Url>() else { return "an address that is no URL".to_owned() };
-    // A URL without a host has no login.
-    let _cleared = url.set_username("").and_then(|()| url.set_password(None));
-    shown(&url)
+    address.parse().map_or_else(|_| "an address that is no URL".to_owned(), |url| shown(&url))
 }
 
-/// Without the query, in which some backends take a token.
 fn shown(url: &Url) -> String {
     let mut shown = url.clone();
+    // A URL without a host has no login.
+    let _cleared = shown.set_username("").and_then(|()| shown.set_password(None));
     shown.set_query(None);
     shown.set_fragment(None);
     shown.to_string()

@@ -264,8 +264,8 @@ fn two_backends_name_one_place_or_two() {
     assert_eq!(differs(&of("http", &[]), &http("http://a/state/x")), None);
     assert_eq!(differs(&http("http://a/state/x"), &of("http", &[])), Some(Some("address")));
     assert_eq!(differs(&of("local", &[("path", "terraform.tfstate")]), &of("local", &[])), None);
-    assert_eq!(http("http://a/state/x?ID=1&workspace=dev").workspace_in_address(), Some("dev"));
+    assert_eq!(workspace_in_address("http://a/state/x?ID=1&workspace=dev"), Some("dev"));
     for none in ["http://a/state/x", "http://a/x?workspace=dev", "http://a/state/x?workspaces=dev"] {
-        assert_eq!(http(none).workspace_in_address(), None, "{none}");
+        assert_eq!(workspace_in_address(none), None, "{none}");
     }
 }

@@ -8,6 +8,7 @@ mod carry;
 mod local;
 mod locking;
 mod locks;
+mod ours;
 mod setting;
 mod source;
 mod states;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use stateward_aws::doctor::{Given, Target};
 use stateward_core::{NameError, Workspace};
 use stateward_terraform::workdir::local_states;
-use stateward_terraform::{Arguments, Backend, Configuration, Difference, Tool, cached, data_dir, selected_workspace};
+use stateward_terraform::{
+    Arguments, Backend, Configuration, Difference, Tool, cached, data_dir, selected_workspace, workspace_in_address,
+};
 
 use super::super::Context;
 use super::super::doctor::{configuration_of, extra_arguments};
@@ -45,19 +47,17 @@ impl Setting {
         Ok(setting)
     }
 
+    /// `variable`: the address in the environment.
     fn only(&self, variable: Option<&str>) -> Result<Option<Workspace>> {
-        let of_variable = || {
-            let arguments = Arguments::from([("address".to_owned(), Some(variable?.to_owned()))]);
-            Some(Backend::Block { kind: "http".to_owned(), arguments })
-        };
         let http = |backend: &Backend| backend.kind() == Some("http");
         let declared = self.whole().filter(http);
-        let backend = match declared {
-            Some(backend) if backend.argument("address").is_none() => of_variable(),
-            Some(backend) => Some(backend),
-            None => self.cached.clone().filter(http),
+        let address = match &declared {
+            Some(backend) => backend.argument("address").or(variable),
+            None => {
+                self.cached.as_ref().filter(|backend| http(backend)).and_then(|backend| backend.argument("address"))
+            }
         };
-        let name = backend.as_ref().and_then(Backend::workspace_in_address);
+        let name = address.and_then(workspace_in_address);
         name.map(str::parse).transpose().map_err(|error: NameError| {
             let why = format!("the workspace in the address of the backend: {error}");
             Failure::usage(NOT_MOVED, why, "put its name there as it is, without escapes")

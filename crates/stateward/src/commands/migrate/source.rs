@@ -2,9 +2,7 @@
 
 use stateward_client::transfer::{Files, Held, Origin, Place, Snapshots, fetch, public_address};
 use stateward_client::{Connection, Secret};
-use stateward_core::{
-    Error, Kind, NameError, Original, Result as CoreResult, StateId, StateName, StatesQuery, Workspace,
-};
+use stateward_core::{Error, Kind, NameError, Original, Result as CoreResult, Workspace};
 use stateward_store_s3::Options;
 use stateward_terraform::Backend;
 
@@ -14,6 +12,7 @@ use super::super::{Context, TOOL};
 use super::NOT_MOVED;
 use super::local::Local;
 use super::locking::Lock;
+use super::ours::Ours;
 use super::setting::{Setting, noted_s3};
 use crate::cli::MigrateArgs;
 use crate::config::Target;
@@ -25,12 +24,7 @@ use crate::store::Missing;
 pub(super) enum Source {
     Local(Local),
     Bucket(Box<S3State>),
-    Stateward {
-        connection: Box<dyn Connection>,
-        name: StateName,
-        /// This one alone, which is the default one to Terraform.
-        only: Option<Workspace>,
-    },
+    Stateward { connection: Box<dyn Connection>, ours: Ours },
     Http(Remote),
 }
 
@@ -119,7 +113,7 @@ impl Source {
                 ));
             };
             let connection = context.open().await?;
-            return Self::stateward(connection, name, None).await;
+            return Self::stateward(connection, Ours { name: name.clone(), only: None }).await;
         };
         if let Some((server, name)) = address.split_once("/state/")
             && let Ok(server) = server.parse()
@@ -136,43 +130,29 @@ impl Source {
             // The token of the usual server is shown to no other.
             let token = if server == context.config.target { &settings.token } else { &settings.from_token };
             let connection = context.connect_to(&server, token.as_ref().or(password.as_ref()), Missing::Refuse).await?;
-            return Self::stateward(connection, &name, setting.only.clone()).await;
+            return Self::stateward(connection, Ours { name, only: setting.only.clone() }).await;
         }
         let login = variable("username", "TF_HTTP_USERNAME").zip(password);
         let workspace = setting.selected().unwrap_or_default();
         Ok(Self::Http(Remote { address, login, workspace }))
     }
 
-    async fn stateward(connection: Box<dyn Connection>, name: &StateName, only: Option<Workspace>) -> Result<Self> {
-        let place = connection.place();
-        let source = Self::Stateward { connection, name: name.clone(), only };
-        if source.workspaces().await?.is_empty() {
-            let why = format!(
-                "there is no state `{}` in {place}",
-                source.id(&Workspace::default()).as_ref().map_or_else(|| name.to_string(), ToString::to_string)
-            );
+    async fn stateward(connection: Box<dyn Connection>, ours: Ours) -> Result<Self> {
+        if ours.workspaces(&*connection).await?.is_empty() {
+            let why = format!("there is no state `{ours}` in {}", connection.place());
             let next = "see `stateward state list`, and name it with `--state NAME`";
             return Err(Error::new(Kind::NotFound, NOT_MOVED, why, next).into());
         }
-        Ok(source)
+        Ok(Self::Stateward { connection, ours })
     }
 
     pub(super) fn name(&self, setting: &Setting) -> String {
         match self {
             Self::Local { .. } => format!("files in {}", setting.directory.display()),
             Self::Bucket(bucket) => format!("{} (Terraform's own `s3` backend)", Place::name(&**bucket)),
-            Self::Stateward { connection, name, only } => match only {
-                Some(workspace) => format!("{name}@{workspace} in {}", connection.place()),
-                None => format!("{name} in {}", connection.place()),
-            },
+            Self::Stateward { connection, ours } => format!("{ours} in {}", connection.place()),
             Self::Http(remote) => remote.name(),
         }
-    }
-
-    /// A workspace's state in stateward.
-    fn id(&self, workspace: &Workspace) -> Option<StateId> {
-        let Self::Stateward { name, only, .. } = self else { return None };
-        Some(StateId { name: name.clone(), workspace: only.as_ref().unwrap_or(workspace).clone() })
     }
 
     /// The workspaces in which there is a state, as Terraform calls them.
@@ -181,7 +161,7 @@ impl Source {
             Self::Local(local) => Ok(local.workspaces.clone()),
             Self::Bucket(bucket) => bucket.there().await,
             Self::Http(remote) => Ok(vec![remote.workspace.clone()]),
-            Self::Stateward { connection, name, only } => workspaces_of(&**connection, name, only.as_ref()).await,
+            Self::Stateward { connection, ours } => ours.workspaces(&**connection).await,
         }
     }
 
@@ -194,11 +174,9 @@ impl Source {
                 Self::Local(local) => Snapshots::look(&local.files, of, all, &mut quiet).await?,
                 Self::Bucket(bucket) => Snapshots::look(&**bucket, of, all, &mut quiet).await?,
                 Self::Http(remote) => Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?,
-                Self::Stateward { connection, .. } => {
-                    if let Some(state) = self.id(&of) {
-                        let origin = Box::new(Held::new(&**connection, &state));
-                        origins.push(Coming { workspace, origin, left_out: 0 });
-                    }
+                Self::Stateward { connection, ours } => {
+                    let origin = Box::new(Held::new(&**connection, &ours.id(&of)));
+                    origins.push(Coming { workspace, origin, left_out: 0 });
                     continue;
                 }
             };
@@ -241,8 +219,8 @@ impl Source {
         if let Self::Local(local) = self {
             return local.see_that_it_stands();
         }
-        let Self::Stateward { connection, .. } = self else { return Ok(()) };
-        for state in workspaces.iter().filter_map(|workspace| self.id(workspace)) {
+        let Self::Stateward { connection, ours } = self else { return Ok(()) };
+        for state in workspaces.iter().map(|workspace| ours.id(workspace)) {
             let waiting: u64 = connection.locks(Some(&state)).await?.items.iter().map(|lock| lock.queue).sum();
             if waiting > 0 {
                 let why = format!("others wait for the lock on `{state}` ({waiting}), and would write where it was");
@@ -257,7 +235,7 @@ impl Source {
     pub(super) fn lock(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket(bucket) if bucket.place().takes_locks() => Some(Lock::Place(bucket, workspace.clone())),
-            Self::Stateward { connection, .. } => Some(Lock::State(&**connection, self.id(workspace)?)),
+            Self::Stateward { connection, ours } => Some(Lock::State(&**connection, ours.id(workspace))),
             _ => None,
         }
     }
@@ -272,26 +250,11 @@ impl Source {
         match self {
             Self::Local { .. } => format!("the state files in `{}`", setting.directory.display()),
             Self::Bucket(bucket) => format!("the objects of {}", Place::name(&**bucket)),
-            Self::Stateward { .. } => {
-                let states = workspaces.iter().filter_map(|workspace| self.id(workspace));
-                let names: Vec<String> = states.map(|state| state.to_string()).collect();
+            Self::Stateward { ours, .. } => {
+                let names: Vec<String> = workspaces.iter().map(|workspace| ours.id(workspace).to_string()).collect();
                 format!("the state in stateward, with `stateward state delete` ({})", names.join(", "))
             }
             Self::Http(remote) => format!("the state at {}", public_address(&remote.address)),
         }
     }
-}
-
-/// The workspaces of a state in a store or server, as Terraform calls them where its address names `only` one.
-pub(super) async fn workspaces_of(
-    connection: &dyn Connection,
-    name: &StateName,
-    only: Option<&Workspace>,
-) -> CoreResult<Vec<Workspace>> {
-    let query = StatesQuery { prefix: format!("{name}@"), ..StatesQuery::default() };
-    let found = connection.states(&query).await?.items.into_iter().filter(|item| item.state == *name);
-    Ok(match only {
-        None => found.map(|item| item.workspace).collect(),
-        Some(only) => found.filter(|item| item.workspace == *only).map(|_| Workspace::default()).collect(),
-    })
 }

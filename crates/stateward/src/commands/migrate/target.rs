@@ -5,15 +5,15 @@ use stateward_client::transfer::{Origin, There, bring_outside, copy, look_outsid
 use stateward_client::{Connection, Secret};
 use stateward_core::{Error, Kind, Original, StateId, StateName, Workspace};
 use stateward_store_s3::{Options, Sharing};
-use stateward_terraform::{Backend, Written};
+use stateward_terraform::{Backend, Written, workspace_in_address};
 
 use super::super::Context;
 use super::super::state::bucket::S3State;
 use super::NOT_MOVED;
 use super::block;
 use super::locking::{Lock, Locks};
+use super::ours::Ours;
 use super::setting::Setting;
-use super::source::workspaces_of;
 use super::told::{self, Check, Status};
 use crate::cli::{MigrateArgs, MigrateTo};
 use crate::config::{StoreUrl, Target as Config};
@@ -33,9 +33,7 @@ pub(super) enum Target {
     Stateward {
         at: Config,
         connection: Option<Box<dyn Connection>>,
-        name: StateName,
-        /// The workspace that the block names; that of Terraform, where it names none.
-        only: Option<Workspace>,
+        ours: Ours,
         /// All commands work on this store or server, unless told otherwise.
         is_usual: bool,
         /// We have a token for it, and so has Terraform to have one.
@@ -54,15 +52,15 @@ impl Target {
             let next = "name a store or server with `--store` or `--server`";
             return Err(Failure::usage(NOT_MOVED, "the store is `memory:`, which ends with its process", next));
         }
-        let name = name(args, setting)?;
+        let ours = Ours { name: name(args, setting)?, only: setting.only.clone() };
         let connection = match context.connect_to(&at, token(context, &at), Missing::Refuse).await {
             Ok(connection) => Some(connection),
             Err(Failure::Refused(error)) if error.kind() == Kind::NotFound && matches!(at, Config::Store(_)) => None,
             Err(failure) => return Err(failure),
         };
-        let (only, is_usual) = (setting.only.clone(), at == context.config.target);
+        let is_usual = at == context.config.target;
         let has_token = matches!(at, Config::Server(_)) && token(context, &at).is_some();
-        Ok(Self::Stateward { at, connection, name, only, is_usual, has_token })
+        Ok(Self::Stateward { at, connection, ours, is_usual, has_token })
     }
 
     async fn bucket(url: &str) -> Result<Self> {
@@ -95,17 +93,8 @@ impl Target {
             Self::Bucket { state, .. } => {
                 format!("{} (Terraform's own `s3` backend)", stateward_client::transfer::Place::name(&**state))
             }
-            Self::Stateward { at: Config::Store(store), .. } => format!("{} in {store}", self.state_name()),
-            Self::Stateward { at: Config::Server(server), .. } => format!("{} in {server}", self.state_name()),
-        }
-    }
-
-    /// What `stateward run` calls the state.
-    fn state_name(&self) -> String {
-        match self {
-            Self::Stateward { name, only: Some(workspace), .. } => format!("{name}@{workspace}"),
-            Self::Stateward { name, .. } => name.to_string(),
-            Self::Bucket { options, .. } => options.prefix.clone(),
+            Self::Stateward { at: Config::Store(store), ours, .. } => format!("{ours} in {store}"),
+            Self::Stateward { at: Config::Server(server), ours, .. } => format!("{ours} in {server}"),
         }
     }
 
@@ -122,12 +111,13 @@ impl Target {
                             == (&options.bucket, &options.prefix, &prefix, endpoint)
                     })
             }
-            Self::Stateward { at: Config::Server(server), name, only, .. } => {
+            Self::Stateward { at: Config::Server(server), ours: Ours { name, only }, .. } => {
                 let own = format!("{server}/state/{name}");
-                let address = backend.argument("address").and_then(|address| address.split('?').next());
-                let workspace = backend.workspace_in_address();
-                backend.kind() == Some("http")
-                    && (address, workspace) == (Some(own.as_str()), only.as_ref().map(Workspace::as_str))
+                let address = backend.argument("address").filter(|_| backend.kind() == Some("http"));
+                address.is_some_and(|address| {
+                    address.split('?').next() == Some(own.as_str())
+                        && workspace_in_address(address) == only.as_ref().map(Workspace::as_str)
+                })
             }
             Self::Stateward { at: Config::Store(_), .. } => is_for_run(backend),
         }
@@ -145,8 +135,8 @@ impl Target {
     pub(super) fn block(&self) -> Written {
         match self {
             Self::Bucket { options, .. } => block::s3(options),
-            Self::Stateward { at: Config::Server(server), name, only, .. } => {
-                block::server(server, name, only.as_ref())
+            Self::Stateward { at: Config::Server(server), ours, .. } => {
+                block::server(server, &ours.name, ours.only.as_ref())
             }
             Self::Stateward { at: Config::Store(_), .. } => block::store(),
         }
@@ -201,7 +191,7 @@ impl Target {
     pub(super) fn held_as(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket { .. } => self.lock(workspace),
-            Self::Stateward { connection, .. } => Some(Lock::State(connection.as_deref()?, self.state(workspace)?)),
+            Self::Stateward { connection, ours, .. } => Some(Lock::State(connection.as_deref()?, ours.id(workspace))),
         }
     }
 
@@ -213,23 +203,12 @@ impl Target {
         }
     }
 
-    fn state(&self, workspace: &Workspace) -> Option<StateId> {
-        match self {
-            Self::Bucket { .. } => None,
-            Self::Stateward { name, only, .. } => {
-                Some(StateId { name: name.clone(), workspace: only.as_ref().unwrap_or(workspace).clone() })
-            }
-        }
-    }
-
     /// The workspaces in which there is a state already.
     pub(super) async fn workspaces(&self) -> Result<Vec<Workspace>> {
         Ok(match self {
             Self::Bucket { state, .. } => state.there().await?,
             Self::Stateward { connection: None, .. } => Vec::new(),
-            Self::Stateward { connection: Some(connection), name, only, .. } => {
-                workspaces_of(&**connection, name, only.as_ref()).await?
-            }
+            Self::Stateward { connection: Some(connection), ours, .. } => ours.workspaces(&**connection).await?,
         })
     }
 
@@ -255,9 +234,8 @@ impl Target {
                 })
             }
             Self::Stateward { connection: None, .. } => Ok(Look::Nothing),
-            Self::Stateward { connection: Some(connection), .. } => {
-                let Some(state) = self.state(workspace) else { return Ok(Look::Nothing) };
-                look_inside(&**connection, &state, versions).await
+            Self::Stateward { connection: Some(connection), ours, .. } => {
+                look_inside(&**connection, &ours.id(workspace), versions).await
             }
         }
     }
@@ -269,9 +247,9 @@ impl Target {
                 let brought = bring_outside(origin, state.place(), &state.spot(workspace)).await;
                 Ok(brought.map_err(|error| unfit(error, &state.title(workspace)))?)
             }
-            Self::Stateward { connection, .. } => {
-                if let (Some(connection), Some(state)) = (connection, self.state(workspace)) {
-                    copy(origin, &**connection, &state, &mut |_| {}).await?;
+            Self::Stateward { connection, ours, .. } => {
+                if let Some(connection) = connection {
+                    copy(origin, &**connection, &ours.id(workspace), &mut |_| {}).await?;
                 }
                 Ok(())
             }
@@ -285,8 +263,8 @@ impl Target {
             directory => format!(" -chdir={}", directory.display()),
         };
         match self {
-            Self::Stateward { at: Config::Store(store), .. } => {
-                let run = format!("stateward run --store '{store}' --state {} --", self.state_name());
+            Self::Stateward { at: Config::Store(store), ours, .. } => {
+                let run = format!("stateward run --store '{store}' --state {ours} --");
                 vec![format!("{run} terraform{chdir} init -reconfigure"), format!("{run} terraform{chdir} plan")]
             }
             _ => {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stateward_testkit::{AwsEnv, Fault, FaultProxy, LockInfo, Moto, Rule, SeenRequest, TestDir, Workdir, lock_info};
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, LockInfo, Moto, Rule, SeenRequest, TestDir, lock_info};
 
 use super::refused::SLOW;
-use super::{KEY, Place, answer, migrate, workdir};
-use crate::{LIMIT, cli, serve, state};
+use super::{KEY, Place, answer, at_server, migrate, refused, sqlite, workdir};
+use crate::{LIMIT, cli, state};
 
 /// Does something when the first request of a kind comes by, before it goes on.
 fn at_first(
@@ -35,16 +35,6 @@ fn writes(seen: &SeenRequest) -> bool {
     seen.operation() == "PutObject" && !seen.path.contains(".tflock")
 }
 
-#[track_caller]
-fn refused(dir: &TestDir, work: &Workdir, arguments: &[&str], code: i32, says: &str) {
-    let block = || std::fs::read_to_string(work.path().join("backend.tf")).ok();
-    let before = block();
-    let refused = migrate(dir, &Moto::shared().env(), work.path(), &[arguments, &["--yes"]].concat());
-    let refused = refused.expect_code(code);
-    assert!(refused.stderr.contains(says), "{says}: {}", refused.report());
-    assert_eq!(block(), before, "{says}: the block is as it was");
-}
-
 #[test]
 fn the_block_is_written_while_the_locks_are_held() {
     let (dir, place) = (TestDir::new(), Place::new());
@@ -56,7 +46,7 @@ fn the_block_is_written_while_the_locks_are_held() {
     let (block, sees) = (work.path().join("backend.tf"), Arc::clone(&seen));
     let is_unlock = |seen: &SeenRequest| seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
     at_first(&proxy, is_unlock, move || *sees.lock().unwrap() = std::fs::read_to_string(&block).ok());
-    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let store = sqlite(&dir, "here.db");
     migrate(&dir, &AwsEnv::new(), work.path(), &["--to", &store, "--state", "a", "--yes"]).expect_success();
     let block = seen.lock().unwrap().clone().unwrap();
     assert!(block.contains("backend \"http\" {}"), "whoever gets the lock next finds the new block: {block}");
@@ -113,10 +103,7 @@ fn a_file_that_is_replaced_while_it_is_held() {
 fn who_waits_in_the_queue_of_the_place_that_is_left() {
     let (dir, place) = (TestDir::new(), Place::new());
     let work = workdir(&dir);
-    let server = serve(&dir, &AwsEnv::new(), &format!("sqlite:{}", dir.join("here.db").display()));
-    let http = server.http().limit(LIMIT);
-    http.request("POST", "/state/net/prod", &[], state(3, "x").as_str()).expect_status(200);
-    work.write_http_backend(&server.url("/state/net/prod"));
+    let (_server, http) = at_server(&dir, &work);
     let proxy = FaultProxy::to(Moto::shared().url());
     let (waiting, other) = (Arc::new(Mutex::new(None)), http.clone());
     let waits = Arc::clone(&waiting);
@@ -138,10 +125,7 @@ fn who_waits_in_the_queue_of_the_place_that_is_left() {
 fn a_workspace_that_is_made_in_stateward() {
     let (dir, place) = (TestDir::new(), Place::new());
     let work = workdir(&dir);
-    let server = serve(&dir, &AwsEnv::new(), &format!("sqlite:{}", dir.join("here.db").display()));
-    let http = server.http().limit(LIMIT);
-    http.request("POST", "/state/net/prod", &[], state(3, "x").as_str()).expect_status(200);
-    work.write_http_backend(&server.url("/state/net/prod"));
+    let (_server, http) = at_server(&dir, &work);
     let proxy = FaultProxy::to(Moto::shared().url());
     at_first(&proxy, locks, move || {
         http.request("POST", "/state/net/prod?workspace=dev", &[], state(1, "late").as_str()).expect_status(200);
@@ -192,7 +176,7 @@ fn a_lock_that_only_init_was_told_of() {
     moto.put_object(&place.bucket, KEY, state(3, "x"));
     let info = LockInfo::new("f108b30f-8c7b-b79e-433f-91f4236138ae", "OperationTypeApply");
     moto.put_object(&place.bucket, &format!("{KEY}.tflock"), info.to_bytes());
-    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let store = sqlite(&dir, "here.db");
     refused(&dir, &work, &["--to", &store, "--state", "net/prod"], 3, "OperationTypeApply");
     moto.delete_object(&place.bucket, &format!("{KEY}.tflock"));
     let done = migrate(&dir, &moto.env(), work.path(), &["--to", &store, "--state", "net/prod", "--yes"]);

@@ -10,9 +10,9 @@ mod states;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stateward_testkit::{AwsEnv, Moto, Output, S3Backend, Terraform, TestDir, Workdir};
+use stateward_testkit::{AwsEnv, Moto, Output, RawHttp, S3Backend, ServerProcess, Terraform, TestDir, Workdir};
 
-use crate::{LIMIT, cli};
+use crate::{LIMIT, cli, serve, state};
 
 pub(crate) const KEY: &str = "net/prod.tfstate";
 const CONFIGURATION: &str = r#"
@@ -114,6 +114,38 @@ fn expect_no_change(work: &Workdir) {
 
 fn migrate(dir: &TestDir, env: &AwsEnv, work: &Path, arguments: &[&str]) -> Output {
     cli(dir, env).run(&[&["migrate", "--json", "--dir", work.to_str().unwrap()], arguments].concat())
+}
+
+/// Refused with these words, and the block is as it was.
+#[track_caller]
+fn refused(dir: &TestDir, work: &Workdir, arguments: &[&str], code: i32, says: &str) {
+    let block = || std::fs::read_to_string(work.path().join("backend.tf")).ok();
+    let before = block();
+    let refused = migrate(dir, &Moto::shared().env(), work.path(), &[arguments, &["--yes"]].concat());
+    let refused = refused.expect_code(code);
+    assert!(refused.stderr.contains(says), "{says}: {}", refused.report());
+    assert_eq!(block(), before, "{says}: the block is as it was");
+}
+
+/// The URL of a store in a file.
+fn sqlite(dir: &TestDir, name: &str) -> String {
+    format!("sqlite:{}", dir.join(name).display())
+}
+
+/// Puts a state into a store.
+fn import(dir: &TestDir, store: &str, name: &str, text: &str) {
+    let file = dir.write("some.tfstate", text);
+    let arguments = ["state", "import", name, file.to_str().unwrap(), "--store", store];
+    cli(dir, &AwsEnv::new()).run(&arguments).expect_success();
+}
+
+/// A server with one state, to which the block of a directory leads.
+fn at_server(dir: &TestDir, work: &Workdir) -> (ServerProcess, RawHttp) {
+    let server = serve(dir, &AwsEnv::new(), &sqlite(dir, "here.db"));
+    let http = server.http().limit(LIMIT);
+    http.request("POST", "/state/net/prod", &[], state(3, "x").as_str()).expect_status(200);
+    work.write_http_backend(&server.url("/state/net/prod"));
+    (server, http)
 }
 
 #[track_caller]

@@ -3,18 +3,8 @@
 use serde_json::Value;
 use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Rule, SeenRequest, TestDir, Workdir};
 
-use super::{KEY, Place, answer, migrate, workdir};
+use super::{KEY, Place, answer, at_server, import, migrate, refused, sqlite, workdir};
 use crate::{LIMIT, cli, serve, state};
-
-fn sqlite(dir: &TestDir, name: &str) -> String {
-    format!("sqlite:{}", dir.join(name).display())
-}
-
-fn import(dir: &TestDir, store: &str, name: &str, text: &str) {
-    let file = dir.write("some.tfstate", text);
-    let arguments = ["state", "import", name, file.to_str().unwrap(), "--store", store];
-    cli(dir, &AwsEnv::new()).run(&arguments).expect_success();
-}
 
 /// The serials of a state, newest first; none where it is not there.
 fn serials(dir: &TestDir, store: &str, name: &str) -> Vec<u64> {
@@ -25,15 +15,6 @@ fn serials(dir: &TestDir, store: &str, name: &str) -> Vec<u64> {
 
 fn run(dir: &TestDir, work: &Workdir, arguments: &[&str]) -> Value {
     answer(&migrate(dir, &Moto::shared().env(), work.path(), &[arguments, &["--yes"]].concat()).expect_success())
-}
-
-#[track_caller]
-fn refused(dir: &TestDir, work: &Workdir, arguments: &[&str], code: i32, says: &str) {
-    let block = || std::fs::read_to_string(work.path().join("backend.tf")).ok();
-    let before = block();
-    let output = migrate(dir, &Moto::shared().env(), work.path(), &[arguments, &["--yes"]].concat()).expect_code(code);
-    assert!(output.stderr.contains(says), "{says}: {}", output.report());
-    assert_eq!(block(), before, "{says}: the block is as it was");
 }
 
 #[track_caller]
@@ -60,10 +41,7 @@ fn a_bucket_under_two_names() {
 fn a_server_under_two_names_and_the_file_that_it_serves() {
     let dir = TestDir::new();
     let work = workdir(&dir);
-    let server = serve(&dir, &AwsEnv::new(), &sqlite(&dir, "here.db"));
-    let http = server.http().limit(LIMIT);
-    http.request("POST", "/state/net/prod", &[], state(3, "x").as_str()).expect_status(200);
-    work.write_http_backend(&server.url("/state/net/prod"));
+    let (server, http) = at_server(&dir, &work);
     let other = server.url("").replace("127.0.0.1", "localhost");
     expect_one_place(&run(&dir, &work, &["--to", &other]));
     expect_one_place(&run(&dir, &work, &["--to", &sqlite(&dir, "here.db"), "--state", "net/prod"]));

@@ -2,8 +2,8 @@
 
 use stateward_testkit::{AwsEnv, Cli, LockInfo, Moto, TestDir};
 
-use super::{KEY, Place, apply, migrate, workdir};
-use crate::{LIMIT, cli, state};
+use super::{KEY, Place, apply, import, migrate, sqlite, workdir};
+use crate::{LIMIT, state};
 
 /// Ends when the file `go` is there.
 pub(super) const SLOW: &str = r#"
@@ -125,10 +125,8 @@ fn a_name_that_is_none_moves_nothing() {
     let work = workdir(&dir);
     let backend = "terraform {\n  backend \"http\" {}\n}\n";
     work.write("backend.tf", backend);
-    let store = format!("sqlite:{}", dir.join("here.db").display());
-    let file = work.write("some.tfstate", state(3, "x"));
-    let import = ["state", "import", "net/prod", file.to_str().unwrap(), "--store", &store];
-    cli(&dir, &moto.env()).run(&import).expect_success();
+    let store = sqlite(&dir, "here.db");
+    import(&dir, &store, "net/prod", &state(3, "x"));
     let to = ["--to", &place.url(moto.url()), "--store", &store, "--state", "net/prd", "--yes"];
     let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(1);
     assert!(refused.stderr.contains("net/prd"), "{}", refused.report());
@@ -147,7 +145,7 @@ fn a_first_apply_that_is_under_way() {
     work.write("main.tf", s3(&arguments));
     let info = LockInfo::new("f108b30f-8c7b-b79e-433f-91f4236138ae", "OperationTypeApply");
     moto.put_object(&place.bucket, &format!("{KEY}.tflock"), info.to_bytes());
-    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let store = sqlite(&dir, "here.db");
     let to = ["--to", "stateward", "--store", &store, "--state", "net/prod", "--yes"];
     let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
     assert!(refused.stderr.contains("OperationTypeApply"), "{}", refused.report());
@@ -182,7 +180,7 @@ fn what_stays_behind_is_told() {
         moto.put_object(&place.bucket, KEY, body);
     }
     work.write("errored.tfstate", state(4, "lost"));
-    let store = format!("sqlite:{}", dir.join("here.db").display());
+    let store = sqlite(&dir, "here.db");
     let to = ["--to", &store, "--state", "net/prod", "--dry-run"];
     let planned = migrate(&dir, &moto.env(), work.path(), &to).expect_success();
     for told in ["1 old version in the bucket", "terraform state push errored.tfstate", "make the store of"] {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, TestDir, Workdir};
 
-use super::{KEY, Place, answer, apply, expect_no_change, migrate, two_workspaces, workdir};
+use super::{KEY, Place, answer, apply, expect_no_change, import, migrate, sqlite, two_workspaces, workdir};
 use crate::{cli, cut_off, serve, state};
 
 /// Without `terraform.workspace`, which an `http` backend does not have.
@@ -46,7 +46,7 @@ fn from_s3_to_a_server_with_the_history_and_to_s3_again() {
     two_workspaces(&work);
     work.run(&["workspace", "select", "default"]).expect_success();
     apply(&work, "2");
-    let server = serve(&dir, &moto.env(), &format!("sqlite:{}", dir.join("here.db").display()));
+    let server = serve(&dir, &moto.env(), &sqlite(&dir, "here.db"));
     let run = |to: &str| migrate(&dir, &moto.env(), work.path(), &["--to", to, "--state", "net/prod", "--yes"]);
     let done = answer(&run(&server.url("")).expect_success());
     let of = |workspace: &str| {
@@ -127,7 +127,7 @@ fn a_move_from_files_that_was_cut_off_at_any_write_is_finished_by_the_next() {
 
 #[test]
 fn a_move_from_s3_that_was_cut_off_at_any_write_is_finished_by_the_next() {
-    let store = |dir: &TestDir| format!("sqlite:{}", dir.join("here.db").display());
+    let store = |dir: &TestDir| sqlite(dir, "here.db");
     cut_off_everywhere(
         |dir, place, proxy, work| {
             work.write_s3_backend(&place.backend(proxy.url()).lockfile().lock_table(proxy.url(), &place.table));
@@ -152,16 +152,14 @@ fn a_move_from_s3_that_was_cut_off_at_any_write_is_finished_by_the_next() {
 fn a_move_from_a_store_that_was_cut_off_at_any_write_is_finished_by_the_next() {
     cut_off_everywhere(
         |dir, place, proxy, work| {
-            let store = format!("sqlite:{}", dir.join("here.db").display());
-            let file = dir.write("some.tfstate", state(3, "x"));
-            let import = ["state", "import", "net/prod", file.to_str().unwrap(), "--store", &store];
-            cli(dir, &AwsEnv::new()).run(&import).expect_success();
+            let store = sqlite(dir, "here.db");
+            import(dir, &store, "net/prod", &state(3, "x"));
             work.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
             ["--to", &place.url(proxy.url()), "--store", &store, "--state", "net/prod"].map(str::to_owned).to_vec()
         },
         |dir, place| {
             assert_eq!((place.object("default"), place.items().0.len()), (state(3, "x"), 1), "with its digest");
-            let store = format!("sqlite:{}", dir.join("here.db").display());
+            let store = sqlite(dir, "here.db");
             let locks = cli(dir, &AwsEnv::new()).run(&["lock", "list", "--store", &store, "--json"]).expect_success();
             assert_eq!(answer(&locks)["items"], serde_json::json!([]), "{}", locks.report());
         },
