@@ -42,6 +42,9 @@ impl Place {
         if !url.username().is_empty() || url.password().is_some() || url.port().is_some() {
             return Err("has more than a bucket before the path: credentials come from the AWS configuration".into());
         }
+        if url.fragment().is_some() {
+            return Err("has a `#`, at which the path of a URL ends".into());
+        }
         let bucket = url.host_str().unwrap_or_default();
         check_bucket(bucket)?;
         let prefix = url.path().trim_start_matches('/');

@@ -60,6 +60,31 @@ impl Backend {
         self.arguments().get(name)?.as_deref().filter(|text| !text.is_empty())
     }
 
+    /// With arguments that count more than its own: what the command line adds.
+    #[must_use]
+    pub fn with(mut self, arguments: &Arguments) -> Self {
+        self.arguments_mut().extend(arguments.clone());
+        self
+    }
+
+    /// With what it leaves out, as far as another of its kind has it: what `init` noted, or the environment says.
+    #[must_use]
+    pub fn filled(self, from: &Self) -> Self {
+        if self.title() == from.title() {
+            let known =
+                from.arguments().iter().filter(|(name, text)| text.is_some() && !self.arguments().contains_key(*name));
+            let known: Arguments = known.map(|(name, text)| (name.clone(), text.clone())).collect();
+            return self.with(&known);
+        }
+        self
+    }
+
+    fn arguments_mut(&mut self) -> &mut Arguments {
+        match self {
+            Self::Block { arguments, .. } | Self::Cloud { arguments } => arguments,
+        }
+    }
+
     /// The addresses that are fixed in an `http` backend, so that the environment does not count.
     pub fn fixed_address(&self) -> Option<&'static str> {
         const ADDRESSES: [&str; 3] = ["address", "lock_address", "unlock_address"];

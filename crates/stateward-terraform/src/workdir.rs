@@ -80,8 +80,13 @@ impl HeldState {
 
     /// True where another file has come in its place, or none is there any more: nobody is kept out then.
     pub fn is_replaced(&self) -> bool {
+        !self.is_at(&self.path)
+    }
+
+    /// Whether a path leads to it.
+    pub fn is_at(&self, path: &Path) -> bool {
         let identity = |found: fs::Metadata| (found.dev(), found.ino());
-        fs::metadata(&self.path).map(identity).ok() != self.file.metadata().map(identity).ok()
+        fs::metadata(path).map(identity).ok() == self.file.metadata().map(identity).ok()
     }
 }
 

@@ -173,6 +173,24 @@ pub(super) async fn compare(
     })
 }
 
+/// Makes sure that the current version of `state` has the bytes of that of `origin`, whatever was before it.
+pub async fn compare_current(origin: &dyn Origin, to: &dyn Connection, state: &StateId) -> Result<()> {
+    let mine = origin.versions().await?.into_iter().find(|found| found.current).map(|found| found.original.sha256);
+    let there = history(to, state).await?;
+    match there.iter().find(|item| item.head && mine.as_ref() == Some(&item.sha256)) {
+        Some(head) => read_back(to, state, head).await.map(drop),
+        None => {
+            let next = "run the same command again; nothing was taken away where it came from";
+            Err(Error::new(
+                Kind::Conflict,
+                format!("`{state}` is not as it was"),
+                "somebody changed it meanwhile",
+                next,
+            ))
+        }
+    }
+}
+
 async fn read_back(to: &dyn Connection, state: &StateId, item: &VersionItem) -> Result<u64> {
     let mut bytes = to.pull(state, Some(item.version)).await?.bytes;
     let (mut hasher, mut size) = (Sha256::new(), 0);

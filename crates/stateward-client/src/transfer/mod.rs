@@ -12,7 +12,7 @@ mod outside;
 mod place;
 mod relocate;
 
-pub use copy::{Copied, copy};
+pub use copy::{Copied, compare_current, copy};
 pub use export::{Export, Exported, export};
 pub use http::{Fetched, fetch, public_address};
 pub use origin::{Found, Held, Origin};

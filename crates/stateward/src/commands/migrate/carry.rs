@@ -30,8 +30,10 @@ pub(super) struct Carry<'a> {
 pub(super) struct Carried {
     pub(super) items: Vec<Item>,
     pub(super) checks: Vec<Check>,
-    /// By another name the target is where the states were; `None` where that cannot be told.
-    pub(super) is_one_place: Option<bool>,
+    /// The workspaces that are at two places for sure.
+    pub(super) apart: Vec<Workspace>,
+    /// The workspaces whose place has two names, and is one.
+    pub(super) shared: Vec<Workspace>,
 }
 
 impl<'a> Carry<'a> {
@@ -50,25 +52,28 @@ impl<'a> Carry<'a> {
 
     async fn under_locks(&self, locks: &mut Locks<'a>, progress: &Progress) -> Result<Carried> {
         let Self { target, is_declared, .. } = *self;
-        let is_one_place = self.lock(locks).await?;
+        let shared = self.lock(locks).await?;
         let before = self.look().await?;
         if let Some(refusal) = judge(&before, &mut Vec::new(), is_declared) {
             return Err(refusal.into());
         }
-        if is_one_place != Some(true) {
-            target.see_that_it_keeps_out(locks).await?;
-            for Moving { workspace, origin, look, .. } in &before.moving {
-                progress.say(format!("copying the workspace {workspace}"));
-                if !matches!(look, Look::Later(_)) {
-                    target.bring(workspace, &**origin).await?;
-                }
-            }
+        let is_shared = |moving: &&Moving<'_>| shared.contains(&moving.workspace);
+        if let Some(moving) = before.moving.iter().filter(is_shared).find(|moving| moving.is_new_there()) {
+            return Err(share_a_lock(&moving.workspace).into());
+        }
+        if let Some(own) = locked(self.todo).iter().find(|workspace| !shared.contains(workspace)) {
+            target.see_that_it_keeps_out(locks, own).await?;
+        }
+        for moving in before.moving.iter().filter(|moving| !is_shared(moving)) {
+            progress.say(format!("copying the workspace {}", moving.workspace));
+            target.bring(moving).await?;
         }
         self.see_that_it_stands(&before).await?;
         let checks = self.digests(&before).await?;
         self.write()?;
-        let is_one_place = is_one_place.or(before.is_apart().then_some(false));
-        Ok(Carried { items: before.moving.iter().map(Moving::item).collect(), checks, is_one_place })
+        let is_apart = |moving: &&Moving<'_>| moving.is_new_there() || matches!(self.source, Source::Local(_));
+        let apart = before.moving.iter().filter(is_apart).map(|moving| moving.workspace.clone()).collect();
+        Ok(Carried { items: before.moving.iter().map(Moving::item).collect(), checks, apart, shared })
     }
 
     /// Refuses where somebody wrote past the locks, or is about to.
@@ -83,28 +88,27 @@ impl<'a> Carry<'a> {
         self.source.see_that_it_stands(&locked(self.todo)).await
     }
 
-    /// Takes the locks at both ends. Whether the target shows those of the source: then it is one place.
-    async fn lock(&self, locks: &mut Locks<'a>) -> Result<Option<bool>> {
-        let mut is_one_place = matches!(self.source, Source::Local(_)).then_some(false);
-        let workspaces = locked(self.todo);
+    /// Takes the locks at both ends. The workspaces for which the target shows the lock of the source: there it is one place.
+    async fn lock(&self, locks: &mut Locks<'a>) -> Result<Vec<Workspace>> {
+        let mut workspaces = locked(self.todo);
+        for there in workspaces.iter().filter_map(|workspace| self.target.held_as(workspace)) {
+            locks.tidy(&there).await?;
+        }
+        let mut shared = Vec::new();
         for workspace in &workspaces {
-            let (source, there) = (self.source.lock(workspace), self.target.held_as(workspace));
-            if let Some(there) = &there {
-                locks.tidy(there).await?;
-            }
-            let Some(source) = source else { continue };
+            let Some(source) = self.source.lock(workspace) else { continue };
             locks.take(source).await?;
-            if let (None, Some(there)) = (is_one_place, &there) {
-                is_one_place = Some(locks.is_ours(there).await?);
+            if let Some(there) = self.target.held_as(workspace)
+                && locks.is_ours(&there).await?
+            {
+                shared.push(workspace.clone());
             }
         }
-        if is_one_place == Some(true) {
-            return Ok(is_one_place);
-        }
+        workspaces.retain(|workspace| !shared.contains(workspace));
         for lock in workspaces.iter().filter_map(|workspace| self.target.lock(workspace)) {
             locks.take(lock).await?;
         }
-        Ok(is_one_place)
+        Ok(shared)
     }
 
     /// Looks at what there is now; refuses where there is more than was seen before.
@@ -157,6 +161,14 @@ fn locked(todo: &[Workspace]) -> Vec<Workspace> {
     let default = Workspace::default();
     let first = if todo.contains(&default) { None } else { Some(default) };
     todo.iter().cloned().chain(first).collect()
+}
+
+/// Two stores whose lock tables have one item for both.
+fn share_a_lock(workspace: &Workspace) -> Error {
+    let why = format!(
+        "the workspace {workspace} has one lock at both ends, and is not at the new one: two storages share a lock table, and call their bucket and key the same"
+    );
+    Error::new(Kind::Conflict, NOT_MOVED, why, "give the new place another lock table, another bucket or another key")
 }
 
 fn interrupted() -> Error {

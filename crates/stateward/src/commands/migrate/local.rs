@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stateward_client::transfer::Files;
 use stateward_core::{Error, Kind, LockInfo, NameError, Workspace};
 use stateward_terraform::Backend;
-use stateward_terraform::workdir::{self, HeldState, LocalState, WorkdirError, local_files};
+use stateward_terraform::workdir::{self, HeldState, LocalState, WorkdirError, local_files, local_states};
 
 use super::NOT_MOVED;
 use super::locking::held;
@@ -16,7 +16,7 @@ use crate::input::Input;
 pub(super) struct Local {
     pub(super) files: Files,
     pub(super) workspaces: Vec<Workspace>,
-    /// They lie where Terraform looks for them whatever the backend is.
+    /// Some lie where Terraform looks for them whatever the backend is.
     pub(super) is_usual: bool,
     directory: PathBuf,
     backend: Option<workdir::Backend>,
@@ -27,8 +27,7 @@ pub(super) struct Local {
 impl Local {
     pub(super) fn hold(directory: &Path, backend: Option<&Backend>) -> Result<Self> {
         let backend = backend.map(as_noted);
-        let is_usual =
-            backend.as_ref().is_none_or(|backend| backend.text("path").or(backend.text("workspace_dir")).is_none());
+        let usual = local_states(directory, None).map_err(|error| failed(&error))?;
         let (mut files, mut workspaces, mut all_held) =
             (Files::new(directory.display().to_string()), Vec::new(), Vec::new());
         for state in local_files(directory, backend.as_ref()).map_err(|error| failed(&error))? {
@@ -48,7 +47,12 @@ impl Local {
             }
             all_held.push(held);
         }
-        Ok(Self { files, workspaces, is_usual, directory: directory.to_path_buf(), backend, held: all_held })
+        let is_held = |state: &&LocalState| all_held.iter().any(|held| held.is_at(&state.path));
+        if let Some(other) = usual.iter().find(|state| !is_held(state)) {
+            return Err(is_in_the_way(&other.path));
+        }
+        let directory = directory.to_path_buf();
+        Ok(Self { files, workspaces, is_usual: !usual.is_empty(), directory, backend, held: all_held })
     }
 
     /// Refuses where other files have come since they were held.
@@ -71,6 +75,16 @@ impl Local {
         }
         Ok(())
     }
+}
+
+/// A state that is not the backend's, where Terraform looks for one.
+fn is_in_the_way(path: &Path) -> Failure {
+    let why = format!(
+        "`{}` is a state too, and not where the backend keeps its own: `init` would ask to copy it over the one that is moved",
+        path.display()
+    );
+    let next = "see which of them is the state; give old files another name, and run the same command again";
+    Failure::usage(NOT_MOVED, why, next)
 }
 
 fn as_noted(backend: &Backend) -> workdir::Backend {

@@ -23,8 +23,10 @@ pub(super) struct Setting {
     pub(super) directory: PathBuf,
     pub(super) data_dir: PathBuf,
     pub(super) configuration: Configuration,
-    /// What the last `init` noted.
+    /// What the last `init` noted; what it had from the environment is taken from there.
     pub(super) cached: Option<Backend>,
+    /// The declared backend with what its block leaves out: from the command line, what `init` noted, or the environment.
+    whole: Option<Backend>,
     /// The one workspace of a state in stateward that the address of an `http` backend names: to Terraform it is the default one.
     pub(super) only: Option<Workspace>,
     /// What the command line adds to the block.
@@ -40,23 +42,22 @@ impl Setting {
             return Err(Failure::usage(NOT_MOVED, why, "name the directory of the configuration with `--dir`"));
         }
         let data_dir = data_dir(&directory, context.environment.get("TF_DATA_DIR"));
-        let cached = cached(&data_dir);
+        let environment = of_environment(context);
+        let cached = cached(&data_dir).map(|noted| noted.filled(&environment));
         let extra = extra_arguments(&args.backend_config)?;
-        let mut setting = Self { directory, data_dir, configuration, cached, only: None, extra };
-        setting.only = setting.only(context.environment.get("TF_HTTP_ADDRESS"))?;
+        let declared = configuration.declared.as_ref().map(|declared| declared.backend.clone());
+        let whole = declared.map(|declared| {
+            let given = extra.iter().fold(declared, Backend::with);
+            cached.iter().chain([&environment]).fold(given, Backend::filled)
+        });
+        let mut setting = Self { directory, data_dir, configuration, cached, whole, only: None, extra };
+        setting.only = setting.only()?;
         Ok(setting)
     }
 
-    /// `variable`: the address in the environment.
-    fn only(&self, variable: Option<&str>) -> Result<Option<Workspace>> {
-        let http = |backend: &Backend| backend.kind() == Some("http");
-        let declared = self.whole().filter(http);
-        let address = match &declared {
-            Some(backend) => backend.argument("address").or(variable),
-            None => {
-                self.cached.as_ref().filter(|backend| http(backend)).and_then(|backend| backend.argument("address"))
-            }
-        };
+    fn only(&self) -> Result<Option<Workspace>> {
+        let backend = self.whole().filter(|backend| backend.kind() == Some("http")).or(self.cached.as_ref());
+        let address = backend.filter(|backend| backend.kind() == Some("http")).and_then(|it| it.argument("address"));
         let name = address.and_then(workspace_in_address);
         name.map(str::parse).transpose().map_err(|error: NameError| {
             let why = format!("the workspace in the address of the backend: {error}");
@@ -64,12 +65,21 @@ impl Setting {
         })
     }
 
-    /// The declared backend, with what the command line adds.
-    fn whole(&self) -> Option<Backend> {
-        let mut backend = self.declared()?.clone();
-        let (Backend::Block { arguments, .. } | Backend::Cloud { arguments }) = &mut backend;
-        arguments.extend(self.extra.iter().flatten().map(|(name, text)| (name.clone(), text.clone())));
-        Some(backend)
+    /// The declared backend, with what its block leaves out.
+    pub(super) fn whole(&self) -> Option<&Backend> {
+        self.whole.as_ref()
+    }
+
+    /// What says where the state is and does not stand in the block: others may use the same files with other values.
+    pub(super) fn elsewhere(&self) -> Vec<&'static str> {
+        let Some(whole) = self.whole() else { return Vec::new() };
+        let places: &[&'static str] = match whole.kind() {
+            Some("s3") => &["bucket", "key"],
+            Some("http") => &["address"],
+            Some("local") => &["path", "workspace_dir"],
+            _ => &[],
+        };
+        places.iter().copied().filter(|name| whole.argument(name).is_some() && !self.is_in_block(name)).collect()
     }
 
     /// Refuses where the files and what `init` noted do not name one place: the state may be in either.
@@ -139,6 +149,13 @@ impl Setting {
         self.extra.iter().for_each(|extra| given.add(extra));
         given.target(None).map_err(|error| Failure::usage(NOT_MOVED, error.to_string(), error.advice()))
     }
+}
+
+/// What an `http` backend takes from the environment where nothing else says it.
+fn of_environment(context: &Context) -> Backend {
+    let address =
+        context.environment.get("TF_HTTP_ADDRESS").map(|address| ("address".to_owned(), Some(address.to_owned())));
+    Backend::Block { kind: "http".to_owned(), arguments: address.into_iter().collect() }
 }
 
 /// What Terraform reads, or `OpenTofu` where it alone has a backend. Refused where each has one of its own.

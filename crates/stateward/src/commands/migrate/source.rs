@@ -2,7 +2,7 @@
 
 use stateward_client::transfer::{Files, Held, Origin, Place, Snapshots, fetch, public_address};
 use stateward_client::{Connection, Secret};
-use stateward_core::{Error, Kind, NameError, Original, Result as CoreResult, Workspace};
+use stateward_core::{Error, Kind, Original, Result as CoreResult, Workspace};
 use stateward_store_s3::Options;
 use stateward_terraform::Backend;
 
@@ -100,7 +100,7 @@ impl Source {
         let variable = |argument: &str, name: &str| {
             backend.argument(argument).or(context.environment.get(name)).map(str::to_owned)
         };
-        let address = variable("address", "TF_HTTP_ADDRESS");
+        let address = backend.argument("address").map(str::to_owned);
         let password = variable("password", "TF_HTTP_PASSWORD").map(Secret::new);
         // A block without an address is one for `stateward run`.
         let Some(address) = address else {
@@ -117,20 +117,17 @@ impl Source {
         };
         if let Some((server, name)) = address.split_once("/state/")
             && let Ok(server) = server.parse()
+            && let Some(name) = name.split('?').next().and_then(|path| path.parse().ok()).or(args.state.clone())
         {
-            let path = name.split('?').next().unwrap_or_default();
-            let name = args.state.clone().map_or_else(|| path.parse(), Ok).map_err(|error: NameError| {
-                Failure::usage(
-                    NOT_MOVED,
-                    format!("the address of the backend: {error}"),
-                    "name the state with `--state NAME`",
-                )
-            })?;
             let (server, settings) = (Target::Server(server), context.settings());
             // The token of the usual server is shown to no other.
             let token = if server == context.config.target { &settings.token } else { &settings.from_token };
             let connection = context.connect_to(&server, token.as_ref().or(password.as_ref()), Missing::Refuse).await?;
-            return Self::stateward(connection, Ours { name, only: setting.only.clone() }).await;
+            match Self::stateward(connection, Ours { name, only: setting.only.clone() }).await {
+                // Others, such as GitLab, have such addresses, too.
+                Err(Failure::Refused(error)) if error.kind() == Kind::Unsupported => {}
+                opened => return opened,
+            }
         }
         let login = variable("username", "TF_HTTP_USERNAME").zip(password);
         let workspace = setting.selected().unwrap_or_default();
@@ -242,14 +239,18 @@ impl Source {
 
     /// Whether `init` would ask to copy the states once more.
     pub(super) fn is_in_the_way(&self) -> bool {
-        matches!(self, Self::Local(local) if local.is_usual && !local.workspaces.is_empty())
+        matches!(self, Self::Local(local) if local.is_usual)
     }
 
     /// What may go when nobody needs it any more.
     pub(super) fn leftovers(&self, setting: &Setting, workspaces: &[Workspace]) -> String {
         match self {
             Self::Local { .. } => format!("the state files in `{}`", setting.directory.display()),
-            Self::Bucket(bucket) => format!("the objects of {}", Place::name(&**bucket)),
+            Self::Bucket(bucket) => {
+                let place = bucket.place();
+                let object = |workspace| format!("s3://{}/{}", place.bucket(), place.object(&bucket.spot(workspace)));
+                workspaces.iter().map(object).collect::<Vec<_>>().join(" and ")
+            }
             Self::Stateward { ours, .. } => {
                 let names: Vec<String> = workspaces.iter().map(|workspace| ours.id(workspace).to_string()).collect();
                 format!("the state in stateward, with `stateward state delete` ({})", names.join(", "))

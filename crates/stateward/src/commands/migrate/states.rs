@@ -38,13 +38,6 @@ pub(super) struct Looked<'a> {
     others: Vec<Workspace>,
 }
 
-impl Looked<'_> {
-    /// Something is not at the target: so it is no other name of where it is.
-    pub(super) fn is_apart(&self) -> bool {
-        self.moving.iter().any(|moving| matches!(moving.look, Look::Nothing))
-    }
-}
-
 pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting) -> Result<Exit> {
     let mut target = Target::open(context, args, setting).await?;
     let Some((from, is_declared)) = origin_of(setting, &target)? else {
@@ -54,7 +47,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         // Where the block does not say which store it means, the state has been moved already.
         Err(Failure::Refused(error))
             if error.kind() == Kind::NotFound
-                && setting.declared().is_some_and(|backend| target.may_be_another(backend))
+                && setting.whole().is_some_and(|backend| target.may_be_another(backend))
                 && !target.workspaces().await?.is_empty() =>
         {
             return nothing_to_do(context, setting, &target).await;
@@ -64,10 +57,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     one_workspace_only(setting, &target, is_declared)?;
     let written = target.block();
     let change = Change::Replace(written.clone());
-    let writing = match is_declared {
-        true => None,
-        false => Some(Writing::plan(setting, &change, args.print)?),
-    };
+    let writing = if is_declared { None } else { Some(writing(args, setting, &change)?) };
     let progress = Progress::work("looking");
     let looked = look(&source, &target).await?;
     let mut checks = target.checks().await?;
@@ -106,15 +96,37 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         writing: writing.as_ref(),
         puts_aside,
     };
-    let Carried { items, checks, is_one_place } = carry.run(locks(&plan.to)).await?;
+    let Carried { items, checks, apart, shared } = carry.run(locks(&plan.to)).await?;
     plan.items = items;
     plan.after = target.next(setting);
     plan.after.extend(checks.iter().map(|check| check.title.clone()));
-    plan.after.extend(afterwards(&source, setting, &target, is_one_place, &todo));
+    plan.after.extend(afterwards(&source, setting, &target, &apart, &shared, &todo));
     plan.checks.extend(checks);
     plan.block = writing.map(|writing| writing.told(&change));
     plan.outcome = Outcome::Done;
     end(context, &plan)
+}
+
+/// How the block gets into the files. One whose place is said elsewhere may serve others, who would get the new place with it.
+fn writing(args: &MigrateArgs, setting: &Setting, change: &Change) -> Result<Writing> {
+    let writing = Writing::plan(setting, change, args.print)?;
+    match setting.elsewhere() {
+        elsewhere if !elsewhere.is_empty() && !args.print && !writing.is_done() => {
+            let why = format!(
+                "{}: whoever uses these files with other values would get the new place, too",
+                said_elsewhere(&elsewhere)
+            );
+            let next = "run it with `--print`: the state is moved, and what the block says is printed, for you to put where those values come from";
+            Err(Failure::usage(NOT_MOVED, why, next))
+        }
+        _ => Ok(writing),
+    }
+}
+
+fn said_elsewhere(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let verb = if names.len() == 1 { "comes" } else { "come" };
+    format!("{} {verb} from `-backend-config` or the environment, and not from the block", names.join(" and "))
 }
 
 /// Says why nothing is moved, below what was found.
@@ -127,7 +139,7 @@ fn refuse(context: &Context, plan: &Answer, error: Error) -> Result<Exit> {
 
 /// Whether the files declare the target already.
 fn is_target(setting: &Setting, target: &Target) -> Result<bool> {
-    let Some(declared) = setting.declared() else { return Ok(false) };
+    let Some(declared) = setting.whole() else { return Ok(false) };
     let place = match declared.kind() {
         Some("s3") => Some(setting.declared_s3()?),
         _ => None,
@@ -138,12 +150,12 @@ fn is_target(setting: &Setting, target: &Target) -> Result<bool> {
 /// Where the state is, and whether the files name the target already: what the files declare; or, where that is the target, what
 /// `init` noted before. `None` where the state is at the target.
 fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'a>, bool)>> {
-    let declared = setting.declared().map_or(From::Local, From::Declared);
+    let declared = setting.whole().map_or(From::Local, From::Declared);
     if !is_target(setting, target)? {
         setting.agrees()?;
         return Ok(Some((declared, false)));
     }
-    let may_be_another = setting.declared().is_some_and(|backend| target.may_be_another(backend));
+    let may_be_another = setting.whole().is_some_and(|backend| target.may_be_another(backend));
     let Some(cached) = &setting.cached else {
         let is_another = may_be_another && !setting.has_local_states();
         return Ok(Some(if is_another { (declared, false) } else { (From::Local, true) }));
@@ -167,7 +179,11 @@ async fn nothing_to_do(context: &Context, setting: &Setting, target: &Target) ->
     for lock in workspaces.iter().filter_map(|workspace| target.lock(workspace)) {
         locks.tidy(&lock).await?;
     }
-    end(context, &Answer { after: target.next(setting), ..Answer::unchanged(name.clone(), name) })
+    let mut after = target.next(setting);
+    if setting.whole().is_some_and(|backend| backend.kind() == Some("s3")) {
+        after.extend(target.other_lock(&setting.declared_s3()?));
+    }
+    end(context, &Answer { after, ..Answer::unchanged(name.clone(), name) })
 }
 
 /// Looks at each state, where it is and where it shall be.
@@ -201,6 +217,9 @@ pub(super) fn judge(looked: &Looked<'_>, checks: &mut Vec<Check>, is_declared: b
         match look {
             Look::Nothing => say(Status::Ok, format!("{of}: nothing is there yet"), CHOOSE),
             Look::Same => say(Status::Ok, format!("{of}: it is there already, the same to the byte"), CHOOSE),
+            Look::Current => {
+                say(Status::Ok, format!("{of}: it is there already, with a history of its own, which stays"), CHOOSE);
+            }
             Look::Part => say(Status::Ok, format!("{of}: a part of its history is there already"), CHOOSE),
             Look::Later(serial) if is_declared => {
                 say(Status::Ok, format!("{of}: it is there, and has gone on to serial {serial}"), CHOOSE);
@@ -276,6 +295,14 @@ fn about_source(source: &Source, target: &Target, setting: &Setting, moving: &[M
 
 /// What the old block says, and the new one does not.
 fn about_block(setting: &Setting, written: &Written) -> Option<Check> {
+    let elsewhere = setting.elsewhere();
+    if !elsewhere.is_empty() {
+        let title = format!(
+            "{}: put the new values there, and take out what the new backend does not know, in pipelines and `TF_CLI_ARGS_init`, too",
+            said_elsewhere(&elsewhere)
+        );
+        return Some(Check::new("block", Status::Warn, title));
+    }
     let declared = setting.declared().filter(|declared| declared.kind() == Some(written.kind.as_str()))?;
     let is_kept = |name: &String| {
         let first = name.split('.').next().unwrap_or(name);
@@ -309,7 +336,7 @@ fn steps(moving: &[Moving<'_>], writing: Option<&Writing>, target: &Target, puts
         };
         let what = format!("the workspace {workspace} (serial {}{count})", current.serial);
         steps.push(match look {
-            Look::Same | Look::Later(_) => format!("compare {what}"),
+            Look::Same | Look::Current | Look::Later(_) => format!("compare {what}"),
             Look::Nothing | Look::Part | Look::Other(_) => format!("copy {what}, read it back and compare it"),
         });
     }
@@ -326,10 +353,15 @@ fn steps(moving: &[Moving<'_>], writing: Option<&Writing>, target: &Target, puts
 }
 
 impl Moving<'_> {
+    /// It is not at the target: so the target is no other name of where it is.
+    pub(super) fn is_new_there(&self) -> bool {
+        matches!(self.look, Look::Nothing)
+    }
+
     pub(super) fn item(&self) -> Item {
         let there = match self.look {
             Look::Nothing => "nothing",
-            Look::Same => "same",
+            Look::Same | Look::Current => "same",
             Look::Part => "part",
             Look::Later(_) => "later",
             Look::Other(_) => "other",
@@ -353,11 +385,14 @@ fn afterwards(
     source: &Source,
     setting: &Setting,
     target: &Target,
-    is_one_place: Option<bool>,
+    apart: &[Workspace],
+    shared: &[Workspace],
     moved: &[Workspace],
 ) -> Vec<String> {
-    if is_one_place == Some(true) {
-        return vec!["both names mean one place: nothing was copied, and nothing there may be deleted".to_owned()];
+    const ONE: &str = "both names mean one place: nothing was copied, and nothing there may be deleted";
+    let is_one = |workspace: &Workspace| shared.contains(workspace);
+    if !shared.is_empty() && moved.iter().all(is_one) {
+        return vec![ONE.to_owned()];
     }
     let mut after = vec![
         "give everybody the new block: whoever applies with the old one writes where the state was".to_owned(),
@@ -369,11 +404,17 @@ fn afterwards(
                 .to_owned(),
         );
     }
-    if is_one_place == Some(false) && !moved.is_empty() {
+    if !apart.is_empty() {
         after.push(format!(
             "when `plan` shows no change and nobody has the old block, you may delete {}",
-            source.leftovers(setting, moved)
+            source.leftovers(setting, apart)
         ));
+    }
+    for workspace in moved.iter().filter(|workspace| !apart.contains(workspace)) {
+        after.push(match is_one(workspace) {
+            true => format!("the workspace {workspace}: {ONE}"),
+            false => format!("the workspace {workspace} was there before: see that these are two places before you delete anything of it"),
+        });
     }
     after
 }

@@ -1,7 +1,7 @@
 //! Where the state shall be.
 
 use stateward_aws::doctor;
-use stateward_client::transfer::{Origin, There, bring_outside, copy, look_outside};
+use stateward_client::transfer::{There, bring_outside, compare_current, copy, look_outside};
 use stateward_client::{Connection, Secret};
 use stateward_core::{Error, Kind, Original, StateId, StateName, Workspace};
 use stateward_store_s3::{Options, Sharing};
@@ -14,6 +14,7 @@ use super::block;
 use super::locking::{Lock, Locks};
 use super::ours::Ours;
 use super::setting::Setting;
+use super::states::Moving;
 use super::told::{self, Check, Status};
 use crate::cli::{MigrateArgs, MigrateTo};
 use crate::config::{StoreUrl, Target as Config};
@@ -64,8 +65,11 @@ impl Target {
     }
 
     async fn bucket(url: &str) -> Result<Self> {
-        let mut options = Options::from_url(url)
-            .map_err(|error| Failure::usage(NOT_MOVED, error.to_string(), "write it as `s3://BUCKET/KEY?region=…`"))?;
+        let refused = |why: String| Failure::usage(NOT_MOVED, why, "write it as `s3://BUCKET/KEY?region=…`");
+        if url.split('?').next().is_some_and(|path| path.ends_with('/')) {
+            return Err(refused("the key ends with a slash, which Terraform does not take".to_owned()));
+        }
+        let mut options = Options::from_url(url).map_err(|error| refused(error.to_string()))?;
         let sharing = options.sharing.get_or_insert_default();
         let chose_lock = sharing.lock_table.is_none() && !sharing.use_lockfile;
         sharing.use_lockfile |= chose_lock;
@@ -179,6 +183,15 @@ impl Target {
         Ok(checks)
     }
 
+    /// What to do where the block takes another lock at this place than the one that was asked for.
+    pub(super) fn other_lock(&self, declared: &doctor::Target) -> Option<String> {
+        let Self::Bucket { options, chose_lock: false, .. } = self else { return None };
+        let wanted = options.sharing.as_ref()?;
+        let is_same = (&wanted.lock_table, wanted.use_lockfile) == (&declared.lock_table, declared.use_lockfile);
+        let to = if wanted.lock_table.is_some() { "dynamodb-lock" } else { "lockfile" };
+        (!is_same).then(|| format!("the state is there, and the block locks it in another way than was asked for: stateward migrate --to {to}"))
+    }
+
     pub(super) fn lock(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket { state, .. } => Some(Lock::Place(state, workspace.clone())),
@@ -195,10 +208,10 @@ impl Target {
         }
     }
 
-    /// Refuses where a lock file does not keep others out; the lock of the default workspace has to be held.
-    pub(super) async fn see_that_it_keeps_out(&self, locks: &Locks<'_>) -> Result<()> {
+    /// Refuses where a lock file does not keep others out; the lock of this workspace has to be held.
+    pub(super) async fn see_that_it_keeps_out(&self, locks: &Locks<'_>, held: &Workspace) -> Result<()> {
         match self {
-            Self::Bucket { file: Some(file), .. } => locks.see_that_it_keeps_out(file, &Workspace::default()).await,
+            Self::Bucket { file: Some(file), .. } => locks.see_that_it_keeps_out(file, held).await,
             Self::Bucket { .. } | Self::Stateward { .. } => Ok(()),
         }
     }
@@ -240,17 +253,20 @@ impl Target {
         }
     }
 
-    /// Brings a state there, and compares it.
-    pub(super) async fn bring(&self, workspace: &Workspace, origin: &dyn Origin) -> Result<()> {
-        match self {
-            Self::Bucket { state, .. } => {
+    /// Brings a state there, unless it has gone on, and compares it.
+    pub(super) async fn bring(&self, Moving { workspace, origin, look, .. }: &Moving<'_>) -> Result<()> {
+        let origin = &**origin;
+        match (self, look) {
+            (_, Look::Later(_)) | (Self::Stateward { connection: None, .. }, _) => Ok(()),
+            (Self::Bucket { state, .. }, _) => {
                 let brought = bring_outside(origin, state.place(), &state.spot(workspace)).await;
                 Ok(brought.map_err(|error| unfit(error, &state.title(workspace)))?)
             }
-            Self::Stateward { connection, ours, .. } => {
-                if let Some(connection) = connection {
-                    copy(origin, &**connection, &ours.id(workspace), &mut |_| {}).await?;
-                }
+            (Self::Stateward { connection: Some(connection), ours, .. }, Look::Current) => {
+                Ok(compare_current(origin, &**connection, &ours.id(workspace)).await?)
+            }
+            (Self::Stateward { connection: Some(connection), ours, .. }, _) => {
+                copy(origin, &**connection, &ours.id(workspace), &mut |_| {}).await?;
                 Ok(())
             }
         }
@@ -295,6 +311,8 @@ fn token<'a>(context: &'a Context, at: &Config) -> Option<&'a Secret> {
 pub(super) enum Look {
     Nothing,
     Same,
+    /// The same current version, with another history.
+    Current,
     /// The first of the versions, and no others.
     Part,
     /// A later state of the same lineage, with this serial.
@@ -311,10 +329,13 @@ async fn look_inside(connection: &dyn Connection, state: &StateId, versions: &[O
     let (Some(head), Some(current)) = (there.iter().find(|item| item.head).or(there.first()), versions.last()) else {
         return Ok(Look::Nothing);
     };
-    Ok(if head.sha256 == current.sha256 && there.len() == versions.len() {
+    let is_beginning = there.iter().rev().zip(versions).all(|(item, version)| item.sha256 == version.sha256);
+    Ok(if is_beginning && there.len() == versions.len() {
         Look::Same
-    } else if there.len() < versions.len() && versions.iter().any(|version| version.sha256 == head.sha256) {
+    } else if is_beginning && there.len() < versions.len() {
         Look::Part
+    } else if head.head && head.sha256 == current.sha256 {
+        Look::Current
     } else if head.lineage == current.lineage && head.serial > current.serial {
         Look::Later(head.serial)
     } else {
@@ -327,7 +348,7 @@ fn name(args: &MigrateArgs, setting: &Setting) -> Result<StateName> {
     if let Some(name) = &args.state {
         return Ok(name.clone());
     }
-    let known = setting.declared().into_iter().chain(&setting.cached).find_map(Backend::state_name);
+    let known = setting.whole().into_iter().chain(&setting.cached).find_map(Backend::state_name);
     known.and_then(|(_, name)| name.split('@').next()?.parse().ok()).ok_or_else(|| {
         Failure::usage(
             NOT_MOVED,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use stateward_client::transfer::{Place, Snapshot};
-use stateward_core::{BodyStream, Error, Kind, Result, Workspace};
+use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
 use stateward_store::outside::Spot;
 use stateward_store_s3::{Options, Sharing, TerraformPlace};
 use stateward_terraform::workdir::Backend;
@@ -83,10 +83,17 @@ impl S3State {
     /// The workspaces in which there is a state; maybe none.
     pub(in crate::commands) async fn there(&self) -> Result<Vec<Workspace>> {
         let there = self.place.named(&self.name).await.map_err(|error| self.unread(error.into()))?;
-        let mut workspaces: Vec<Workspace> =
-            there.into_iter().filter_map(|(at, _)| at.workspace.parse().ok()).collect();
+        let known = |(at, _): (Spot, _)| at.workspace.parse().map_err(|error| self.is_no_name(&at.workspace, &error));
+        let mut workspaces = there.into_iter().map(known).collect::<Result<Vec<Workspace>>>()?;
         workspaces.sort();
         Ok(workspaces)
+    }
+
+    /// Terraform takes more names than we do, and none of its states may be passed over.
+    fn is_no_name(&self, workspace: &str, error: &NameError) -> Error {
+        let why = format!("the workspace `{workspace}` has a name that is none here: {error}");
+        let next = "give it another one: `terraform state pull` there, then `terraform workspace new` and `terraform state push`, and delete the old one";
+        Error::new(Kind::Invalid, format!("{} cannot be taken along whole", self.name()), why, next)
     }
 
     /// Which place it is that does not answer.

@@ -117,6 +117,22 @@ fn an_address_with_a_workspace_means_that_one() {
     assert_eq!((place.object("default"), moto.objects(&place.bucket)), (state(3, "x"), vec![KEY.to_owned()]));
 }
 
+/// GitLab's addresses look like those of a server of ours.
+#[test]
+fn another_backend_with_state_in_its_address() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let gitlab = FaultProxy::to(moto.url());
+    let is_state = |request: &SeenRequest| request.path == "/api/v4/projects/1/terraform/state/net";
+    let answers = |status, body: &str| Fault::Answer { status, headers: Vec::new(), body: body.to_owned() };
+    gitlab.inject(Rule::new(answers(200, &state(3, "x"))).when(is_state));
+    gitlab.inject(Rule::new(answers(404, r#"{"error":"404 Not Found"}"#)).when(move |request| !is_state(request)));
+    work.write_http_backend(&format!("{}/api/v4/projects/1/terraform/state/net", gitlab.url()));
+    let done = run(&dir, &work, &["--to", &place.url(moto.url())]);
+    assert!(done["checks"].to_string().contains("nobody can be kept out where the state is"), "{done}");
+    assert_eq!(place.object("default"), state(3, "x"));
+}
+
 #[test]
 fn files_and_notes_that_name_two_places() {
     let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
@@ -209,4 +225,102 @@ fn what_the_old_block_says_and_the_new_one_does_not_is_told() {
     let planned = answer(&migrate(&dir, &moto.env(), work.path(), &["--to", &to, "--dry-run"]).expect_success());
     let checks = planned["checks"].to_string();
     assert!(checks.contains("`encrypt`, `kms_key_id`"), "{checks}");
+}
+
+#[test]
+fn two_names_whose_locks_have_nothing_in_common() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let block = place.backend(moto.url()).lockfile();
+    work.write_s3_backend(&block);
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    let Place { bucket, table } = &place;
+    let to = format!(
+        "s3://{bucket}/{KEY}?region=us-east-1&use_path_style=true&lock_table={table}&dynamodb_endpoint={0}&endpoint={0}",
+        moto.url()
+    );
+    let same = run(&dir, &work, &["--to", &to]);
+    assert_eq!(same["outcome"], "unchanged");
+    assert!(same["after"].to_string().contains("stateward migrate --to dynamodb-lock"), "{same}");
+    let done = run(&dir, &work, &["--to", &to.replace("127.0.0.1", "localhost")]);
+    let after = done["after"].to_string();
+    assert!(after.contains("was there before: see that these are two places"), "{after}");
+    assert!(!after.contains("you may delete"), "{after}");
+    assert_eq!(place.object("default"), state(3, "x"));
+}
+
+/// The default workspace is at one place under both names; the other is not.
+#[test]
+fn each_workspace_is_known_by_its_own_lock() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.backend(moto.url()).lockfile());
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    moto.put_object(&place.bucket, &Place::key("dev"), state(4, "dev"));
+    let done = run(&dir, &work, &["--to", &format!("{}&workspace_key_prefix=other", place.url(moto.url()))]);
+    assert_eq!(moto.get_object(&place.bucket, &format!("other/dev/{KEY}")), state(4, "dev").into_bytes());
+    let after = done["after"].to_string();
+    assert!(after.contains(&format!("you may delete s3://{}/env:/dev/{KEY}\"", place.bucket)), "{after}");
+    assert!(after.contains("the workspace default: both names mean one place"), "{after}");
+    place.expect_no_lock("after the block was written");
+}
+
+/// One table for two storages, in which bucket and key are called the same.
+#[test]
+fn two_storages_that_share_a_lock() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let other = Moto::start();
+    // Without a key it is the bucket that is made.
+    other.put_object(&place.bucket, "", "");
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.table_backend(moto.url()));
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    let Place { bucket, table } = &place;
+    let to = format!(
+        "s3://{bucket}/{KEY}?region=us-east-1&use_path_style=true&lock_table={table}&dynamodb_endpoint={}&endpoint={}",
+        moto.url(),
+        other.url()
+    );
+    refused(&dir, &work, &["--to", &to], 3, "one lock at both ends");
+    place.expect_no_lock("after it was refused");
+}
+
+/// What the block leaves out `init` was told, or is told in the environment.
+#[test]
+fn a_block_that_says_only_half() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let store = sqlite(&dir, "to.db");
+    let local = workdir(&dir);
+    local.write("backend.tf", "terraform {\n  backend \"local\" {}\n}\n");
+    local.write("states/net.tfstate", state(3, "x"));
+    let to = ["--to", &store, "--state", "net/local"];
+    let given = [&to[..], &["--backend-config", "path=states/net.tfstate"]].concat();
+    refused(&dir, &local, &given, 2, "`path` comes from `-backend-config`");
+    local.run(&["init", "-backend-config=path=states/net.tfstate"]).expect_success();
+    refused(&dir, &local, &to, 2, "`path` comes from `-backend-config`");
+    let done = run(&dir, &local, &[&to[..], &["--print"]].concat());
+    assert_eq!(serials(&dir, &store, "net/local"), [3], "{done}");
+
+    let server = serve(&dir, &AwsEnv::new(), &sqlite(&dir, "here.db"));
+    let address = server.url("/state/net/prod");
+    server.http().limit(LIMIT).request("POST", "/state/net/prod", &[], state(5, "y").as_str()).expect_status(200);
+    let dir = TestDir::new();
+    let http = workdir(&dir);
+    http.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
+    // A state of that name where `stateward run` would look is not the one.
+    let usual = sqlite(&dir, "usual.db");
+    import(&dir, &usual, "net/prod", &state(1, "old"));
+    let to = ["--to", &place.url(moto.url()), "--store", &usual, "--state", "net/prod"];
+    let given = format!("address={address}");
+    refused(&dir, &http, &[&to[..], &["--backend-config", &given]].concat(), 2, "`address` comes from");
+    run(&dir, &http, &[&to[..], &["--backend-config", &given, "--print"]].concat());
+    assert_eq!(place.object("default"), state(5, "y"));
+
+    let env = AwsEnv::new().pairs().into_iter().chain([("TF_HTTP_ADDRESS", address)]);
+    let other = sqlite(&dir, "other.db");
+    let arguments =
+        ["migrate", "--dir", http.path().to_str().unwrap(), "--to", "stateward", "--store", &other, "--yes"];
+    let program = stateward_testkit::Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).envs(env).limit(LIMIT);
+    program.run(&arguments).expect_success();
+    assert_eq!(serials(&dir, &other, "net/prod"), [5]);
 }

@@ -2,7 +2,7 @@
 
 use stateward_testkit::{AwsEnv, Cli, LockInfo, Moto, TestDir};
 
-use super::{KEY, Place, apply, import, migrate, sqlite, workdir};
+use super::{KEY, Place, apply, import, migrate, refused, sqlite, workdir};
 use crate::{LIMIT, state};
 
 /// Ends when the file `go` is there.
@@ -37,6 +37,7 @@ fn blocks_and_places_that_will_not_do() {
         (url("other"), url("older"), url("later"), "s3://no-such-bucket-here/k?region=us-east-1");
     let no_table = format!("{}&lock_table=no-such-table", url("new"));
     let no_key = format!("s3://{bucket}");
+    let (hash, slash) = (format!("{}#b", url("a")), url("a/"));
     let whole = s3(&format!("bucket = \"{bucket}\"\n    key = \"{KEY}\"\n    use_lockfile = true"));
     let table = format!("dynamodb_table={}", place.table);
     let case = |backend: &str, arguments: &[&'static str], code, says| Case {
@@ -61,6 +62,8 @@ fn blocks_and_places_that_will_not_do() {
         Case { arguments: vec!["--to", no_bucket], code: 1, says: "setup aws --bucket no-such-bucket-here", ..to("") },
         Case { arguments: vec!["--to", &no_table], code: 1, says: "--lock-table no-such-table` makes one", ..to("") },
         Case { arguments: vec!["--to", &no_key], code: 2, says: "error: nothing was moved", ..to("") },
+        Case { arguments: vec!["--to", &hash], code: 2, says: "has a `#`", ..to("") },
+        Case { arguments: vec!["--to", &slash], code: 2, says: "ends with a slash", ..to("") },
         Case { says: "another state stands there", ..to(&other) },
         Case { says: "the same state stands there with serial 2", ..to(&older) },
         Case { says: "gone on to serial 9", ..to(&later) },
@@ -204,4 +207,56 @@ fn without_credentials() {
         refused.report()
     );
     assert!(!refused.stderr.contains("ProviderChainError"), "{}", refused.report());
+}
+
+/// Terraform takes more names than stateward: no state may be passed over.
+#[test]
+fn a_workspace_whose_name_is_none_here() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.backend(moto.url()).lockfile());
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    moto.put_object(&place.bucket, &Place::key("feature:x"), state(4, "y"));
+    let store = sqlite(&dir, "here.db");
+    refused(&dir, &work, &["--to", &store, "--state", "net/prod"], 1, "the workspace `feature:x`");
+    let other = Place::new();
+    refused(&dir, &work, &["--to", &other.url(moto.url())], 1, "the workspace `feature:x`");
+    assert!(moto.objects(&other.bucket).is_empty());
+    let url = format!("s3://{}/{KEY}?region=us-east-1&use_path_style=true&endpoint={}", place.bucket, moto.url());
+    let import = ["state", "import", "net/prod", &url, "--store", &store];
+    let refused = crate::cli(&dir, &moto.env()).run(&import).expect_code(1);
+    assert!(refused.stderr.contains("feature:x"), "{}", refused.report());
+}
+
+/// One configuration for several environments, whose place is given to `init`.
+#[test]
+fn a_block_that_others_may_share() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("backend.tf", s3("use_path_style = true\n    use_lockfile = true"));
+    let prod = format!("bucket = \"{}\"\nkey = \"{KEY}\"\n", place.bucket);
+    work.write("prod.tfbackend", &prod);
+    work.run(&["init", "-backend-config=prod.tfbackend"]).expect_success();
+    apply(&work, "1");
+    let other = Place::new();
+    let to = ["--to", &other.url(moto.url())];
+    refused(&dir, &work, &to, 2, "`bucket` and `key` come from `-backend-config`");
+    assert!(moto.objects(&other.bucket).is_empty());
+    let print = [&to[..], &["--print", "--yes"]].concat();
+    let printed = migrate(&dir, &moto.env(), work.path(), &print).expect_success();
+    assert!(printed.stdout.contains("put the new values there"), "{}", printed.report());
+    assert_eq!(other.object("default"), place.object("default"));
+    assert_eq!(dir.read("work/prod.tfbackend"), prod);
+}
+
+/// `init` would ask to copy it over the one that is moved.
+#[test]
+fn an_unrelated_state_where_terraform_looks_for_one() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("backend.tf", "terraform {\n  backend \"local\" {\n    path = \"net.tfstate\"\n  }\n}\n");
+    work.write("net.tfstate", state(3, "x"));
+    work.write("terraform.tfstate", state(1, "old"));
+    refused(&dir, &work, &["--to", &place.url(moto.url())], 2, "terraform.tfstate` is a state too");
+    assert!(moto.objects(&place.bucket).is_empty());
 }

@@ -77,6 +77,36 @@ fn from_s3_to_a_server_with_the_history_and_to_s3_again() {
     expect_no_change(&work);
 }
 
+/// The history stays where it was; what stands there is what is on its way.
+#[test]
+fn away_and_back_again() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let (work, store) = (workdir(&dir), sqlite(&dir, "here.db"));
+    for (serial, id) in [(1, "v"), (2, "w"), (3, "x")] {
+        import_over(&dir, &store, &state(serial, id));
+    }
+    work.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
+    let there = ["--to", &place.url(moto.url()), "--store", &store, "--state", "net/prod", "--yes"];
+    migrate(&dir, &moto.env(), work.path(), &there).expect_success();
+    let back = ["--to", &store, "--state", "net/prod", "--yes"];
+    let done = answer(&migrate(&dir, &moto.env(), work.path(), &back).expect_success());
+    assert!(done["checks"].to_string().contains("a history of its own"), "{done}");
+    assert!(!done["after"].to_string().contains("you may delete"), "{done}");
+    let history = cli(&dir, &AwsEnv::new()).run(&["state", "history", "net/prod", "--json", "--store", &store]);
+    assert_eq!(answer(&history)["items"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn workspaces_beside_a_state_that_lies_elsewhere() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("backend.tf", "terraform {\n  backend \"local\" {\n    path = \"net.tfstate\"\n  }\n}\n");
+    two_workspaces(&work);
+    work.run(&["workspace", "select", "default"]).expect_success();
+    migrate(&dir, &moto.env(), work.path(), &["--to", &place.url(moto.url()), "--yes"]).expect_success();
+    expect_no_change(&work);
+}
+
 /// Cuts a move off at each write to S3 and the table in turn, and runs it again. Where the block has been written, as it is before the
 /// locks are given back, everything is there.
 fn cut_off_everywhere(
@@ -164,4 +194,11 @@ fn a_move_from_a_store_that_was_cut_off_at_any_write_is_finished_by_the_next() {
             assert_eq!(answer(&locks)["items"], serde_json::json!([]), "{}", locks.report());
         },
     );
+}
+
+/// One more version of a state.
+fn import_over(dir: &TestDir, store: &str, text: &str) {
+    let file = dir.write("next.tfstate", text);
+    let push = ["state", "push", "net/prod", file.to_str().unwrap(), "--store", store];
+    cli(dir, &AwsEnv::new()).run(&push).expect_success();
 }
