@@ -33,7 +33,7 @@ pub use dynamodb_local::DynamoDbLocal;
 pub use fault_proxy::{Fault, FaultProxy, Rule};
 pub use filters::Filters;
 pub use http::{Body, Connection, RawHttp, Response};
-pub use iam_oracle::iam_oracle;
+pub use iam_oracle::{expect_oracle_agrees, iam_oracle};
 pub use lock_info::{LockInfo, lock_info};
 pub use moto::Moto;
 pub use process::{Output, Running};

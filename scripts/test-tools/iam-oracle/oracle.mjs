@@ -7,6 +7,10 @@ const DECISIONS = { Allowed: 'allowed', ImplicitlyDenied: 'implicit_deny', Expli
 
 const levels = (list) => (list ?? []).map((policies, at) => ({ orgIdentifier: `level-${at}`, policies }))
 
+// A session has an inline policy and managed ones, which count as one; here it takes one.
+const together = (policies) =>
+  policies && { Version: '2012-10-17', Statement: policies.flatMap(({ policy }) => policy.Statement) }
+
 async function answer(scenario) {
   const { request } = scenario
   const result = await runSimulation(
@@ -19,7 +23,7 @@ async function answer(scenario) {
       },
       identityPolicies: scenario.identity,
       permissionBoundaryPolicies: scenario.boundary,
-      sessionPolicy: scenario.session?.[0].policy,
+      sessionPolicy: together(scenario.session),
       resourcePolicy: scenario.resource_policy?.policy,
       serviceControlPolicies: levels(scenario.scps),
       resourceControlPolicies: levels(scenario.rcps),

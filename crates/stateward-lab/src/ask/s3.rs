@@ -170,11 +170,13 @@ fn common(check: Check, request: &Incoming) -> Check {
     let headers =
         HEADERS.iter().fold(check, |check, name| check.with_some(&format!("s3:{name}"), request.header(name)));
     let signed = request.header("authorization").is_some();
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html: keys of writes alone.
+    let conditions = |name| request.header(name).filter(|_| !matches!(request.method.as_str(), "GET" | "HEAD"));
     headers
         .with_some("s3:signatureversion", signed.then_some("AWS4-HMAC-SHA256"))
         .with_some("s3:authType", signed.then_some("REST-HEADER"))
-        .with_some("s3:if-none-match", request.header("if-none-match"))
-        .with_some("s3:if-match", request.header("if-match"))
+        .with_some("s3:if-none-match", conditions("if-none-match"))
+        .with_some("s3:if-match", conditions("if-match"))
 }
 
 fn of_bucket(request: &Incoming, bucket: &str) -> Result<Call, NotUnderstood> {

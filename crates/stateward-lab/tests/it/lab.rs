@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_aws::{Layout, Services};
 use stateward_lab::{Config, Credentials, Running, Surroundings, World};
+use stateward_testkit::expect_oracle_agrees;
 
 pub(crate) const USER: &str = "arn:aws:iam::123456789012:user/ci";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/path/deploy";
@@ -71,6 +72,16 @@ impl Lab {
 
     pub(crate) fn services_with(&self, keys: &Credentials) -> Services {
         Services::new(&configuration(self.running.url(), keys), Layout::Path)
+    }
+
+    /// Another evaluator comes to the same about each request.
+    #[track_caller]
+    pub(crate) fn expect_others_agree(&self) {
+        let decided = self.running.lab().decisions().into_iter().filter(|own| own.decision.is_some());
+        assert!(
+            expect_oracle_agrees(decided.map(|own| (own.scenario, json!(own.decision)))) > 0,
+            "something was decided"
+        );
     }
 
     /// `action: outcome`, in order.

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_iam::{Layer, decode_sent};
-use stateward_lab::{Config, Credentials, Running, Surroundings, World};
-use stateward_testkit::{AwsEnv, Cli, LockInfo, Moto, Output, Terraform, TestDir, Workdir, fresh_name};
+use stateward_lab::{Config, Credentials, Decision, Running, Surroundings, World};
+use stateward_testkit::{
+    AwsEnv, Cli, LockInfo, Moto, Output, Terraform, TestDir, Workdir, expect_oracle_agrees, fresh_name,
+};
 
 use crate::{LIMIT, cli, state};
 
@@ -88,7 +90,7 @@ impl Bench {
         let (dir, bucket, told) = (TestDir::new(), String::new(), String::new());
         let bench = Self { lab, dir, bucket, table: None, told, keys };
         let told = bench.setup(words);
-        bench.lab.lab().forget_decisions();
+        bench.forget();
         Self { told, ..bench }
     }
 
@@ -159,6 +161,21 @@ impl Bench {
         explained.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// Another evaluator comes to the same about each request of those who do not have all rights anyway.
+    #[track_caller]
+    pub(crate) fn expect_others_agree(&self) {
+        let is_asked = |own: &Decision| own.decision.is_some() && own.principal != arn(ADMINISTRATOR);
+        let decided = self.lab.lab().decisions().into_iter().filter(is_asked);
+        expect_oracle_agrees(decided.map(|own| (own.scenario, json!(own.decision))));
+    }
+
+    /// What was decided, and how, counts no more.
+    #[track_caller]
+    fn forget(&self) {
+        self.expect_others_agree();
+        self.lab.lab().forget_decisions();
+    }
+
     /// It was a statement of the bucket's policy that refused an action, and `explain` says so.
     #[track_caller]
     fn is_refused_by(&self, sid: &str, action: &str, output: &Output) {
@@ -222,11 +239,14 @@ impl Less {
     }
 }
 
+/// Reads the state of the selected workspace, and takes no lock.
+const INIT: &[&str] = &["init", "-reconfigure", "-backend-config=use_path_style=true"];
 const PLAN: &[&str] = &["plan"];
 /// Writes the state also where nothing has changed.
 const APPLY: &[&str] = &["apply", "-auto-approve", "-replace=terraform_data.a"];
 const DELETE: &[&str] = &["workspace", "delete", "feature"];
 const UNLOCK: &[&str] = &["force-unlock", "-force", LOCK_ID];
+const NEW: &[&str] = &["workspace", "new", "another"];
 
 /// With the whole policy for it each command goes; with one action less it fails, and `explain` names the action. `before` is tried
 /// while there is no state yet. What leaves a lock behind comes last of `after`.
@@ -262,17 +282,24 @@ fn goes_with_these_rights_alone(mut bench: Bench, before: &[Less], after: &[Less
     bench.run(&work, "admin", UNLOCK).expect_success();
     bench.run(&work, "apply", APPLY).expect_success();
     assert_eq!(Moto::shared().objects(&bench.bucket), [STATE_KEY]);
+    bench.expect_others_agree();
 }
 
 #[test]
 fn a_lock_file_and_the_keys_of_s3() {
-    let before = [Less::of("plan", "Names", "s3:ListBucket", PLAN)];
+    let before = [Less::of("plan", "Names", "s3:ListBucket", INIT), Less::of("plan", "Names", "s3:ListBucket", PLAN)];
     let after = [
+        Less::of("plan", "States", "s3:GetObject", INIT),
+        Less::of("apply", "States", "s3:PutObject", NEW),
+        Less::of("apply", "Lockfiles", "s3:PutObject", NEW),
+        Less::of("admin", "States", "s3:GetObject", DELETE),
+        Less::of("admin", "Lockfiles", "s3:PutObject", DELETE),
         Less::of("plan", "States", "s3:GetObject", PLAN),
         Less::of("plan", "Lockfiles", "s3:PutObject", PLAN),
         Less::of("apply", "States", "s3:PutObject", APPLY),
         Less::of("admin", "States", "s3:DeleteObject", DELETE),
         Less::of("plan", "Lockfiles", "s3:DeleteObject", PLAN),
+        Less::of("admin", "Lockfiles", "s3:GetObject", UNLOCK),
         Less::of("admin", "Lockfiles", "s3:DeleteObject", UNLOCK),
     ];
     goes_with_these_rights_alone(Bench::new(false, false), &before, &after);
@@ -281,11 +308,14 @@ fn a_lock_file_and_the_keys_of_s3() {
 #[test]
 fn a_lock_table_and_a_key_for_both() {
     let after = [
+        Less::of("plan", "Key", "kms:Decrypt", INIT),
         Less::of("plan", "Key", "kms:Decrypt", PLAN),
         Less::of("plan", "LockTableKey", "kms:Decrypt", PLAN),
         Less::of("plan", "LockItems", "dynamodb:PutItem", PLAN),
         Less::of("apply", "Key", "kms:GenerateDataKey", APPLY),
         Less::of("plan", "LockItems", "dynamodb:DeleteItem", PLAN),
+        Less::of("admin", "LockItems", "dynamodb:GetItem", UNLOCK),
+        Less::of("admin", "LockTableKey", "kms:Decrypt", UNLOCK),
         Less::of("admin", "LockItems", "dynamodb:DeleteItem", UNLOCK),
     ];
     goes_with_these_rights_alone(Bench::new(true, true), &[], &after);
@@ -314,7 +344,7 @@ fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
     ] {
         let work = bench.work(name, &block);
         bench.init(&work, "apply");
-        bench.lab.lab().forget_decisions();
+        bench.forget();
         let output = bench.run(&work, "apply", APPLY);
         let Some(sid) = refusing else {
             output.expect_success();
@@ -331,8 +361,9 @@ fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
     }
     bench.let_in(&users, &json!({ "secure_transport": false }));
     let work = bench.work("as-printed", &as_printed);
-    bench.lab.lab().forget_decisions();
+    bench.forget();
     bench.is_refused_by("StatewardTlsOnly", "s3:PutObject", &bench.run(&work, "apply", APPLY));
+    bench.expect_others_agree();
 }
 
 /// stateward's own store stands in the same bucket, under the same policy, with the rights of the printed command.
@@ -360,6 +391,7 @@ fn stateward_s_own_store() {
             let error = bench.cli("store").run(&words).expect_code(4).stderr;
             assert!(error.contains("s3:PutObject"), "{why}: {error}");
         }
+        bench.expect_others_agree();
     }
 }
 
@@ -383,6 +415,7 @@ fn stateward_s_own_store_in_tables() {
     assert!(listed.contains(LOCK_ID), "{listed}");
     let actions: Vec<_> = bench.lab.lab().decisions().into_iter().map(|decision| decision.action).collect();
     assert!(actions.iter().any(|action| action == "kms:Decrypt"), "{actions:?}");
+    bench.expect_others_agree();
 }
 
 impl Bench {
@@ -436,7 +469,7 @@ fn an_environment_s_role_works_there_and_nowhere_else() {
     }
     let (block, store) = bench.of("prod");
     let [own, other] = ["dev", "prod"].map(|name| role_arn(&format!("stateward-{}-{name}", bench.bucket)));
-    bench.lab.lab().forget_decisions();
+    bench.forget();
     let init = ["init", "-backend-config=use_path_style=true"];
     // By the role of the other environment, which does not trust one.
     let output = bench.run(&bench.work("its-role", block), "dev", &init);
@@ -462,4 +495,5 @@ fn an_environment_s_role_works_there_and_nowhere_else() {
     let let_through: Vec<_> =
         decisions.iter().filter(|decision| decision.is_allowed() && decision.resource.contains("prod")).collect();
     assert!(let_through.is_empty() && decisions.len() > 10, "{let_through:?} of {}", decisions.len());
+    bench.expect_others_agree();
 }

@@ -95,6 +95,7 @@ impl Rights {
             }
             self.migrate("whole", &name, way).expect_success();
         }
+        self.bench.expect_others_agree();
     }
 }
 
