@@ -91,6 +91,7 @@ impl<'a> Carry<'a> {
     /// Takes the locks at both ends. The workspaces for which the target shows the lock of the source: there it is one place.
     async fn lock(&self, locks: &mut Locks<'a>) -> Result<Vec<Workspace>> {
         let mut workspaces = locked(self.todo);
+        locks.begin()?;
         for there in workspaces.iter().filter_map(|workspace| self.target.held_as(workspace)) {
             locks.tidy(&there).await?;
         }

@@ -11,6 +11,8 @@ use stateward_store::outside::{LockPlace, Taken};
 use super::super::state::bucket::S3State;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
+use super::claim::Claim;
+use super::setting::Setting;
 use crate::system::SystemClock;
 
 /// How the lock says what it is for.
@@ -83,20 +85,32 @@ pub(super) fn held(name: &str, holder: &LockInfo, gone: Option<&str>) -> Error {
     Error::new(Kind::Locked, NOT_MOVED, why, next)
 }
 
-/// Locks that are held, all under one ID, which follows from what is done, where, and by whom.
+/// Locks that are held, all under one ID, by which the next run in this directory knows what a killed one left.
 pub(super) struct Locks<'a> {
+    claim: Claim,
     info: LockInfo,
     raw: Bytes,
     held: Vec<Lock<'a>>,
 }
 
 impl<'a> Locks<'a> {
-    /// `parts`: by what an earlier try is known again. `to`: what people read.
-    pub(super) fn new(context: &Context, parts: &[&str], to: &str) -> Self {
+    /// `to`: what people read.
+    pub(super) fn new(context: &Context, setting: &Setting, to: &str) -> Self {
+        let claim = Claim::read(&setting.data_dir);
         let tool = TOOL.split_once('/').map_or(TOOL, |(_, version)| version);
-        let info = own_lock(OPERATION, parts, format!("to {to}"), &context.who(), tool, SystemClock.now());
+        let info = own_lock(OPERATION, &[claim.name()], format!("to {to}"), &context.who(), tool, SystemClock.now());
         let raw = Bytes::from(serde_json::to_vec(&info).unwrap_or_default());
-        Self { info, raw, held: Vec::new() }
+        Self { claim, info, raw, held: Vec::new() }
+    }
+
+    /// An earlier run may have left some.
+    pub(super) fn were_left(&self) -> bool {
+        self.claim.was_left()
+    }
+
+    /// Before any is taken or tidied: from now on no other run in this directory is.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.claim.hold()
     }
 
     /// Refuses where somebody else holds one of them. What an earlier try left is ours.
@@ -187,6 +201,9 @@ impl<'a> Locks<'a> {
                 Error::new(error.kind(), format!("the lock on `{}` was not given back", lock.name()), error.why(), next)
             });
             outcome = outcome.and(given);
+        }
+        if outcome.is_ok() {
+            self.claim.end();
         }
         outcome
     }

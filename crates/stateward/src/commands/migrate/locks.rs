@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     if wanted == WantedLock::File {
         plan.checks.push(super::told::needs_lock_files());
     }
-    let held = Locks::new(context, &[&name, &plan.to], &plan.to);
+    let held = Locks::new(context, setting, &plan.to);
     held.look(&places.locks(&workspaces)).await.map_err(|error| unusable(error, &wanted))?;
     plan.checks.push(Check::new("lock-free", Status::Ok, "nobody holds any of them, in either way"));
     plan.steps = steps(&wanted, &step, &writing);
@@ -265,6 +265,7 @@ async fn prove_each<'a>(
     progress: &Progress,
 ) -> Result<u64> {
     let mut forgotten = 0;
+    held.begin()?;
     for workspace in workspaces {
         progress.say(format!("locking the workspace {workspace}"));
         held.take(Lock::Place(&places.both, workspace.clone())).await?;

@@ -5,6 +5,7 @@
 
 mod block;
 mod carry;
+mod claim;
 mod local;
 mod locking;
 mod locks;

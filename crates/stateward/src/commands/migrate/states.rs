@@ -44,10 +44,10 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         return nothing_to_do(context, setting, &target).await;
     };
     let source = match Source::open(context, args, setting, from).await {
-        // Where the block does not say which store it means, the state has been moved already.
+        // It has been moved already, as the block says, or where the block does not say which store it means.
         Err(Failure::Refused(error))
             if error.kind() == Kind::NotFound
-                && setting.whole().is_some_and(|backend| target.may_be_another(backend))
+                && (is_declared || setting.whole().is_some_and(|backend| target.may_be_another(backend)))
                 && !target.workspaces().await?.is_empty() =>
         {
             return nothing_to_do(context, setting, &target).await;
@@ -79,7 +79,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     }
     let todo: Vec<Workspace> = looked.moving.iter().map(|moving| moving.workspace.clone()).collect();
     drop(looked);
-    let locks = |to: &str| Locks::new(context, &[to], to);
+    let locks = |to: &str| Locks::new(context, setting, to);
     // Whether somebody is at work is known before anything is asked.
     locks(&plan.to).look(&all_locks(&source, &target, &todo)).await?;
     if !is_wanted(context, args, &plan)? {
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     };
     let Carried { items, checks, apart, shared } = carry.run(locks(&plan.to)).await?;
     plan.items = items;
-    plan.after = target.next(setting);
+    plan.after = target.next(setting, !todo.is_empty());
     plan.after.extend(checks.iter().map(|check| check.title.clone()));
     plan.after.extend(afterwards(&source, setting, &target, &apart, &shared, &todo));
     plan.checks.extend(checks);
@@ -173,13 +173,17 @@ fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'
 /// The state is at the target. A lock that an earlier run left there is given back.
 async fn nothing_to_do(context: &Context, setting: &Setting, target: &Target) -> Result<Exit> {
     let name = target.name();
-    let locks = Locks::new(context, &[&name], &name);
-    let mut workspaces = target.workspaces().await?;
-    workspaces.push(Workspace::default());
-    for lock in workspaces.iter().filter_map(|workspace| target.lock(workspace)) {
-        locks.tidy(&lock).await?;
+    let mut locks = Locks::new(context, setting, &name);
+    if locks.were_left() {
+        locks.begin()?;
+        let mut workspaces = target.workspaces().await?;
+        workspaces.push(Workspace::default());
+        for lock in workspaces.iter().filter_map(|workspace| target.held_as(workspace)) {
+            locks.tidy(&lock).await?;
+        }
+        locks.give_back().await?;
     }
-    let mut after = target.next(setting);
+    let mut after = target.next(setting, true);
     if setting.whole().is_some_and(|backend| backend.kind() == Some("s3")) {
         after.extend(target.other_lock(&setting.declared_s3()?));
     }

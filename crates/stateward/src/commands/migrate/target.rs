@@ -272,8 +272,8 @@ impl Target {
         }
     }
 
-    /// How to see that it is right.
-    pub(super) fn next(&self, setting: &Setting) -> Vec<String> {
+    /// How to see that it is right. `has_state`: there is something at the place.
+    pub(super) fn next(&self, setting: &Setting, has_state: bool) -> Vec<String> {
         let chdir = match setting.directory.as_os_str() {
             directory if directory == "." => String::new(),
             directory => format!(" -chdir={}", directory.display()),
@@ -286,10 +286,8 @@ impl Target {
             _ => {
                 let token = "export TF_HTTP_USERNAME=anything TF_HTTP_PASSWORD=…     (the token of the server)";
                 let token = matches!(self, Self::Stateward { has_token: true, .. }).then(|| token.to_owned());
-                let terraform = [
-                    format!("terraform{chdir} init -reconfigure     (not -migrate-state: the state is there already)"),
-                    format!("terraform{chdir} plan"),
-                ];
+                let not = if has_state { "     (not -migrate-state: the state is there already)" } else { "" };
+                let terraform = [format!("terraform{chdir} init -reconfigure{not}"), format!("terraform{chdir} plan")];
                 token.into_iter().chain(terraform).collect()
             }
         }

@@ -166,6 +166,28 @@ fn what_is_written_past_the_lock() {
     }
 }
 
+/// By the same person on the same machine: neither takes the lock of the other for its own.
+#[test]
+fn two_migrations_to_one_place() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (work, place, proxy) = (workdir(&dir), Place::new(), FaultProxy::to(moto.url()));
+    work.write("terraform.tfstate", state(3, "x"));
+    let other = TestDir::new();
+    workdir(&other).write("terraform.tfstate", state(5, "other").replace("11111111-", "99999999-"));
+    let [url, same] = [proxy.url(), moto.url()].map(|url| place.url(url));
+    let (of_other, here) = (other.join("work"), work.path().to_owned());
+    at_first(&proxy, writes, move || {
+        for (at, says) in [(&of_other, "holds `s3://"), (&here, "is at work in this directory")] {
+            let refused = migrate(&TestDir::new(), &Moto::shared().env(), at, &["--to", &same, "--yes"]).expect_code(3);
+            assert!(refused.stderr.contains(says), "{says}: {}", refused.report());
+        }
+    });
+    migrate(&dir, &moto.env(), work.path(), &["--to", &url, "--yes"]).expect_success();
+    assert_eq!(place.object("default"), state(3, "x"));
+    place.expect_no_lock("after both");
+    assert!(!work.path().join(".terraform/stateward-migrate").exists());
+}
+
 /// Which lock `terraform init` was told of on the command line stands in its notes alone.
 #[test]
 fn a_lock_that_only_init_was_told_of() {
