@@ -4,6 +4,7 @@ mod decode;
 mod prefix;
 
 use decode::Decoder;
+pub use decode::Utf8;
 
 use crate::squeeze::escape::{self, Escape};
 

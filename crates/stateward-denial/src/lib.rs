@@ -6,6 +6,7 @@
 //!
 //! - [`Reader`] takes a text in pieces, in bounded memory; [`read`] takes one that is there; [`read_record`] takes a
 //!   record of `CloudTrail` that was parsed already.
+//! - [`Utf8`] reads files of any editor and shell as UTF-8.
 
 mod clean;
 mod codes;
@@ -20,6 +21,7 @@ mod scan;
 mod services;
 mod squeeze;
 
+pub use clean::Utf8;
 pub use mask::Mask;
 pub use principal::{Principal, PrincipalType};
 pub use problem::{Denial, DigestMismatch, Effect, Event, Failure, Kind, Layer, LockInfo, Problem, Reason};

@@ -1,5 +1,7 @@
 //! Bytes to text, whatever they are.
 
+use std::io::{self, Read};
+
 /// Decodes a text that comes in pieces: UTF-16 if it begins with its mark (as PowerShell writes files), else UTF-8.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
@@ -18,6 +20,97 @@ enum Encoding {
     },
 }
 
+impl Encoding {
+    /// By the mark that a text begins with; unknown where the mark may not be there in full yet.
+    fn of(start: &[u8]) -> Self {
+        match start {
+            [] | [0xff | 0xfe] => Self::Unknown,
+            [0xff, 0xfe, ..] => Self::Utf16 { big_endian: false },
+            [0xfe, 0xff, ..] => Self::Utf16 { big_endian: true },
+            _ => Self::Utf8,
+        }
+    }
+}
+
+/// Reads what people save and paste as UTF-8: UTF-16 with its mark is decoded, and the mark of UTF-8 left out. Bytes that are
+/// no text stay as they are.
+#[derive(Debug)]
+pub struct Utf8<R> {
+    from: R,
+    encoding: Encoding,
+    /// What was read and is to be given on.
+    ready: Vec<u8>,
+    given: usize,
+    /// The start of a character of UTF-16.
+    held: Vec<u8>,
+}
+
+impl<R: Read> Utf8<R> {
+    /// Reads from there.
+    pub fn new(from: R) -> Self {
+        Self { from, encoding: Encoding::Unknown, ready: Vec::new(), given: 0, held: Vec::new() }
+    }
+
+    /// Reads until the encoding is known: by three bytes, as the mark of UTF-8 has them.
+    fn begin(&mut self) -> io::Result<()> {
+        let mut start = Vec::new();
+        self.from.by_ref().take(3).read_to_end(&mut start)?;
+        self.encoding = match Encoding::of(&start) {
+            Encoding::Unknown => Encoding::Utf8,
+            known => known,
+        };
+        if self.encoding == Encoding::Utf8 {
+            self.ready = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).to_vec();
+        } else {
+            self.held = start;
+        }
+        Ok(())
+    }
+
+    /// Decodes the next piece of UTF-16; nothing is ready behind it only at the end.
+    fn decode(&mut self, big_endian: bool) -> io::Result<()> {
+        const PIECE: usize = 16 << 10;
+        (self.ready, self.given) = (Vec::new(), 0);
+        while self.ready.is_empty() {
+            let before = self.held.len();
+            self.from.by_ref().take(PIECE as u64).read_to_end(&mut self.held)?;
+            if self.held.len() == before {
+                // Half a character at the end is none.
+                if !std::mem::take(&mut self.held).is_empty() {
+                    self.ready.extend("\u{fffd}".bytes());
+                }
+                return Ok(());
+            }
+            let held = std::mem::take(&mut self.held);
+            let ready = &mut self.ready;
+            let rest = utf16(&held, big_endian, &mut |text: &str| ready.extend(text.bytes()));
+            self.held.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Utf8<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.encoding == Encoding::Unknown {
+            self.begin()?;
+        }
+        if self.given == self.ready.len() {
+            match self.encoding {
+                Encoding::Utf16 { big_endian } if !buffer.is_empty() => self.decode(big_endian)?,
+                _ => return self.from.read(buffer),
+            }
+        }
+        let ready = self.ready.get(self.given..).unwrap_or_default();
+        let length = ready.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..length), ready.get(..length)) {
+            to.copy_from_slice(from);
+        }
+        self.given += length;
+        Ok(length)
+    }
+}
+
 impl Decoder {
     /// Decodes the next piece; what is no text becomes U+FFFD, and NUL nothing.
     pub(super) fn push(&mut self, bytes: &[u8], mut text: impl FnMut(&str)) {
@@ -28,12 +121,10 @@ impl Decoder {
         }
         self.held.extend_from_slice(bytes);
         if self.encoding == Encoding::Unknown {
-            self.encoding = match self.held.as_slice() {
-                [] | [0xff | 0xfe] => return,
-                [0xff, 0xfe, ..] => Encoding::Utf16 { big_endian: false },
-                [0xfe, 0xff, ..] => Encoding::Utf16 { big_endian: true },
-                _ => Encoding::Utf8,
-            };
+            self.encoding = Encoding::of(&self.held);
+            if self.encoding == Encoding::Unknown {
+                return;
+            }
         }
         let held = std::mem::take(&mut self.held);
         let rest = match self.encoding {
@@ -81,4 +172,52 @@ fn utf16<'a>(bytes: &'a [u8], big_endian: bool, text: &mut impl FnMut(&str)) -> 
         text(&decoded);
     }
     bytes.get(units.len() * 2..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte at a time, as a pipe may.
+    struct Bytes<'a>(&'a [u8]);
+
+    impl Read for Bytes<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(1);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    #[test]
+    fn files_of_every_editor_and_shell_are_utf_8() {
+        let text = "{\"a\":\"né 🙂\"}\r\n".repeat(3000);
+        let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+        let marked = format!("\u{feff}{text}");
+        let forms = [
+            text.clone().into_bytes(),
+            marked.clone().into_bytes(),
+            utf_16(&marked, u16::to_le_bytes),
+            utf_16(&marked, u16::to_be_bytes),
+        ];
+        for form in &forms {
+            let mut read = String::new();
+            Utf8::new(form.as_slice()).read_to_string(&mut read).expect("text");
+            assert!(read == text, "{:?}", &form[..8]);
+            read.clear();
+            Utf8::new(Bytes(form)).read_to_string(&mut read).expect("text");
+            assert!(read == text, "byte by byte: {:?}", &form[..8]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_stays() {
+        for bytes in [&b""[..], b"a", b"ab", b"\xef\xbb", b"a\0\xff\xfe", b"\xff"] {
+            let mut read = Vec::new();
+            Utf8::new(bytes).read_to_end(&mut read).expect("bytes");
+            assert_eq!(read, bytes);
+        }
+        let mut read = String::new();
+        Utf8::new(&b"\xff\xfea\0b"[..]).read_to_string(&mut read).expect("text");
+        assert_eq!(read, "a\u{fffd}");
+    }
 }

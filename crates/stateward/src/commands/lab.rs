@@ -1,7 +1,6 @@
 //! `stateward lab`: AWS's access control on loopback.
 
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use stateward_core::{Clock, Entropy, Error, Kind};
 use stateward_lab::{Config, Lab, Surroundings, Upstream, World};
 
 use super::Context;
+use super::policy::files;
 use super::serve::{Shutdown, bind, is_loopback, not_bound};
 use crate::cli::LabArgs;
 use crate::exit::Exit;
@@ -49,7 +49,7 @@ pub(super) async fn run(_context: &Context, args: &LabArgs) -> Result<Exit> {
 
 fn world(args: &LabArgs) -> Result<World> {
     let path = args.config.as_path();
-    let text = fs::read_to_string(path).map_err(|error| {
+    let text = files::text_of(path).map_err(|error| {
         Failure::file("the lab's file cannot be read", path, &error, "check its path, and that you may read it")
     })?;
     let what = || format!("the lab's file `{}` is wrong", path.display());
@@ -78,7 +78,7 @@ fn world(args: &LabArgs) -> Result<World> {
         }
     }
     let beside = path.parent().unwrap_or(Path::new(""));
-    config.compile(&|file| fs::read_to_string(beside.join(file))).map_err(wrong)
+    config.compile(&|file| files::text_of(&beside.join(file))).map_err(wrong)
 }
 
 /// The environment of each principal, to be pasted. Keys that the lab did not make up itself are not repeated.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
+use stateward_denial::Utf8;
 use stateward_iam::{Named, Policy, PolicyKind, endpoint_policies};
 
 use crate::failure::{Failure, Result};
@@ -25,16 +26,23 @@ pub(in crate::commands) fn file(path: &Path, failed: &str) -> Result<String> {
     text(path, File::open(path), failed)
 }
 
+/// A file's text, in UTF-8 or as PowerShell writes it.
+pub(in crate::commands) fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    Utf8::new(File::open(path)?).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 fn text(path: &Path, from: io::Result<impl Read>, failed: &str) -> Result<String> {
     let mut bytes = Vec::new();
-    let read = from.and_then(|from| from.take(LONGEST + 1).read_to_end(&mut bytes));
+    let read = from.and_then(|from| Utf8::new(from).take(LONGEST + 1).read_to_end(&mut bytes));
     read.map_err(|error| Failure::file(failed, path, &error, "check its path, and that you may read it"))?;
     if bytes.len() as u64 > LONGEST {
         return Err(malformed(path, "it is longer than 256 MiB, which nothing of AWS is"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        malformed(path, &format!("byte {at} is no UTF-8: save the file as text in UTF-8"))
+        malformed(path, &format!("byte {at} is no UTF-8: save the file as text in UTF-8 or, with its mark, UTF-16"))
     })
 }
 
