@@ -8,7 +8,7 @@ use clap::Args;
 pub(crate) struct ExplainArgs {
     /// The file with the text; `-` for standard input [default: -].
     pub(crate) file: Option<PathBuf>,
-    /// Mask account IDs, sessions, people, access keys and addresses, so that the answer can be passed on.
+    /// Mask account IDs, names of users, roles and sessions, people, access keys and addresses, so that the answer can be passed on.
     #[arg(long)]
     pub(crate) share: bool,
     /// Policies of whoever asked, and of its groups, or what `aws iam get-account-authorization-details` prints: to say

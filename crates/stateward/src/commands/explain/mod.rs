@@ -34,6 +34,9 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let given = given(args)?;
     let Findings { problems, left_out } = read(args.file.as_deref().unwrap_or(Path::new("-")))?;
     let mut mask = args.share.then(Mask::new);
+    if let Some(mask) = &mut mask {
+        problems.iter().for_each(|problem| mask.learn(problem));
+    }
     let problems: Vec<Explanation> = problems
         .into_iter()
         .map(|problem| {
