@@ -79,7 +79,7 @@ impl Failed {
 
     /// What it means; `None` where it is nothing that is known.
     pub fn problem(&self) -> Option<Problem> {
-        stateward_denial::read(self.words.as_bytes()).into_iter().next()
+        stateward_denial::read_whole(self.words.as_bytes()).into_iter().next()
     }
 }
 

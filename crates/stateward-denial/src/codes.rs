@@ -160,6 +160,11 @@ pub(crate) fn find(code: &str) -> Option<&'static Code> {
     CODES.iter().chain(WORDS).find(|row| row.name == code)
 }
 
+/// Whether hardly anybody but AWS has a code.
+pub(crate) fn is_own(code: &str) -> bool {
+    CODES.iter().any(|row| row.name == bare(code))
+}
+
 /// What a code, or else a status, tells.
 pub(crate) fn meaning(code: Option<&str>, status: Option<u16>) -> (Kind, Option<Reason>) {
     if let Some(row) = code.and_then(find) {

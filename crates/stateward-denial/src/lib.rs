@@ -5,7 +5,7 @@
 //! several causes, the problem is not `certain`, and the layers that come into question are named.
 //!
 //! - [`Reader`] takes a text in pieces, in bounded memory; [`read`] takes one that is there; [`read_record`] takes a
-//!   record of `CloudTrail` that was parsed already.
+//!   record of `CloudTrail` that was parsed already; [`read_whole`] takes an answer that just came.
 //! - [`Utf8`] reads files of any editor and shell as UTF-8.
 
 mod clean;
@@ -24,5 +24,5 @@ mod squeeze;
 pub use clean::Utf8;
 pub use mask::Mask;
 pub use principal::{Principal, PrincipalType};
-pub use problem::{Denial, DigestMismatch, Effect, Event, Failure, Kind, Layer, LockInfo, Problem, Reason};
-pub use reader::{Findings, Reader, read, read_record};
+pub use problem::{Denial, DigestMismatch, Effect, Event, Failure, Kind, Layer, LockInfo, Part, Problem, Reason};
+pub use reader::{Findings, Reader, read, read_record, read_whole};

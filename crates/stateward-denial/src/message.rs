@@ -8,7 +8,7 @@ mod context;
 use std::ops::Range;
 
 use crate::principal::Principal;
-use crate::problem::{Denial, Layer};
+use crate::problem::{Denial, Layer, Part};
 use crate::squeeze::{Gap, Squeezed};
 
 /// What a message says, and where it stands.
@@ -144,17 +144,30 @@ fn read_rest(text: &Squeezed<'_>, after: usize, message: &mut Message) {
     let mut at = after;
     if let Some((action, end)) = read_action(text, at, message.start) {
         message.denial.action = Some(action);
+        message.denial.cut = may_go_on(text, end).then_some(Part::Action);
         at = end;
         message.end = end;
     }
-    if let Some((resource, end)) = read_resource(text, skip(text, at, b".`'\""), message.start) {
-        message.denial.resource = resource;
-        at = end;
-        message.end = end;
+    if let Some(named) = read_resource(text, skip(text, at, b".`'\""), message.start) {
+        message.denial.cut = named.may_go_on.then_some(Part::Resource);
+        message.denial.resource = named.resource;
+        at = named.end;
+        message.end = named.end;
     }
     read_context(text, at, message);
     read_ids(text, message);
-    message.cut |= text.behind(message.end, "...").is_some() || text.behind(message.end, "(truncated").is_some();
+    message.cut |= is_cut(text, message.end);
+}
+
+/// Whether the text says that it was cut there.
+fn is_cut(text: &Squeezed<'_>, at: usize) -> bool {
+    text.behind(at, "...").is_some() || text.behind(at, "(truncated").is_some()
+}
+
+/// Whether nothing shows that a name ends there: then the text does, or was cut. Names have stops and colons in them, too.
+fn may_go_on(text: &Squeezed<'_>, at: usize) -> bool {
+    let end = skip(text, at, b".,:;");
+    end >= text.len() || begins_more(text, end) || (at..=end).any(|index| is_cut(text, index))
 }
 
 /// `SERVICE:Name`, and where it ends.
@@ -202,9 +215,17 @@ fn read_action(text: &Squeezed<'_>, after: usize, start: usize) -> Option<(Strin
     valid.then(|| (action.to_owned(), end))
 }
 
-/// Whether the text ends in the first letters of what may come behind an action.
+/// Whether the text ends in the first letters of what may come behind a name, which can be the name's own.
 fn begins_more(text: &Squeezed<'_>, at: usize) -> bool {
-    let left = text.len().saturating_sub(at);
+    let mut end = text.len();
+    // Where a text says that it was cut, it is known to end.
+    if text.byte(end.wrapping_sub(1)) == 0 {
+        end = end.saturating_sub(4);
+        if !is_cut(text, end) {
+            return false;
+        }
+    }
+    let left = end.saturating_sub(at);
     ["onresource", "becauseno", "withanexplicitdeny"]
         .iter()
         .filter_map(|more| more.get(..left))
@@ -216,11 +237,25 @@ fn begins_next(text: &Squeezed<'_>, at: usize) -> bool {
     FOREIGN.iter().chain(&["an error occurred", "you are not"]).any(|next| text.behind(at, next).is_some())
 }
 
-/// What the action was to be done to, where it is named, and where that ends.
-fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<(Option<String>, usize)> {
+/// What the action was to be done to, where it is named.
+struct Named {
+    resource: Option<String>,
+    end: usize,
+    /// Whether the name may be longer than the text.
+    may_go_on: bool,
+}
+
+impl Named {
+    /// A name that ends, or none.
+    fn until(end: usize, resource: Option<String>) -> Self {
+        Self { resource, end, may_go_on: false }
+    }
+}
+
+fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<Named> {
     for unnamed in ["on this resource", "on the resource associated with this ciphertext", "on the resource"] {
         if let Some(end) = text.behind(at, unnamed) {
-            return Some((None, end));
+            return Some(Named::until(end, None));
         }
     }
     let on = match text.behind(at, "on resource") {
@@ -237,8 +272,8 @@ fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<(Option
         let closes = |index: usize| text.byte(index) == quote || quote == b'`' && text.byte(index) == b'\'';
         let close = (inner..until).find(|index| text.byte(*index) == 0 || closes(*index));
         return match close {
-            Some(close) if closes(close) => Some((some(text.word(inner..close)), close + 1)),
-            _ => Some((None, from)),
+            Some(close) if closes(close) => Some(Named::until(close + 1, some(text.word(inner..close)))),
+            _ => Some(Named::until(from, None)),
         };
     }
     let stop = CONTEXTS
@@ -251,11 +286,15 @@ fn read_resource(text: &Squeezed<'_>, at: usize, start: usize) -> Option<(Option
         let range = trim(text, from..stop, b"`'\".,;");
         let arn = text.behind(from, "arn:").is_some();
         let name = if arn { text.word(range) } else { text.text(range) };
-        return Some((some(name.replace('`', "")), stop));
+        return Some(Named::until(stop, some(name.replace('`', ""))));
     }
     let end = end_of_name(text, from, start);
-    let range = trim(text, from..end, b"`'\".,;:)]");
-    Some((some(text.word(range.clone()).replace('`', "")), range.end.max(from)))
+    // The end of a text may have begun with what comes behind the name.
+    let more = (from + 1..end).find(|index| text.gap(*index) >= Gap::Break && begins_more(text, *index));
+    let range = trim(text, from..more.unwrap_or(end), b"`'\".,;:)]");
+    let resource = some(text.word(range.clone()).replace('`', ""));
+    let end = range.end.max(from);
+    Some(Named { may_go_on: resource.is_some() && may_go_on(text, end), resource, end })
 }
 
 /// Whether everything in a range can be one resource's name.
@@ -328,6 +367,7 @@ fn read_context(text: &Squeezed<'_>, at: usize, message: &mut Message) {
         let arn = text.word(range.clone());
         if arn.split(':').count() >= 6 {
             message.denial.policy_arn = Some(arn);
+            message.denial.cut = may_go_on(text, range.end).then_some(Part::Policy);
         }
         message.end = range.end;
     }

@@ -88,12 +88,26 @@ pub struct Denial {
     pub has_encoded_message: bool,
     /// The setting of a bucket that refused, where it was not a policy (`BlockPublicPolicy`).
     pub setting: Option<String>,
+    /// The name behind which the text ends, or says that it was cut: there may be more of it.
+    pub cut: Option<Part>,
     /// That ID. It opens the details to anyone with the right to ask, so it is never serialised.
     #[serde(skip)]
     pub authorization_id: Option<String>,
     /// That message. Never serialised.
     #[serde(skip)]
     pub encoded_message: Option<String>,
+}
+
+/// The names in a message that its end can cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// [`Denial::action`].
+    Action,
+    /// [`Denial::resource`].
+    Resource,
+    /// [`Denial::policy_arn`].
+    Policy,
 }
 
 /// The kinds of policies that can refuse.
@@ -312,6 +326,15 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same with a name that is not cut; `None` where none is.
+    pub(crate) fn uncut(&self) -> Option<Self> {
+        let mut uncut = self.clone();
+        uncut.denial.as_mut()?.cut.take()?;
+        Some(uncut)
+    }
+}
+
 impl Default for Denial {
     fn default() -> Self {
         Self {
@@ -328,6 +351,7 @@ impl Default for Denial {
             has_authorization_id: false,
             has_encoded_message: false,
             setting: None,
+            cut: None,
             authorization_id: None,
             encoded_message: None,
         }

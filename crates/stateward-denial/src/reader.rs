@@ -29,6 +29,8 @@ pub struct Reader {
     done: usize,
     /// When it has this length, it is read on.
     next: usize,
+    /// Whether the text is known to be complete.
+    is_whole: bool,
     found: Findings,
     known: HashMap<Problem, usize>,
 }
@@ -77,7 +79,10 @@ impl Reader {
             until = until.min(open);
         }
         let ranges: Vec<_> = records.found.iter().map(|(range, _)| range.clone()).collect();
-        let squeezed = Squeezed::new(&self.text, &ranges);
+        let mut squeezed = Squeezed::new(&self.text, &ranges);
+        if last && self.is_whole {
+            squeezed.close();
+        }
         let from = squeezed.index_of(self.done);
         let scan = scan::scan(&squeezed, from, squeezed.index_of(until).max(from));
         let mut found: Vec<(usize, Problem)> =
@@ -102,7 +107,10 @@ impl Reader {
 
     fn add(&mut self, problem: Problem) {
         let identity = problem.identity();
-        if let Some(known) = self.known.get(&identity).and_then(|index| self.found.problems.get_mut(*index)) {
+        // What the end of a text may have cut, and was told in full before, is the same.
+        let in_full = || self.known.get(&identity.uncut()?);
+        let known = self.known.get(&identity).or_else(in_full);
+        if let Some(known) = known.and_then(|index| self.found.problems.get_mut(*index)) {
             known.count += problem.count;
             return;
         }
@@ -129,6 +137,13 @@ impl Reader {
 /// Reads one record that was parsed already; `None` if it is none, and no problem if it tells of none.
 pub fn read_record(record: &serde_json::Value) -> Option<Vec<Problem>> {
     json::of_record(record)
+}
+
+/// Reads a text that is there and known to be complete, as an answer of AWS is that just came: a name at its end goes on nowhere.
+pub fn read_whole(text: &[u8]) -> Vec<Problem> {
+    let mut reader = Reader { is_whole: true, ..Reader::new() };
+    reader.push(text);
+    reader.finish().problems
 }
 
 /// Reads a text that is there.
@@ -181,6 +196,40 @@ mod tests {
         let findings = reader.finish();
         assert_eq!(findings.problems.len(), 1);
         assert_eq!(findings.problems[0].count, refusals);
+    }
+
+    #[test]
+    fn a_body_of_s3_is_known_without_its_head_and_ids() {
+        for text in [
+            "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+            "<?xml version=\"1.0\"?>\n<Error>\n  <Code>AccessDenied</Code>\n  <Message>Access Denied</Message>\n</Error>\n",
+        ] {
+            let problems = read(text.as_bytes());
+            assert!(matches!(problems.as_slice(), [one] if one.kind == crate::Kind::AccessDenied && !one.certain), "{problems:?}");
+        }
+        assert_eq!(read(b"<Error><Code>Forbidden</Code><Message>no</Message></Error>"), []);
+    }
+
+    #[test]
+    fn whoever_speaks_of_refusals_is_not_refused() {
+        for text in [
+            "main.tf: # AccessDenied: fixed in 2024",
+            "  // AccessDenied: see the ticket",
+            "I think user bob is not authorized to perform the dance on resource: stage because no identity-based policy allows it",
+        ] {
+            assert_eq!(read(text.as_bytes()), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_end_may_have_cut_and_was_told_before_is_told_once() {
+        let text = "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: dynamodb:PutItem on resource: \
+                    arn:aws:dynamodb:eu-west-1:111122223333:table/locks";
+        let problems = read(format!("{text}\n\n{text}").as_bytes());
+        assert!(matches!(problems.as_slice(), [one] if one.count == 2), "{problems:?}");
+        let cut = |problems: Vec<Problem>| problems[0].denial.as_ref().expect("a denial").cut;
+        assert_eq!(cut(read(text.as_bytes())), Some(crate::Part::Resource));
+        assert_eq!(cut(read_whole(text.as_bytes())), None);
     }
 
     #[test]

@@ -71,9 +71,10 @@ pub(crate) fn scan(text: &Squeezed<'_>, from: usize, until: usize) -> Scan {
     Scan { found: scanner.found, end }
 }
 
-/// Reads one message by itself, as a field of a record has it.
+/// Reads one message by itself, as a field of a record has it: it ends where its text does.
 pub(crate) fn message(text: &str) -> Option<Message> {
-    let squeezed = Squeezed::new(text, &[]);
+    let mut squeezed = Squeezed::new(text, &[]);
+    squeezed.close();
     let whole = 0..squeezed.len();
     if let Some(verb) = squeezed.find(whole.clone(), message::VERB)
         && let Some(message) = message::read(&squeezed, verb.start, 0)
@@ -400,8 +401,9 @@ impl Scanner<'_> {
         });
         let Some(message) = message::read_tail(self.text, at, self.floor()) else { return };
         let denial = &message.denial;
-        // Whoever explains these words uses them too.
-        if denial.layer != Layer::Unknown && (near || denial.action.is_some() || denial.resource.is_some()) {
+        // Whoever explains these words uses them too, of other things than AWS's.
+        let is_named = denial.resource.as_deref().is_some_and(|name| name == "*" || name.starts_with("arn:"));
+        if denial.layer != Layer::Unknown && (near || denial.action.is_some() || is_named) {
             self.message(message);
         }
     }

@@ -54,6 +54,11 @@ impl<'a> Squeezed<'a> {
         squeezed
     }
 
+    /// The text is known to end here: no name in it goes on.
+    pub(crate) fn close(&mut self) {
+        self.wall(self.clean.len());
+    }
+
     /// What no phrase and no value goes across.
     fn wall(&mut self, at: usize) {
         self.put(b"\0", at, Gap::Blank);

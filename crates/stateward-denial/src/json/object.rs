@@ -170,7 +170,8 @@ impl Object {
         };
         if string.is_some() && is_value && key.replace("\\n", "").eq_ignore_ascii_case("errorMessage") {
             let kept = self.json.trim_end_matches('\\');
-            if let Some(value) = close(&format!("{kept}\""), &closers) {
+            // The message says that it was cut.
+            if let Some(value) = close(&format!("{kept}...\""), &closers) {
                 return Some(value);
             }
         }
@@ -320,8 +321,8 @@ mod tests {
         };
         check(r#"{"a": 1, "b": {"c": [1, 2"#, r#"{"a": 1, "b": {"c": [1]}}"#);
         check(r#"{"a": 1, "b": "c"#, r#"{"a": 1}"#);
-        check(r#"{"a": 1, "errorMessage": "User: ar"#, r#"{"a": 1, "errorMessage": "User: ar"}"#);
-        check(r#"{"a": 1, "errorMessage": "User: \"#, r#"{"a": 1, "errorMessage": "User: "}"#);
+        check(r#"{"a": 1, "errorMessage": "User: ar"#, r#"{"a": 1, "errorMessage": "User: ar..."}"#);
+        check(r#"{"a": 1, "errorMessage": "User: \"#, r#"{"a": 1, "errorMessage": "User: ..."}"#);
         check(r#"{"a": {"errorMessage": "x\u00"#, "null and void");
         check(r#"{"a"#, "null and void");
     }

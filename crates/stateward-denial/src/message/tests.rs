@@ -1,6 +1,6 @@
 use super::*;
 use crate::principal::PrincipalType;
-use crate::problem::Effect;
+use crate::problem::{Effect, Part};
 
 fn parse(text: &str) -> Option<Message> {
     let squeezed = Squeezed::new(text, &[]);
@@ -129,6 +129,31 @@ fn what_follows_the_context_is_read_and_is_not_part_of_it() {
     assert!(found.has_encoded_message);
     assert_eq!(found.encoded_message.as_deref(), Some("abc-DEF_123"));
     assert_eq!(found.policy_arn, None);
+}
+
+#[test]
+fn a_name_goes_on_until_something_shows_that_it_ends() {
+    let core = format!("User: {USER} is not authorized to perform: dynamodb:PutItem");
+    for (end, cut) in [
+        ("", Some(Part::Action)),
+        ("...", Some(Part::Action)),
+        (" on reso", Some(Part::Action)),
+        (" on resource: *", Some(Part::Resource)),
+        (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/tf-lo", Some(Part::Resource)),
+        (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/tf.\n\n", Some(Part::Resource)),
+        (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:t", Some(Part::Resource)),
+        (" on resource: arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12a", Some(Part::Resource)),
+        (" on resource: arn:aws:kms:eu-west-1:111122223333:key/1234abcd… and so on", Some(Part::Resource)),
+        (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/locks because no", None),
+        (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/locks\nnext", None),
+        (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/locks\"", None),
+        (" on resource: \"arn:aws:s3:::bucket/key\"", None),
+        (" on resource: \"arn:aws:s3:::bucket/k", None),
+        (" on resource: * with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-a/p", Some(Part::Policy)),
+        (" on resource: * with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-a/p\"", None),
+    ] {
+        assert_eq!(denial(&format!("{core}{end}")).cut, cut, "{end}");
+    }
 }
 
 #[test]

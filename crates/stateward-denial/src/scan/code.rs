@@ -18,7 +18,7 @@ impl Scanner<'_> {
         }
         let (before, end) = (self.before(range.start), range.end);
         let behind = self.text.byte(end);
-        if self.is_foreign(range.start) {
+        if self.is_foreign(range.start) || self.is_comment(range.start) {
             return;
         }
         let side =
@@ -176,6 +176,12 @@ impl Scanner<'_> {
         !["aws", "amazon", "botocore", "errors"].iter().any(|name| path.contains(name))
             // The side of an EC2 code.
             && !matches!(path.trim_end_matches('.').rsplit([':', '"', '\'']).next(), Some("client" | "server" | "kms"))
+    }
+
+    /// Whether a code begins a comment, which tells of an error and is none.
+    fn is_comment(&self, at: usize) -> bool {
+        let apart = self.text.gap(at) == Gap::Space && at > 0;
+        apart && (self.text.byte(at - 1) == b'#' || at > 1 && self.text.behind(at - 2, "//") == Some(at))
     }
 
     /// The service in `Aws::DynamoDB::Errors::CODE` or `….services.dynamodb.model.CODE`.

@@ -49,6 +49,16 @@ pub(crate) fn found(text: &[u8]) -> Vec<Value> {
     stateward_denial::read(text).iter().map(|problem| serde_json::to_value(problem).expect("JSON")).collect()
 }
 
+/// Problems without what only the end of a text decides: whether its last name may go on.
+pub(crate) fn uncut(mut problems: Vec<Value>) -> Vec<Value> {
+    for problem in &mut problems {
+        if let Some(cut) = problem.pointer_mut("/denial/cut") {
+            *cut = Value::Null;
+        }
+    }
+    problems
+}
+
 /// A label with all that it leaves out.
 fn whole(label: &Value) -> Value {
     let nulls = |names: &[&str]| -> Value {
@@ -56,7 +66,7 @@ fn whole(label: &Value) -> Value {
     };
     let principal = over(nulls(&["arn", "account", "session", "name"]), &json!({"type": "unknown"}));
     let denial = over(
-        nulls(&["service", "operation", "action", "resource", "policy_arn", "request_id", "error_code", "setting"]),
+        nulls(&["service", "operation", "action", "resource", "policy_arn", "request_id", "error_code", "setting", "cut"]),
         &json!({"principal": principal, "layer": "unknown", "effect": "unknown", "has_authorization_id": false, "has_encoded_message": false}),
     );
     let parts = [
