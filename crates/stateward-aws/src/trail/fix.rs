@@ -5,54 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 use stateward_denial::{Effect, Layer};
-use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request, Severity, data, is_like, lint};
+use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request, Risk, Severity, data, lint, risk};
 use stateward_knowledge::advice::{Asked, has_policies};
 
 use super::tally::Refusal;
 
 /// The characters of a managed policy, white space not counted.
 const SIZE_MAX: usize = 6_144;
-/// Who may do these can give itself more, lay others' data open, or destroy what cannot be brought back.
-const UNSAFE: &[&str] = &[
-    "iam:*",
-    "organizations:*",
-    "account:*",
-    "sso:*",
-    "sso-directory:*",
-    "identitystore:*",
-    "cloudformation:*",
-    "*:PutResourcePolicy",
-    "*:DeleteResourcePolicy",
-    "*:AddPermission",
-    "kms:PutKeyPolicy",
-    "kms:CreateGrant",
-    "kms:RetireGrant",
-    "kms:RevokeGrant",
-    "kms:DisableKey",
-    "kms:ScheduleKeyDeletion",
-    "s3:*BucketPolicy",
-    "s3:*PublicAccessBlock",
-    "s3:Put*Acl",
-    "s3:DeleteBucket",
-    "s3:DeleteObjectVersion",
-    "s3:BypassGovernanceRetention",
-    "s3:PutBucketVersioning",
-    "s3:PutBucketOwnershipControls",
-    "s3:PutEncryptionConfiguration",
-    "s3:PutLifecycleConfiguration",
-    "s3:PutReplicationConfiguration",
-    "dynamodb:DeleteTable",
-    "dynamodb:DeleteBackup",
-    "cloudtrail:StopLogging",
-    "cloudtrail:DeleteTrail",
-    "cloudtrail:UpdateTrail",
-    "cloudtrail:PutEventSelectors",
-    "lambda:CreateFunction",
-    "lambda:UpdateFunctionCode",
-];
-/// Reading what these are about gives nothing away.
-const HARMLESS: &[&str] = &["s3:GetBucketPolicy", "s3:GetBucketPublicAccessBlock", "s3:GetAccountPublicAccessBlock"];
-
 /// What would have allowed what was refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Fix {
@@ -98,7 +57,7 @@ pub enum Reason {
     Layer,
     /// Whoever asked can have no policies.
     Principal,
-    /// It could be used to get more rights, or to destroy.
+    /// It could be used to get more rights, to open or to destroy ([`risk`]).
     Unsafe,
     /// The record does not name what it was to be done to.
     Unknown,
@@ -171,8 +130,15 @@ fn grant(refusal: &Refusal) -> Result<Grant, (Reason, String)> {
         return no(Reason::Unknown, "the record does not name the resource");
     };
     let (action, resource) = (refusal.action.clone(), asked.pattern());
-    if UNSAFE.iter().any(|one| is_like(one, &action)) && !HARMLESS.iter().any(|one| is_like(one, &action)) {
-        return no(Reason::Unsafe, "who may do this can get more rights or destroy: decide about it by hand");
+    if let Some(risk) = risk(&action) {
+        return no(
+            Reason::Unsafe,
+            match risk {
+                Risk::MoreRights => "who may do this can get more rights: decide about it by hand",
+                Risk::Exposure => "who may do this can lay open what others own: decide about it by hand",
+                Risk::Loss => "who may do this can destroy what cannot be brought back: decide about it by hand",
+            },
+        );
     }
     let needs_one = data::action(&action).is_none_or(|action| !action.resources.is_empty());
     let is_open = resource == "*" || !action.starts_with("s3:") && resource.contains(['*', '?', '$']);
