@@ -33,6 +33,10 @@ pub enum Rule {
     Malformed,
     /// More characters than AWS stores.
     Size,
+    /// No statement, which AWS does not store.
+    Empty,
+    /// A `Sid` that another statement has, or with characters that IAM does not take.
+    Sid,
     /// No service has this prefix.
     UnknownService,
     /// The service has no such action, or none that the pattern covers.
@@ -108,8 +112,12 @@ pub fn lint(text: &str, kind: PolicyKind) -> Vec<Finding> {
             if let Some(problem) = size::too_large(&policy) {
                 findings.add(Rule::Size, 0, format!("the policy {problem}"));
             }
+            if policy.statements.is_empty() {
+                findings.add(Rule::Empty, 0, "`Statement` is empty: AWS stores no policy without a statement");
+            }
             for (number, statement) in policy.statements.iter().enumerate() {
                 findings.statement = Some(number);
+                statement::sid(statement, policy.statements.get(..number).unwrap_or_default(), kind, &mut findings);
                 statement::check(statement, policy.version, &mut findings);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Findings, Rule, conditions, resources};
 use crate::data;
-use crate::policy::{ActionPattern, Effect, Statement, Version};
+use crate::policy::{ActionPattern, Effect, PolicyKind, Statement, Version};
 
 pub(super) fn check(statement: &Statement, version: Version, findings: &mut Findings<'_>) {
     for pattern in &statement.actions.patterns {
@@ -14,6 +14,20 @@ pub(super) fn check(statement: &Statement, version: Version, findings: &mut Find
     }
     if statement.effect == Effect::Allow {
         allows_the_rest(statement, findings);
+    }
+}
+
+/// Names of statements: each once, and in IAM of letters and digits alone. Buckets, keys and other resources take others.
+pub(super) fn sid(statement: &Statement, before: &[Statement], kind: PolicyKind, findings: &mut Findings<'_>) {
+    let Some(sid) = statement.sid().filter(|sid| !sid.is_empty()) else { return };
+    if before.iter().any(|other| other.sid() == Some(sid)) {
+        let message = format!("another statement has the `Sid` `{sid}`: AWS takes each only once in a policy");
+        findings.add(Rule::Sid, statement.at, message);
+    }
+    let of_iam = matches!(kind, PolicyKind::Identity | PolicyKind::Boundary | PolicyKind::Session | PolicyKind::Trust);
+    if of_iam && !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let message = format!("the `Sid` `{sid}` has characters that IAM does not take: letters and digits alone");
+        findings.add(Rule::Sid, statement.at, message);
     }
 }
 

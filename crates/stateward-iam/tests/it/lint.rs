@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stateward_iam::{PolicyKind, Severity, lint};
+use stateward_iam::{PolicyKind, Rule, Severity, lint};
 
 /// The rules that find something in a policy of one statement: these elements, where it says nothing else an `Allow`.
 fn rules(elements: Value) -> Vec<String> {
@@ -26,6 +26,30 @@ fn found(text: &str) -> Vec<String> {
 
 fn condition(operator: &str, key: &str, value: Value) -> Value {
     json!({"Condition": {operator: {key: value}}})
+}
+
+#[test]
+fn sids_are_told_apart_and_there_is_a_statement() {
+    let named = |sids: &[&str], kind| {
+        let statements: Vec<Value> = sids
+            .iter()
+            .map(|sid| {
+                let mut statement = json!({"Sid": sid, "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"});
+                if kind == PolicyKind::Resource {
+                    statement["Principal"] = json!({"AWS": "111122223333"});
+                }
+                statement
+            })
+            .collect();
+        let text = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+        lint(&text, kind).iter().map(|finding| (finding.statement, finding.rule)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&["One", "Two", "", ""], PolicyKind::Identity), []);
+    assert_eq!(named(&["One", "Two", "One"], PolicyKind::Identity), [(Some(2), Rule::Sid)]);
+    assert_eq!(named(&["a b!"], PolicyKind::Identity), [(Some(0), Rule::Sid)]);
+    assert_eq!(named(&["Enable IAM User Permissions"], PolicyKind::Resource), []);
+    assert_eq!(named(&["a", "a"], PolicyKind::Resource), [(Some(1), Rule::Sid)]);
+    assert_eq!(found(r#"{"Version":"2012-10-17","Statement":[]}"#), ["empty"]);
 }
 
 #[test]
