@@ -17,10 +17,10 @@ const REQUEST_PARTS: &[&str] = &["principal", "action", "resource", "resource_ac
 
 pub(super) fn scenario(text: &str, node: &Node<'_>) -> Result<Scenario> {
     let members = object(node, "the scenario")?;
-    let mut reader = Reader { text, notes: unknown_parts(members, PARTS, "a scenario") };
+    let mut reader = Reader { text, notes: unknown_parts(members, PARTS, "a scenario")? };
     let asked = member(members, "request").ok_or_else(|| shape("request", "is missing"))?;
     let asked_members = object(asked, "request")?;
-    reader.notes.extend(unknown_parts(asked_members, REQUEST_PARTS, "a request"));
+    reader.notes.extend(unknown_parts(asked_members, REQUEST_PARTS, "a request")?);
     let request = request(asked_members)?;
     let list = |name| member(members, name).map(|node| (node, name));
     let resource_kind = if request.assumes_role() { PolicyKind::Trust } else { PolicyKind::Resource };
@@ -75,9 +75,60 @@ fn string<'m>(node: &'m Node<'_>, path: impl Display) -> Result<&'m str> {
     }
 }
 
-fn unknown_parts(members: &[Member<'_>], parts: &[&str], of: &str) -> Vec<String> {
+/// What is said of parts that are none. One that may be meant for a part, or holds policies, must not be left out: what it says
+/// could decide otherwise.
+fn unknown_parts(members: &[Member<'_>], parts: &[&str], of: &str) -> Result<Vec<String>> {
     let unknown = members.iter().filter(|member| !parts.contains(&member.key.as_ref()));
-    unknown.map(|member| format!("`{}` is no part of {of} and was left out", member.key)).collect()
+    let tell = |member: &Member<'_>| {
+        let key = member.key.as_ref();
+        let meant = parts.iter().find(|part| is_near(key, part));
+        match meant {
+            Some(part) => Err(shape(key, format!("is no part of {of}: write `{part}`"))),
+            None if holds_policies(&member.node) => {
+                Err(shape(key, format!("is no part of {of}, which has {}", parts.join(", "))))
+            }
+            None => Ok(format!("`{key}` is no part of {of} and was left out")),
+        }
+    };
+    unknown.map(tell).collect()
+}
+
+fn holds_policies(node: &Node<'_>) -> bool {
+    match &node.value {
+        Value::Array(nodes) => nodes.iter().any(holds_policies),
+        Value::Object(members) => members.iter().any(|member| matches!(member.key.as_ref(), "policy" | "Statement")),
+        _ => false,
+    }
+}
+
+/// Whether a name is another one, but for its case, its hyphens and at most two letters.
+fn is_near(name: &str, part: &str) -> bool {
+    const LONGEST: usize = 40;
+    let plain = |text: &str| -> Vec<u8> {
+        let letters = text.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
+        letters.map(|byte| byte.to_ascii_lowercase()).collect()
+    };
+    if name.len() > LONGEST {
+        return false;
+    }
+    let (name, part) = (plain(name), plain(part));
+    // How many letters must change, row by row.
+    let mut row: Vec<usize> = (0..=part.len()).collect();
+    for (number, letter) in name.iter().enumerate() {
+        let mut corner = number;
+        let mut left = number + 1;
+        for (cost, other) in row.iter_mut().zip([None].into_iter().chain(part.iter().map(Some))) {
+            let above = *cost;
+            *cost = match other {
+                None => left,
+                Some(other) => (corner + usize::from(letter != other)).min(above + 1).min(left + 1),
+            };
+            left = *cost;
+            corner = above;
+        }
+    }
+    let most = if part.len() > 4 { 2 } else { 1 };
+    row.last().is_some_and(|changed| *changed <= most)
 }
 
 fn request(members: &[Member<'_>]) -> Result<Request> {

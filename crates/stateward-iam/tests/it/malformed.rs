@@ -130,6 +130,10 @@ fn a_malformed_scenario_is_never_decided() {
             ),
             "has the key `a:b` twice",
         ),
+        (broken("boundry", json!([])), "`boundry` is no part of a scenario: write `boundary`"),
+        (broken("scp", json!([])), "`scp` is no part of a scenario: write `scps`"),
+        (broken("resourcePolicy", json!({})), "`resourcePolicy` is no part of a scenario: write `resource_policy`"),
+        (broken("group", json!([{"name": "g", "policy": everything()}])), "`group` is no part of a scenario, which has"),
         (broken("identity", json!({})), "`identity` must be an array"),
         (broken("identity", json!([{"name": "p"}])), "`identity[0]` has no `policy`"),
         (broken("scps", json!([{}])), "`scps[0]` must be an array"),
@@ -149,8 +153,8 @@ fn a_malformed_scenario_is_never_decided() {
 #[test]
 fn what_is_left_out_or_too_large_is_said() {
     let errors = |case: Case| case.answer().errors;
-    let mut unknown = Case::new(USER).identity(everything()).part("boundry", json!([]));
-    assert_eq!(errors(unknown.clone()), ["`boundry` is no part of a scenario and was left out"]);
+    let mut unknown = Case::new(USER).identity(everything()).part("comment", json!("for the record"));
+    assert_eq!(errors(unknown.clone()), ["`comment` is no part of a scenario and was left out"]);
     unknown = Case::new(USER).identity(json!({"Id": "x".repeat(11_000), "Statement": []}));
     assert!(errors(unknown)[0].contains("AWS stores at most 10240"));
     let mut trust = trusts(&json!({"AWS": USER}));
