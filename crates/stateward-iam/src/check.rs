@@ -161,7 +161,7 @@ pub(crate) fn placed(keeping: &Keeping, policies: &PolicySet, resource_policies:
     if keeping.region != "*" {
         return keeping.clone();
     }
-    let statements = policies.all().chain(resource_policies).flat_map(|named| &named.policy.statements);
+    let statements = policies.all().chain(resource_policies).flat_map(|named| named.policy.statements.iter());
     let patterns = statements.filter_map(|statement| statement.resources.as_ref()).flat_map(|all| &all.patterns);
     let arns = keeping.keys().map(String::as_str).chain(patterns.map(|(_, pattern)| pattern.source.as_str()));
     let ours = |arn: &Segments<'_>| {
@@ -192,24 +192,37 @@ fn context(keeping: &Keeping, principal: &str, need: &Need, unknown: &[String]) 
         context.value("s3:x-amz-server-side-encryption", "aws:kms");
         context.value("s3:x-amz-server-side-encryption-aws-kms-key-id", key.as_str());
     }
-    for key in unknown {
+    let to_s3 = need.action.starts_with("s3:");
+    if to_s3 {
+        // The backends sign in the header, as all that AWS's SDKs send is signed.
+        context.value("s3:authType", "REST-HEADER");
+        context.value("s3:signatureversion", "AWS4-HMAC-SHA256");
+    }
+    for key in unknown.iter().filter(|key| to_s3 || !key.starts_with("s3:")) {
         context.unknown(key);
     }
     context
 }
 
-/// The global keys that the policies ask for and that runs may or may not have.
+/// The keys that the policies ask for and that runs may or may not have, or have with a value that is not known.
 fn unknown_keys(policies: &PolicySet, resource_policies: &[Named]) -> Vec<String> {
-    let mut keys = asked_keys(policies, resource_policies);
-    keys.retain(|key| key.starts_with("aws:"));
+    let mut keys = asked_keys(policies.all().chain(resource_policies));
+    keys.retain(|key| key.starts_with("aws:") || is_of_s3(key));
     keys
 }
 
+/// Whether each request to S3 has a key, and nobody knows here with which value; in lower case.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html#amazons3-policy-keys>
+fn is_of_s3(key: &str) -> bool {
+    matches!(key, "s3:tlsversion" | "s3:signatureage" | "s3:resourceaccount" | "s3:x-amz-content-sha256")
+        || key.starts_with("s3:existingobjecttag/")
+}
+
 /// The keys that the policies ask for, less those that a principal or a backend settles.
-pub(crate) fn asked_keys(policies: &PolicySet, resource_policies: &[Named]) -> Vec<String> {
+pub(crate) fn asked_keys<'p>(policies: impl Iterator<Item = &'p Named>) -> Vec<String> {
     let mut keys = Vec::new();
-    for named in policies.all().chain(resource_policies) {
-        for statement in &named.policy.statements {
+    for named in policies {
+        for statement in named.policy.statements.iter() {
             let resources = statement.resources.iter().flat_map(|element| &element.patterns);
             keys.extend(resources.flat_map(|(_, pattern)| pattern.variables()).map(|variable| variable.key.clone()));
             for condition in &statement.conditions {

@@ -71,7 +71,7 @@ fn exact(set: &PolicySet, request: &Request, decision: &Decision) -> Option<Deci
 fn unknown_keys(set: &PolicySet, request: &Request) -> Option<Vec<String>> {
     let is_unknown = |key: &str| request.context.get(key) == Some(&ContextValue::Unknown);
     let mut keys = Vec::new();
-    for statement in set.all().flat_map(|named| &named.policy.statements) {
+    for statement in set.all().flat_map(|named| named.policy.statements.iter()) {
         let patterns = statement.resources.iter().flat_map(|element| &element.patterns);
         let mut variables = patterns.flat_map(|(_, pattern)| pattern.variables());
         if variables.any(|variable| is_unknown(&variable.key)) {

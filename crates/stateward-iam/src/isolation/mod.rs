@@ -47,6 +47,16 @@ pub enum IsolationError {
     /// Two of one name.
     #[error("two environments are called `{0}`")]
     Name(String),
+    /// One user or role works in both: all that it may do in the one it may do from the other.
+    #[error("`{one}` and `{other}` have the same principal, `{principal}`: it carries the policies of both")]
+    Principal {
+        /// One.
+        one: String,
+        /// The other.
+        other: String,
+        /// Whoever works in both.
+        principal: String,
+    },
     /// They keep the same states.
     #[error("`{one}` and `{other}` keep their states under the same names in the same place")]
     Same {
@@ -145,7 +155,7 @@ impl Environment {
             Some((name.to_owned(), account.to_owned()))
         };
         let own = role(&self.principal);
-        let statements = to.theirs().flat_map(|named| &named.policy.statements);
+        let statements = to.theirs().flat_map(|named| named.policy.statements.iter());
         let sessions = statements.flat_map(|statement| &statement.principal).flat_map(PrincipalElement::sessions);
         let named = sessions.filter(|arn| own.is_some() && role(arn) == own && **arn != self.principal);
         let named: BTreeSet<&str> = named.collect();
@@ -166,8 +176,7 @@ pub fn isolation(environments: &[Environment]) -> Result<Vec<Tried>, IsolationEr
         for to in environments.iter().filter(|to| to.name != from.name) {
             let keeping = placed(&to.keeping, &from.policies, &to.resource_policies);
             let to = Environment { keeping, ..to.clone() };
-            let own: Vec<Named> = to.theirs().cloned().collect();
-            let asked = asked_keys(&from.policies, &own);
+            let asked = asked_keys(from.policies.all().chain(to.theirs()));
             for face in from.faces(&to) {
                 for probe in probes::of(&face, &to) {
                     let tried = probe.tried(&face, &to, &asked);
@@ -198,6 +207,10 @@ fn sensible(environments: &[Environment]) -> Result<(), IsolationError> {
         for other in environments.iter().skip(number + 1) {
             if other.name == one.name {
                 return Err(IsolationError::Name(name));
+            }
+            if probes::owner(&one.principal).is_some_and(|owner| probes::owner(&other.principal) == Some(owner)) {
+                let (other, principal) = (other.name.clone(), one.principal.clone());
+                return Err(IsolationError::Principal { one: name, other, principal });
             }
             let place = |environment: &Environment| {
                 let Keeping { layout, place, key, .. } = &environment.keeping;

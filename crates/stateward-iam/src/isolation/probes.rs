@@ -208,7 +208,7 @@ impl Sides<'_> {
         of: impl Fn(&'s Statement) -> Vec<&'s str>,
     ) -> BTreeSet<String> {
         let named = self.from.policies.all().chain(&self.to.resource_policies);
-        let statements = named.flat_map(|named| &named.policy.statements);
+        let statements = named.flat_map(|named| named.policy.statements.iter());
         let allowing = statements.filter(|statement| statement.effect == Effect::Allow);
         let theirs: BTreeSet<String> = allowing.flat_map(of).map(without_variables).collect();
         let met = theirs.iter().flat_map(|their| patterns.iter().filter_map(|own| meet(their, &named_well(own))));
@@ -267,7 +267,7 @@ fn named_well(pattern: &str) -> String {
 }
 
 /// The user or role behind a principal, with its type.
-fn owner(principal: &str) -> Option<(&'static str, String)> {
+pub(super) fn owner(principal: &str) -> Option<(&'static str, String)> {
     match Principal::parse(principal)? {
         Principal::User { arn } => Some(("user", arn)),
         Principal::Role { arn } => Some(("role", arn)),

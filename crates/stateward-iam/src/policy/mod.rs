@@ -6,6 +6,7 @@ mod parse;
 pub(crate) mod principal;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use error::{PolicyError, PolicyErrorKind};
 
@@ -101,7 +102,8 @@ pub struct Policy {
     /// Of an endpoint: the service that it leads to; `None` where that is not told.
     pub(crate) service: Option<Box<str>>,
     pub(crate) version: Version,
-    pub(crate) statements: Vec<Statement>,
+    /// Shared by the copies of a policy, of which a proof makes many.
+    pub(crate) statements: Arc<[Statement]>,
     /// Its characters less white space outside of strings, as AWS counts them.
     pub(crate) size: usize,
 }

@@ -37,7 +37,7 @@ pub(super) fn policy(text: &str, node: &Node<'_>, kind: PolicyKind) -> Result<Po
             let one = |(number, node)| reader.statement(node, &Path::Item(&list, number));
             nodes.iter().enumerate().map(one).collect::<Result<_>>()?
         }
-        _ => vec![reader.statement(&element.node, &list)?],
+        _ => [reader.statement(&element.node, &list)?].into(),
     };
     let size = size(text.get(node.at..node.end).unwrap_or_default());
     Ok(Policy { kind, service: None, version, statements, size })

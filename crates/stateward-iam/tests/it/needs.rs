@@ -307,6 +307,49 @@ fn the_statement_in_the_way_is_named_and_what_it_demands() {
     }
 }
 
+/// What the first refused or open item says to add, and the keys it depends on, for a statement that denies under a condition.
+fn denied(condition: &Value) -> (Outcome, Vec<String>, Vec<String>) {
+    let keeping = Keeping::new(Layout::S3, "acme-states", "net.tfstate");
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "*", "Condition": condition}
+    ]});
+    let items = check(&keeping, Purpose::Apply, USER, &with(&policy), &[]).expect("checked");
+    let item = items.iter().find(|item| item.action == "s3:GetObject").expect("an item");
+    (item.decision, item.depends_on.clone(), item.add.clone())
+}
+
+#[test]
+fn what_each_request_to_s3_has_is_not_taken_for_absent() {
+    for (condition, decision, key) in [
+        (json!({"NumericLessThan": {"s3:TlsVersion": "1.3"}}), Outcome::Depends, Some("s3:TlsVersion")),
+        (json!({"StringNotEquals": {"s3:ResourceAccount": "111122223333"}}), Outcome::Depends, Some("s3:ResourceAccount")),
+        (json!({"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}), Outcome::Depends, Some("s3:ExistingObjectTag/secret")),
+        (json!({"StringNotEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}}), Outcome::Allowed, None),
+        (json!({"StringNotEquals": {"s3:authType": "REST-HEADER"}}), Outcome::Allowed, None),
+        (json!({"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}), Outcome::Allowed, None),
+    ] {
+        let (decided, depends_on, _) = denied(&condition);
+        assert_eq!((decided, depends_on.first().map(String::as_str)), (decision, key), "{condition}");
+    }
+}
+
+#[test]
+fn nothing_is_advised_that_the_statement_denies() {
+    for (condition, expected) in [
+        (json!({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}), "a Region that the statement does not name (it refuses `eu-west-1`)"),
+        (json!({"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}), "a Region that the statement permits (`eu-west-1`)"),
+        (json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "a run from another network than the statement names (`10.0.0.0/8`)"),
+        (json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "a run from the network that the statement names (`10.0.0.0/8`)"),
+        (json!({"StringEquals": {"aws:SourceVpce": "vpce-1"}}), "a run from another network than the statement names (`vpce-1`)"),
+        (json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}}), ""),
+        (json!({"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}), "a session that was opened with MFA; keys of a user have none"),
+        (json!({"Bool": {"aws:SecureTransport": "true"}}), ""),
+    ] {
+        assert_eq!(denied(&condition).2.join("; "), expected, "{condition}");
+    }
+}
+
 #[test]
 fn what_a_run_does_not_tell_is_left_open() {
     let keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");

@@ -22,7 +22,7 @@ const STATES_MAX: usize = 2_000;
 
 /// All kinds of what a key can be, `None` among them where it is absent. `None` where they cannot be counted.
 pub(super) fn kinds(set: &PolicySet, key: &str) -> Option<Vec<Option<ContextValue>>> {
-    let statements = set.all().flat_map(|named| &named.policy.statements);
+    let statements = set.all().flat_map(|named| named.policy.statements.iter());
     let conditions: Vec<&Condition> =
         statements.flat_map(|statement| &statement.conditions).filter(|condition| condition.key == key).collect();
     let values = values(&conditions)?;
