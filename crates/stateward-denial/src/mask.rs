@@ -166,14 +166,16 @@ impl Mask {
     /// The name in an ARN of IAM or STS, of a session that of its role, too.
     fn named(&mut self, text: &str) -> Option<(String, usize)> {
         let (marker, kind) = NAMED.iter().find(|(marker, _)| text.starts_with(marker))?;
-        let path = run(text.get(marker.len()..)?, |byte| is_name(byte) || byte == b'/').trim_end_matches(['.', ',', '/']);
+        let path =
+            run(text.get(marker.len()..)?, |byte| is_name(byte) || byte == b'/').trim_end_matches(['.', ',', '/']);
         if path.is_empty() || path.starts_with("aws-service-role/") || path == "aws-reserved/sso.amazonaws.com" {
             return None;
         }
         let length = marker.len() + path.len();
         if *marker == ":assumed-role/" {
             let (role, session) = path.split_once('/').unwrap_or((path, ""));
-            let session = if session.is_empty() { String::new() } else { format!("/{}", self.name("session", session)) };
+            let session =
+                if session.is_empty() { String::new() } else { format!("/{}", self.name("session", session)) };
             return Some((format!("{marker}{}{session}", self.name("role", role)), length));
         }
         let name = path.rsplit('/').next()?;
@@ -299,7 +301,10 @@ mod tests {
         // A name that is a word of ARNs, too.
         let mut mask = Mask::new();
         mask.text("arn:aws:iam::111122223333:role/table arn:aws:iam::111122223333:user/dynamodb");
-        assert_eq!(mask.text("arn:aws:dynamodb:eu-west-1:111122223333:table/t"), "arn:aws:dynamodb:eu-west-1:000000000001:table/t");
+        assert_eq!(
+            mask.text("arn:aws:dynamodb:eu-west-1:111122223333:table/t"),
+            "arn:aws:dynamodb:eu-west-1:000000000001:table/t"
+        );
     }
 
     #[test]

@@ -205,7 +205,10 @@ mod tests {
             "<?xml version=\"1.0\"?>\n<Error>\n  <Code>AccessDenied</Code>\n  <Message>Access Denied</Message>\n</Error>\n",
         ] {
             let problems = read(text.as_bytes());
-            assert!(matches!(problems.as_slice(), [one] if one.kind == crate::Kind::AccessDenied && !one.certain), "{problems:?}");
+            assert!(
+                matches!(problems.as_slice(), [one] if one.kind == crate::Kind::AccessDenied && !one.certain),
+                "{problems:?}"
+            );
         }
         assert_eq!(read(b"<Error><Code>Forbidden</Code><Message>no</Message></Error>"), []);
     }

@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn files_of_every_editor_and_shell_are_utf_8() {
         let text = "{\"a\":\"né 🙂\"}\r\n".repeat(3000);
-        let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+        let utf_16 =
+            |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
         let marked = format!("\u{feff}{text}");
         let forms = [
             text.clone().into_bytes(),

@@ -149,8 +149,14 @@ fn a_name_goes_on_until_something_shows_that_it_ends() {
         (" on resource: arn:aws:dynamodb:eu-west-1:111122223333:table/locks\"", None),
         (" on resource: \"arn:aws:s3:::bucket/key\"", None),
         (" on resource: \"arn:aws:s3:::bucket/k", None),
-        (" on resource: * with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-a/p", Some(Part::Policy)),
-        (" on resource: * with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-a/p\"", None),
+        (
+            " on resource: * with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-a/p",
+            Some(Part::Policy),
+        ),
+        (
+            " on resource: * with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-a/p\"",
+            None,
+        ),
     ] {
         assert_eq!(denial(&format!("{core}{end}")).cut, cut, "{end}");
     }

@@ -152,7 +152,8 @@ pub(super) fn xml(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     let message_at = text.behind(message_at, "<Message>").unwrap_or(message_at);
     // A body of S3 that lost its IDs: a code that nobody but AWS has, where its answers have it.
     let is_body = codes::is_own(&code)
-        && range.start.checked_sub("<Error>".len()).and_then(|start| text.behind(start, "<Error>")) == Some(range.start)
+        && range.start.checked_sub("<Error>".len()).and_then(|start| text.behind(start, "<Error>"))
+            == Some(range.start)
         && text.behind(end, "</Code><Message>").is_some();
     Some(Frame { code: Some(code), service, weak: !is_aws && !is_body, ..Frame::at(range.start..message_at) })
 }

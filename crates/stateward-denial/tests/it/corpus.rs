@@ -66,7 +66,17 @@ fn whole(label: &Value) -> Value {
     };
     let principal = over(nulls(&["arn", "account", "session", "name"]), &json!({"type": "unknown"}));
     let denial = over(
-        nulls(&["service", "operation", "action", "resource", "policy_arn", "request_id", "error_code", "setting", "cut"]),
+        nulls(&[
+            "service",
+            "operation",
+            "action",
+            "resource",
+            "policy_arn",
+            "request_id",
+            "error_code",
+            "setting",
+            "cut",
+        ]),
         &json!({"principal": principal, "layer": "unknown", "effect": "unknown", "has_authorization_id": false, "has_encoded_message": false}),
     );
     let parts = [

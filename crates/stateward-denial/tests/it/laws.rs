@@ -121,8 +121,10 @@ fn cut_unsaid(whole: &[Value], part: &[Value]) -> Option<String> {
 #[test]
 fn a_name_that_the_end_of_a_text_cuts_is_called_cut() {
     let mut wrong = String::new();
-    let wraps = WRAPS.iter().filter(|(name, _)| ["boxed", "broken at 80 columns", "as a string of JSON"].contains(name));
-    let wraps: Vec<fn(&str) -> String> = wraps.map(|(_, wrap)| *wrap).chain([str::to_owned as fn(&str) -> String]).collect();
+    let wraps =
+        WRAPS.iter().filter(|(name, _)| ["boxed", "broken at 80 columns", "as a string of JSON"].contains(name));
+    let wraps: Vec<fn(&str) -> String> =
+        wraps.map(|(_, wrap)| *wrap).chain([str::to_owned as fn(&str) -> String]).collect();
     assert_eq!(wraps.len(), 4);
     for text in texts() {
         for wrap in &wraps {

@@ -364,6 +364,9 @@ fn environments_that_make_no_sense_are_refused() {
     assert_eq!(refused(&[dev.clone(), dev.clone()]), IsolationError::Name("dev".to_owned()));
     let same = Environment { keeping: keeping("dev"), ..prod.clone() };
     assert!(matches!(refused(&[dev.clone(), same]), IsolationError::Same { .. }));
+    // One role carries the policies of both, by whatever session.
+    let role = Environment { principal: format!("arn:aws:iam::{ACCOUNT}:role/dev"), ..prod.clone() };
+    assert!(matches!(refused(&[dev.clone(), role]), IsolationError::Principal { .. }));
     let nobody = Environment { principal: "dev".to_owned(), ..prod.clone() };
     assert!(matches!(refused(&[nobody, dev.clone()]), IsolationError::Request { .. }));
     let mut odd = prod;

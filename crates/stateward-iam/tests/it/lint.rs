@@ -34,7 +34,8 @@ fn sids_are_told_apart_and_there_is_a_statement() {
         let statements: Vec<Value> = sids
             .iter()
             .map(|sid| {
-                let mut statement = json!({"Sid": sid, "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"});
+                let mut statement =
+                    json!({"Sid": sid, "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"});
                 if kind == PolicyKind::Resource {
                     statement["Principal"] = json!({"AWS": "111122223333"});
                 }

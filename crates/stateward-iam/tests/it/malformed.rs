@@ -133,7 +133,10 @@ fn a_malformed_scenario_is_never_decided() {
         (broken("boundry", json!([])), "`boundry` is no part of a scenario: write `boundary`"),
         (broken("scp", json!([])), "`scp` is no part of a scenario: write `scps`"),
         (broken("resourcePolicy", json!({})), "`resourcePolicy` is no part of a scenario: write `resource_policy`"),
-        (broken("group", json!([{"name": "g", "policy": everything()}])), "`group` is no part of a scenario, which has"),
+        (
+            broken("group", json!([{"name": "g", "policy": everything()}])),
+            "`group` is no part of a scenario, which has",
+        ),
         (broken("identity", json!({})), "`identity` must be an array"),
         (broken("identity", json!([{"name": "p"}])), "`identity[0]` has no `policy`"),
         (broken("scps", json!([{}])), "`scps[0]` must be an array"),

@@ -323,8 +323,16 @@ fn denied(condition: &Value) -> (Outcome, Vec<String>, Vec<String>) {
 fn what_each_request_to_s3_has_is_not_taken_for_absent() {
     for (condition, decision, key) in [
         (json!({"NumericLessThan": {"s3:TlsVersion": "1.3"}}), Outcome::Depends, Some("s3:TlsVersion")),
-        (json!({"StringNotEquals": {"s3:ResourceAccount": "111122223333"}}), Outcome::Depends, Some("s3:ResourceAccount")),
-        (json!({"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}), Outcome::Depends, Some("s3:ExistingObjectTag/secret")),
+        (
+            json!({"StringNotEquals": {"s3:ResourceAccount": "111122223333"}}),
+            Outcome::Depends,
+            Some("s3:ResourceAccount"),
+        ),
+        (
+            json!({"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}),
+            Outcome::Depends,
+            Some("s3:ExistingObjectTag/secret"),
+        ),
         (json!({"StringNotEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}}), Outcome::Allowed, None),
         (json!({"StringNotEquals": {"s3:authType": "REST-HEADER"}}), Outcome::Allowed, None),
         (json!({"StringEquals": {"s3:authType": "REST-QUERY-STRING"}}), Outcome::Allowed, None),
@@ -337,13 +345,31 @@ fn what_each_request_to_s3_has_is_not_taken_for_absent() {
 #[test]
 fn nothing_is_advised_that_the_statement_denies() {
     for (condition, expected) in [
-        (json!({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}), "a Region that the statement does not name (it refuses `eu-west-1`)"),
-        (json!({"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}), "a Region that the statement permits (`eu-west-1`)"),
-        (json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "a run from another network than the statement names (`10.0.0.0/8`)"),
-        (json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), "a run from the network that the statement names (`10.0.0.0/8`)"),
-        (json!({"StringEquals": {"aws:SourceVpce": "vpce-1"}}), "a run from another network than the statement names (`vpce-1`)"),
+        (
+            json!({"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}),
+            "a Region that the statement does not name (it refuses `eu-west-1`)",
+        ),
+        (
+            json!({"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}),
+            "a Region that the statement permits (`eu-west-1`)",
+        ),
+        (
+            json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
+            "a run from another network than the statement names (`10.0.0.0/8`)",
+        ),
+        (
+            json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
+            "a run from the network that the statement names (`10.0.0.0/8`)",
+        ),
+        (
+            json!({"StringEquals": {"aws:SourceVpce": "vpce-1"}}),
+            "a run from another network than the statement names (`vpce-1`)",
+        ),
         (json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}}), ""),
-        (json!({"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}), "a session that was opened with MFA; keys of a user have none"),
+        (
+            json!({"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}),
+            "a session that was opened with MFA; keys of a user have none",
+        ),
         (json!({"Bool": {"aws:SecureTransport": "true"}}), ""),
     ] {
         assert_eq!(denied(&condition).2.join("; "), expected, "{condition}");
