@@ -1,8 +1,8 @@
 //! What to do about a problem, in order, who can do it, and what not to do.
 //!
 //! A policy that is proposed has been run through the evaluator: in the layer that it is for, and with all other layers open, it
-//! allows what was refused. Where that cannot be said, because the text does not name the resource or somebody denies
-//! explicitly, no policy is proposed.
+//! allows what was refused. Where that cannot be said, because the text does not name the resource, may end within its name, or
+//! somebody denies explicitly, no policy is proposed; nor where the right could be used for more ([`stateward_iam::risk`]).
 
 mod access;
 mod asked;
@@ -143,6 +143,13 @@ pub fn advise(problem: &Problem) -> Advice {
     }
 }
 
+impl Step {
+    /// One without a policy.
+    fn new(who: Who, step: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { step: step.into(), who, why: why.into(), policy_for: None, policy: None }
+    }
+}
+
 impl Advice {
     fn new(title: impl Into<String>, why: impl Into<String>) -> Self {
         Self { title: title.into(), why: why.into(), steps: Vec::new(), do_not: Vec::new() }
@@ -150,7 +157,7 @@ impl Advice {
 
     /// One more thing to do.
     fn then(mut self, who: Who, step: impl Into<String>, why: impl Into<String>) -> Self {
-        self.steps.push(Step { step: step.into(), who, why: why.into(), policy_for: None, policy: None });
+        self.steps.push(Step::new(who, step, why));
         self
     }
 

@@ -2,13 +2,15 @@
 
 mod explicit;
 mod implicit;
+mod risky;
 mod unnamed;
 
 use serde_json::Value;
 use stateward_denial::{Denial, Effect, Layer, Problem};
+use stateward_iam::{Risk, risk};
 
 use super::asked::{self, Asked};
-use super::{Advice, PolicyFor, Who, proposal, words};
+use super::{Advice, PolicyFor, Step, Who, proposal, words};
 
 /// A refusal, and what is known for a policy about it.
 struct Case<'a> {
@@ -22,8 +24,29 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// The policy of a kind, if there is one that is safe to give.
     fn policy(&self, kind: PolicyFor) -> Option<(PolicyFor, Value)> {
-        proposal::propose(kind, self.request.as_ref()?, self.denial)
+        let request = self.request.as_ref().filter(|_| self.risk().is_none())?;
+        proposal::propose(kind, request, self.denial)
+    }
+
+    /// What the refused action could be used for beyond what it says.
+    fn risk(&self) -> Option<Risk> {
+        asked::action(self.denial).as_deref().and_then(risk)
+    }
+
+    /// Why there is no policy.
+    fn why_none(&self) -> &'static str {
+        if self.risk().is_some() {
+            return "No policy is proposed for it: that is to be decided, not pasted.";
+        }
+        match asked::cut(self.denial) {
+            None if asked::is_service_linked(self.denial) => "A service-linked role is the service's own: IAM attaches nothing to it.",
+            Some(_) => "No policy is written for a name that may go on: it would allow something else.",
+            None => {
+                "The text does not name the resource, so that no policy can be written that is not too wide: `Resource` must name it."
+            }
+        }
     }
 
     /// `X on Y`.
@@ -73,6 +96,20 @@ pub(super) fn advise(problem: &Problem, denial: &Denial) -> Advice {
 
 /// What is to be said of every refusal.
 fn finish(case: &Case<'_>, mut advice: Advice) -> Advice {
+    if let Some(risk) = case.risk() {
+        advice = risky::warn(case, risk, advice);
+    }
+    if let Some(name) = asked::cut(case.denial) {
+        let whole = Step::new(
+            Who::You,
+            format!(
+                "Give the whole text: it ends behind `{}`, and the name may go on. `TF_LOG=debug` shows all that AWS answered.",
+                words::short(name)
+            ),
+            "No policy is written for half a name: it would allow something else. If that is the whole name, put it in quotes.",
+        );
+        advice.steps.insert(0, whole);
+    }
     if !matches!(case.denial.layer, Layer::Unknown | Layer::Kms) {
         advice = advice.then(
             Who::You,

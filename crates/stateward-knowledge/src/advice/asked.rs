@@ -1,6 +1,6 @@
 //! A refused request as policies see it.
 
-use stateward_denial::{Denial, PrincipalType, Problem};
+use stateward_denial::{Denial, Part, PrincipalType, Problem};
 use stateward_iam::data;
 
 /// What was asked for, complete enough to write a policy for it.
@@ -22,9 +22,9 @@ pub struct Asked {
 const SOME_ACCOUNT: &str = "111122223333";
 
 impl Asked {
-    /// `None` where the text does not name the action, or not the resource that it needs.
+    /// `None` where the text does not name the action, or not the resource that it needs, or may end within their names.
     pub fn of(problem: &Problem) -> Option<Self> {
-        let denial = problem.denial.as_ref()?;
+        let denial = problem.denial.as_ref().filter(|denial| cut(denial).is_none())?;
         let action = action(denial)?;
         let known = data::action(&action);
         let principal = denial.principal.arn.clone().filter(|arn| is_whole_arn(arn));
@@ -105,6 +105,15 @@ pub fn action(denial: &Denial) -> Option<String> {
     spelled(&format!("{service}:{name}"))
 }
 
+/// The name of what was asked for behind which the text ends, so that there may be more of it.
+pub(super) fn cut(denial: &Denial) -> Option<&str> {
+    match denial.cut? {
+        Part::Action => denial.action.as_deref(),
+        Part::Resource => denial.resource.as_deref(),
+        Part::Policy => None,
+    }
+}
+
 /// The resource as an ARN that a policy can name.
 fn resource_arn(resource: &str, action: &str, owner: Option<&str>, partition: &str) -> Option<String> {
     if resource == "*" || is_whole_arn(resource) {
@@ -160,11 +169,19 @@ fn with_companions(problem: &Problem, action: String, resource: &str) -> Vec<Str
     actions
 }
 
-/// Whether whoever asked can have policies of its own: services, the root user and strangers have none.
+/// Whether whoever asked can be given policies: services, the root user and strangers have none, and AWS alone changes those of
+/// service-linked roles.
 pub fn has_policies(denial: &Denial) -> bool {
     let kind = denial.principal.kind;
     let of_cloudfront = denial.principal.arn.as_deref().is_some_and(|arn| arn.contains("::cloudfront:"));
-    !matches!(kind, PrincipalType::Service | PrincipalType::Anonymous | PrincipalType::Root) && !of_cloudfront
+    !matches!(kind, PrincipalType::Service | PrincipalType::Anonymous | PrincipalType::Root)
+        && !of_cloudfront
+        && !is_service_linked(denial)
+}
+
+/// Whether a service of AWS made the role for itself.
+pub(super) fn is_service_linked(denial: &Denial) -> bool {
+    role_name(denial).is_some_and(|name| name.starts_with("AWSServiceRoleFor"))
 }
 
 /// The role of a session or of itself: its name. Roles of IAM Identity Center are told apart by theirs.

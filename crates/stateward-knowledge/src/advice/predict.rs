@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stateward_denial::{PrincipalType, Problem};
 use stateward_iam::{
-    Answer, AnswerStatement, Context, Layer, Named, Outcome, Policy, PolicyError, PolicyKind, PolicySet, Request,
-    account_policies, is_account_details,
+    Answer, AnswerStatement, Context, Effect, Layer, Named, Outcome, Policy, PolicyError, PolicyKind, PolicySet,
+    Request, account_policies, is_account_details,
 };
 
 use super::asked::Asked;
@@ -100,7 +100,8 @@ impl Given {
         let Ok(request) = Request::new(&asked.someone(), action, &asked.resource, None, context) else {
             return Vec::new();
         };
-        let own = self.of(&asked.someone());
+        let mut own = self.of(&asked.someone());
+        let beside = with_full_access(&mut own);
         let resource = || own.resource.clone().or_else(|| Some(open.resource.clone()));
         let identity = || vec![open.identity.clone()];
         let layers: [(Layer, bool, PolicySet); 7] = [
@@ -145,7 +146,15 @@ impl Given {
         let known = layers.into_iter().filter(|(_, given, _)| *given);
         known
             .map(|(layer, _, set)| {
-                let answer = Answer::new(&set, set.evaluate(&request), Vec::new());
+                let mut notes = if layer == Layer::Scp { beside.clone() } else { Vec::new() };
+                let decision = set.evaluate(&request);
+                if decision.outcome == Outcome::Allowed && refused_by(problem) == Some(layer) {
+                    notes.push(
+                        "AWS's text says that this layer refused: another policy is in force than the one given, or it has changed since"
+                            .to_owned(),
+                    );
+                }
+                let answer = Answer::new(&set, decision, notes);
                 Prediction {
                     layer,
                     decision: answer.decision,
@@ -183,6 +192,37 @@ impl Given {
             context.unknown(key);
         }
         context
+    }
+}
+
+/// Service control policies that only deny stand beside `FullAWSAccess`, which AWS attaches to every level; what was taken so.
+fn with_full_access(set: &mut PolicySet) -> Vec<String> {
+    let full = json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}).to_string();
+    let mut notes = Vec::new();
+    let only_denies = |named: &Named| named.policy.statements().iter().all(|one| one.effect() == Effect::Deny);
+    for level in set.scps.iter_mut().flatten().filter(|level| level.iter().all(only_denies)) {
+        let Ok(policy) = Policy::parse(&full, PolicyKind::Scp) else { continue };
+        let names: Vec<String> = level.iter().map(|named| format!("`{}`", named.name)).collect();
+        notes.push(format!(
+            "{} only denies: taken that `FullAWSAccess` is attached beside it, as AWS does",
+            names.join(", ")
+        ));
+        level.push(Named { name: "FullAWSAccess".to_owned(), policy });
+    }
+    notes
+}
+
+/// The layer that refused, where the text leaves no doubt.
+fn refused_by(problem: &Problem) -> Option<Layer> {
+    use stateward_denial::Layer as Told;
+    match problem.denial.as_ref().filter(|_| problem.certain)?.layer {
+        Told::Identity => Some(Layer::Identity),
+        Told::Boundary => Some(Layer::Boundary),
+        Told::Session => Some(Layer::Session),
+        Told::Scp => Some(Layer::Scp),
+        Told::Rcp => Some(Layer::Rcp),
+        Told::VpcEndpoint => Some(Layer::VpcEndpoint),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How things are called in sentences.
 
-use stateward_denial::{Denial, Layer, PrincipalType};
+use stateward_denial::{Denial, Layer, Part, PrincipalType};
 
 use super::asked::{action, permission_set, role_name};
 
@@ -31,6 +31,9 @@ pub(super) fn principal(denial: &Denial) -> String {
 
 /// What was to be done.
 pub(super) fn asked(denial: &Denial) -> String {
+    if let (Some(Part::Action), Some(action)) = (denial.cut, &denial.action) {
+        return format!("{action}…");
+    }
     action(denial)
         .or_else(|| denial.action.clone())
         .or_else(|| denial.operation.clone())
@@ -42,6 +45,7 @@ pub(super) fn asked(denial: &Denial) -> String {
 pub(super) fn on(denial: &Denial) -> String {
     match denial.resource.as_deref() {
         None | Some("*") => String::new(),
+        Some(resource) if denial.cut == Some(Part::Resource) => format!(" on `{}…`", short(resource)),
         Some(resource) => format!(" on `{}`", short(resource)),
     }
 }

@@ -220,7 +220,17 @@ fn what_is_shared_names_nobody() {
     for text in [LOCK.to_owned(), SCP.to_owned(), cloudtrail.to_owned()] {
         for arguments in [&["-", "--share"][..], &["-", "--share", "--json"]] {
             let shown = explain(&world, arguments, text.as_str()).expect_success().stdout;
-            for secret in ["111122223333", "999988887777", "run-42", "run-7", "203.0.113.7", "ASIAIOSF"] {
+            for secret in [
+                "111122223333",
+                "999988887777",
+                "run-42",
+                "run-7",
+                "203.0.113.7",
+                "ASIAIOSF",
+                "/ana",
+                "role/ci",
+                "`ci`",
+            ] {
                 assert!(!shown.contains(secret), "{secret} in {shown}");
             }
             assert!(shown.contains("000000000001"), "{shown}");

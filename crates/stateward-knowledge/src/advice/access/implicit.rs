@@ -2,7 +2,7 @@
 
 use stateward_denial::{Layer, PrincipalType};
 
-use super::super::asked::{has_policies, permission_set};
+use super::super::asked::{has_policies, is_service_linked, permission_set};
 use super::super::{Advice, PolicyFor, Who, words};
 use super::Case;
 
@@ -50,12 +50,16 @@ fn identity(case: &Case<'_>) -> Advice {
             "The smallest policy for the lock: whoever may take it must be able to look at it and to give it back."
         }
         Some(_) => "The smallest policy that allows what was refused.",
-        None => {
-            "The text does not name the resource, so that no policy can be written that is not too wide: `Resource` must name it."
-        }
+        None => case.why_none(),
     };
     let step = match &policy {
         Some(_) => attach(case),
+        None if is_service_linked(case.denial) => {
+            format!("Look at the service that {} is for, and its settings: AWS alone changes the policies of this role.", case.who)
+        }
+        None if case.risk().is_some() => {
+            format!("Decide whether {} should do {target} at all.", case.who)
+        }
         None => format!("Allow {} in a policy of {}.", case.target(), case.who),
     };
     let mut advice = advice.propose(Who::AccountAdmin, step, why, policy);

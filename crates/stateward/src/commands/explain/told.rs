@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::Value;
-use stateward_denial::{Denial, Failure as Failed, Layer, LockInfo, PrincipalType};
+use stateward_denial::{Denial, Failure as Failed, Layer, LockInfo, Part, PrincipalType};
 use stateward_iam::Outcome;
 use stateward_knowledge::advice::{Explanation, Prediction, Step, Who};
 
@@ -137,10 +137,14 @@ fn of_denial(denial: &Denial, certain: bool) -> Vec<(&'static str, Option<String
         (Some(code), Some(operation)) => Some(format!("{code}, of {operation}")),
         (code, operation) => code.clone().or(operation),
     };
+    let whole = |part, name: &Option<String>| match (name, denial.cut == Some(part)) {
+        (Some(name), true) => Some(format!("{name}… (the text ends here: there may be more)")),
+        (name, _) => name.clone(),
+    };
     vec![
         ("who", who.or_else(anonymous)),
-        ("action", denial.action.clone().or_else(|| denial.operation.clone())),
-        ("on", denial.resource.clone()),
+        ("action", whole(Part::Action, &denial.action).or_else(|| denial.operation.clone())),
+        ("on", whole(Part::Resource, &denial.resource)),
         ("layer", Some(layer)),
         ("policy", denial.policy_arn.clone()),
         ("code", code),
