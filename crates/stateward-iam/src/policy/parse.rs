@@ -255,6 +255,8 @@ impl Reader<'_> {
                 let entry = match member.key.as_ref() {
                     "AWS" => Entry::aws(text),
                     "Service" | "Federated" => (!text.is_empty()).then(|| Entry::Named(text.to_owned())),
+                    // Not in AWS's grammar of policies, and taken all the same: Terragrunt writes it.
+                    "*" => (text == "*").then_some(Entry::Everyone),
                     "CanonicalUser" => Some(Entry::Opaque(text.to_owned())),
                     _ => return Err(self.error(member.at, &path, PolicyErrorKind::PrincipalType)),
                 };

@@ -75,10 +75,13 @@ fn principals_are_checked_exactly() {
         (json!({"AWS": "12345"}), "`12345` is no principal"),
         (json!({"aws": "*"}), "no kind of principal"),
         (json!(["*"]), "expected `*` or an object"),
+        (json!({"*": USER}), "is no principal"),
     ] {
         let message = error(&with(&principal), PolicyKind::Resource);
         assert!(message.contains(expected), "{principal}: {message}");
     }
+    // As Terragrunt writes everybody.
+    assert!(Policy::parse(&with(&json!({"*": ["*"]})).to_string(), PolicyKind::Resource).is_ok());
     let none = json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
     for kind in [PolicyKind::Resource, PolicyKind::Trust, PolicyKind::VpcEndpoint, PolicyKind::Rcp] {
         assert!(error(&none, kind).contains("`Principal` is missing"), "{kind}");
