@@ -35,7 +35,7 @@ pub use filters::Filters;
 pub use http::{Body, Connection, RawHttp, Response};
 pub use iam_oracle::{expect_oracle_agrees, iam_oracle};
 pub use lock_info::{LockInfo, lock_info};
-pub use moto::Moto;
+pub use moto::{Moto, aws_calls};
 pub use process::{Output, Running};
 pub use s3_backend::S3Backend;
 pub use seen::SeenRequest;

@@ -14,6 +14,13 @@ pub struct Moto {
     url: String,
 }
 
+/// Sends the requests that this document holds with Python's client for AWS, to whom the environment names.
+#[track_caller]
+pub fn aws_calls(dir: &TestDir, document: &str, env: impl IntoIterator<Item = (&'static str, String)>) {
+    let path = dir.write("calls.json", document).display().to_string();
+    Cli::new(tools::find("aws-calls"), dir).envs(env).run(&[path]).expect_success();
+}
+
 impl Moto {
     /// A server of its own, empty, which ends when dropped.
     #[track_caller]
@@ -47,9 +54,7 @@ impl Moto {
     /// Sends the requests that this document holds (`stateward setup aws --emit json`), with Python's client for AWS.
     #[track_caller]
     pub fn send_all(&self, dir: &TestDir, document: &str) {
-        let path = dir.write("calls.json", document).display().to_string();
-        let python = Cli::new(tools::find("aws-calls"), dir).envs(self.env().pairs());
-        python.run(&[path]).expect_success();
+        aws_calls(dir, document, self.env().pairs());
     }
 
     /// Makes a bucket under a fresh name, which is returned.

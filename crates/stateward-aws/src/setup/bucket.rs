@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::headers::{self, Demand};
 use super::item::EXISTENCE;
 use super::key::KeyIs;
 use super::policy::{self, Statements};
-use super::{Act, Bucket, Encryption, Grant, Item, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
+use super::{Act, Bucket, Encryption, Grant, Item, ObjectLock, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
 
 /// Objects are the bucket's owner's, and there are no access lists.
 pub(super) const ENFORCED: &str = "BucketOwnerEnforced";
@@ -21,6 +22,8 @@ const PRIVATE: &str = "State is never public; this holds whatever a policy or an
 const TLS: &str = "State holds secrets in plain text: requests over plain HTTP are refused.";
 const KEYS: &str = "What asks for another key, or for none of yours, is refused (Terraform's encrypt without kms_key_id does); \
                     what asks for nothing gets the key.";
+const LOCKED: &str = "Before that no version can be deleted. Terraform gives its lock files back all the same: S3 takes a delete without a version, and \
+                      hides the file behind a marker.";
 const TOLD: &str = "Each request is told of, also those that are refused.";
 const TAKES: &str = "AWS may put logs here, and only those of this account.";
 
@@ -31,7 +34,9 @@ pub(super) fn plan(wanted: &Wanted, name: &str, key: KeyIs<'_>, found: &Bucket) 
     plan_any(wanted, &of, found, |found| {
         let mut items = settings(wanted, &of, key, found);
         items.extend(wrong_keys(wanted, &of, key, found));
+        items.extend(written(wanted, &of, key, found));
         items.push(lifecycle::plan(&of, found));
+        items.extend(object_lock(&of, found));
         items.extend(logs(found));
         items
     })
@@ -192,6 +197,46 @@ fn wrong_keys(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settin
         KeyIs::NotMade => Some(of.later("wrong-keys", (Value::Null, json!("refused")), KEYS)),
         KeyIs::Made(key) => Some(stated(of, "wrong-keys", found, &Statements::of_keys(wanted, of.name, key), KEYS)),
     }
+}
+
+/// Whether what is written has to say how it is encrypted, by a policy that was there, and whether with ours anything can be written.
+fn written(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings) -> Option<Item> {
+    let there = found.policy.as_deref()?;
+    let not_made = format!("arn:{}:kms:{}:{}:key/not-made", wanted.partition, wanted.region, wanted.account);
+    let asked = match key {
+        KeyIs::NotWanted => None,
+        KeyIs::NotMade => Some(not_made.as_str()),
+        KeyIs::Made(key) => Some(key),
+    };
+    let merged = asked.and_then(|key| policy::with(Some(there), &Statements::of_keys(wanted, of.name, key)).ok()?);
+    let default = found.encryption.as_ref().and_then(|found| found.key.as_ref()).filter(|used| !used.by_aws);
+    let key = asked.or(default.map(|used| used.arn.as_str()));
+    let named = |statements: &[String]| statements.join(" and ");
+    match headers::demand(merged.as_deref().unwrap_or(there), wanted, of.name, key) {
+        Demand::None => None,
+        Demand::Said(by) => {
+            let why = format!(
+                "The bucket's policy refuses what does not say how it is to be encrypted ({}). The printed block and store say it.",
+                named(&by)
+            );
+            Some(of.keep("write-headers", json!("said"), why))
+        }
+        Demand::Impossible(by) => {
+            let why = format!(
+                "With this nothing could be written: the bucket's policy would refuse whatever is said about encryption ({}). Leave \
+                 `--kms-key` out, or change the statement that does not let the key be named.",
+                named(&by)
+            );
+            Some(of.refuse("write-headers", (Value::Null, json!("taken")), why))
+        }
+    }
+}
+
+fn object_lock(of: &Resource<'_>, found: &Settings) -> Option<Item> {
+    let ObjectLock { mode, days, years } = found.object_lock.as_ref()?;
+    let named = [("mode", json!(mode)), ("days", json!(days)), ("years", json!(years))];
+    let said = named.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value));
+    Some(of.keep("object-lock", Value::Object(said.collect()), LOCKED))
 }
 
 /// Statements of the bucket's policy.

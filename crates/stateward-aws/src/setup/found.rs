@@ -135,6 +135,19 @@ pub struct Settings {
     pub logging: Option<Logging>,
     /// Where it is copied to; `None` also where nobody asked.
     pub replication: Option<ReplicationConfiguration>,
+    /// For how long versions cannot be deleted; `None` also where that may not be read.
+    pub object_lock: Option<ObjectLock>,
+}
+
+/// Object Lock of a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectLock {
+    /// What holds for a version that says nothing: `GOVERNANCE` or `COMPLIANCE`; `None` where nothing does.
+    pub mode: Option<String>,
+    /// For so many days.
+    pub days: Option<i32>,
+    /// For so many years.
+    pub years: Option<i32>,
 }
 
 /// Somebody on the access list of a bucket.

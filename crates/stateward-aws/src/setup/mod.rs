@@ -11,6 +11,7 @@ mod calls;
 mod emit;
 mod environment;
 mod found;
+mod headers;
 mod item;
 mod key;
 mod lifecycle;
@@ -26,10 +27,11 @@ pub use apply::{ApplyError, apply};
 pub use emit::{EmitError, Format, emit};
 pub use environment::{Environment, EnvironmentError, Trusted};
 pub use found::{
-    Access, Bucket, Encryption, Found, Grant, Key, KeySettings, Logging, Maker, ManagedPolicy, Namesake, Role,
-    Settings, Table, Trail, TrailSettings, UsedKey,
+    Access, Bucket, Encryption, Found, Grant, Key, KeySettings, Logging, Maker, ManagedPolicy, Namesake, ObjectLock,
+    Role, Settings, Table, Trail, TrailSettings, UsedKey,
 };
 pub use item::{Act, Action, Call, Item};
+pub use headers::{Header, Headers};
 pub use key::KeysInUse;
 pub use lifecycle::Rule;
 pub use policy::statements;

@@ -254,7 +254,7 @@ fn plain(statement: &Value) -> Value {
 /// seen: a second statement then says the same again, which changes nothing.
 fn refuses_plain_http(bucket: &str, statement: &Value) -> bool {
     let named = |name: &str| statement.get(name).map(listed).unwrap_or_default();
-    let everybody = statement["Principal"] == "*" || listed(&statement["Principal"]["AWS"]) == ["*"];
+    let everybody = is_everybody(&statement["Principal"]);
     let every_action = named("Action").iter().any(|action| *action == "*" || action.eq_ignore_ascii_case("s3:*"));
     let whole = |suffix: &str| {
         named("Resource").iter().any(|resource| {
@@ -270,6 +270,11 @@ fn refuses_plain_http(bucket: &str, statement: &Value) -> bool {
         && whole("")
         && whole("/*")
         && only_plain_http(&statement["Condition"])
+}
+
+/// Whether a statement is about everybody, however that is written: Terragrunt has it as `{"*": ["*"]}`.
+pub(super) fn is_everybody(principal: &Value) -> bool {
+    *principal == "*" || ["AWS", "*"].iter().any(|kind| listed(&principal[*kind]) == ["*"])
 }
 
 /// Whether the condition is that the request is not encrypted, and no other.
@@ -391,6 +396,11 @@ mod tests {
         let said = json!({"Statement": [{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": ["s3:*"],
             "Resource": ["arn:aws:s3:::states", "arn:aws:s3:::states/*"], "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]});
         assert_eq!(merged(&said), None);
+        for everybody in [json!("*"), json!({"AWS": ["*"]}), json!({"*": ["*"]})] {
+            let mut said = said.clone();
+            said["Statement"][0]["Principal"] = everybody;
+            assert_eq!(merged(&said), None, "{said}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod elsewhere;
 mod emit;
 mod lab;
 mod migrate;
+mod others;
 mod queue;
 mod recovery;
 mod setup;

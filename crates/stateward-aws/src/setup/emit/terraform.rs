@@ -188,6 +188,7 @@ fn bucket_of(paper: &Paper, label: &str, name: &str, settings: &Settings) -> Vec
         tags: all,
         logging,
         replication,
+        object_lock: _,
     } = settings;
     let part = |kind: &str| resource(kind, label).plain("bucket", format!("aws_s3_bucket.{label}.id"));
     let mut blocks = vec![resource("aws_s3_bucket", label).text("bucket", name).set("tags", tags(all)).block(kept())];

@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{
 use futures::try_join;
 
 use super::super::bucket::ENFORCED;
-use super::super::{Bucket, Encryption, Grant, Logging, Settings, Wanted};
+use super::super::{Bucket, Encryption, Grant, Logging, ObjectLock, Settings, Wanted};
 use super::{key, unless};
 use crate::{Failed, Services};
 
@@ -63,7 +63,18 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         let grants = if ownership.as_deref() == Some(ENFORCED) { Vec::new() } else { asked.grants().await? };
         Ok((ownership, grants))
     };
-    let ((ownership, grants), versioning, encryption, blocked, policy, lifecycle, tags, logging, replication) = try_join!(
+    let (
+        (ownership, grants),
+        versioning,
+        encryption,
+        blocked,
+        policy,
+        lifecycle,
+        tags,
+        logging,
+        replication,
+        object_lock,
+    ) = try_join!(
         owned,
         asked.versioning(),
         encryption(services, wanted, &asked),
@@ -73,8 +84,21 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         asked.tags(),
         logging,
         replication,
+        asked.object_lock(),
     )?;
-    Ok(Settings { ownership, grants, versioning, encryption, blocked, policy, lifecycle, tags, logging, replication })
+    Ok(Settings {
+        ownership,
+        grants,
+        versioning,
+        encryption,
+        blocked,
+        policy,
+        lifecycle,
+        tags,
+        logging,
+        replication,
+        object_lock,
+    })
 }
 
 async fn encryption(services: &Services, wanted: &Wanted, asked: &Asked<'_>) -> Result<Option<Encryption>, Failed> {
@@ -154,6 +178,24 @@ impl Asked<'_> {
         let request = self.s3.get_bucket_logging().bucket(self.name).expected_bucket_owner(self.owner);
         let answer = request.send().await.map_err(|error| Failed::new("S3: GetBucketLogging", &error))?;
         Ok(answer.logging_enabled.map(|on| Logging { bucket: on.target_bucket, prefix: on.target_prefix }))
+    }
+
+    /// It is told of and never changed: who may not read it loses a line.
+    async fn object_lock(&self) -> Result<Option<ObjectLock>, Failed> {
+        let request = self.s3.get_object_lock_configuration().bucket(self.name).expected_bucket_owner(self.owner);
+        let answer = request.send().await.map_err(|error| Failed::new("S3: GetObjectLockConfiguration", &error));
+        let found = match unless("ObjectLockConfigurationNotFoundError", answer) {
+            Err(failed) if failed.is_refused() => None,
+            found => found?.and_then(|answer| answer.object_lock_configuration),
+        };
+        Ok(found.map(|found| {
+            let default = found.rule.and_then(|rule| rule.default_retention);
+            default.map_or_else(ObjectLock::default, |default| ObjectLock {
+                mode: default.mode.map(|mode| mode.as_str().to_owned()),
+                days: default.days.filter(|days| *days > 0),
+                years: default.years.filter(|years| *years > 0),
+            })
+        }))
     }
 
     async fn replication(&self) -> Result<Option<ReplicationConfiguration>, Failed> {

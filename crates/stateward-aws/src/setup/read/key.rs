@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::types::{KeyManagerType, KeyMetadata, KeySpec, KeyUsageType};
 
+use super::super::key::is_aws_alias;
 use super::super::{Key, KeySettings, Maker, TAG, UsedKey, Wanted, WantedKey};
 use super::unless;
 use crate::Failed;
@@ -102,8 +103,9 @@ async fn keys_without_names(kms: &Client) -> Result<Vec<String>, Failed> {
 
 /// Which key something is encrypted with, where it names one.
 pub(super) async fn used(kms: &Client, wanted: &Wanted, name: &str) -> UsedKey {
-    let plain = UsedKey { arn: name.to_owned(), by_aws: false };
-    if wanted.key.is_none() {
+    let plain = UsedKey { arn: name.to_owned(), by_aws: is_aws_alias(name) };
+    // Its ARN makes a difference only where another key is wanted.
+    if plain.by_aws && wanted.key.is_none() {
         return plain;
     }
     match describe(kms, name).await {

@@ -3,7 +3,7 @@
 mod asked;
 mod told;
 
-use stateward_aws::setup::{self, Action, ApplyError, Item, KeysInUse, Wanted};
+use stateward_aws::setup::{self, Action, ApplyError, Found, Headers, Item, KeysInUse, Wanted};
 use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
 use stateward_core::{Error, Kind};
@@ -52,14 +52,13 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
         }
     }
     if !context.out.json && !args.dry_run {
-        output::text(&told::ready(&wanted, &keys(&services, &wanted).await))?;
+        // The key may have been made just now, or have been there without being asked for.
+        let found = setup::read(&services, &wanted).await.ok();
+        let keys = found.as_ref().map(|found| KeysInUse::of(&wanted, found)).unwrap_or_default();
+        let headers = Headers::of(&wanted, found.as_ref().unwrap_or(&Found::default()));
+        output::text(&told::ready(&wanted, &keys, &headers))?;
     }
     Ok(Exit::Done)
-}
-
-/// What encrypts state now: the key may have been made just now, or have been there without being asked for.
-async fn keys(services: &Services, wanted: &Wanted) -> KeysInUse {
-    setup::read(services, wanted).await.map(|found| KeysInUse::of(wanted, &found)).unwrap_or_default()
 }
 
 /// Does the plan, and tells each item as it is done: whatever ends this, what was made stands there.

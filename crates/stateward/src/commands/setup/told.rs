@@ -1,7 +1,7 @@
 //! The set-up as text.
 
 use serde_json::Value;
-use stateward_aws::setup::{self, Action, Environment, Item, KeysInUse, Wanted};
+use stateward_aws::setup::{self, Action, Environment, Header, Headers, Item, KeysInUse, Wanted};
 
 use crate::output::human::{hanging, one_line, word};
 use crate::output::{BOLD, GREEN, RED, YELLOW};
@@ -9,6 +9,8 @@ use crate::output::{BOLD, GREEN, RED, YELLOW};
 /// Of the configuration that the block is for.
 const STATE_KEY: &str = "terraform.tfstate";
 const PURPOSES: &str = "`plan`, `apply`, or `admin`, which also deletes workspaces and breaks locks";
+const SILENT: &str =
+    "\n`encrypt` is left out: with it Terraform asks for S3's own key, and this bucket encrypts with KMS.\n";
 /// As wide as an action and its blanks.
 const INDENT: &str = "          ";
 
@@ -73,19 +75,18 @@ pub(super) fn done(item: &Item) -> String {
 }
 
 /// What to write where, now that all is there.
-pub(super) fn ready(wanted: &Wanted, keys: &KeysInUse) -> String {
-    let key = keys.state.as_deref();
+pub(super) fn ready(wanted: &Wanted, keys: &KeysInUse, headers: &Headers) -> String {
     let mut parts = vec!["\nAll is there.\n".to_owned()];
     let mut of_store = Vec::new();
     if let Some(bucket) = wanted.bucket.as_ref().filter(|_| !wanted.environments.is_empty()) {
-        parts.extend(wanted.environments.iter().map(|one| environment(wanted, bucket, one, key)));
+        parts.extend(wanted.environments.iter().map(|one| environment(wanted, bucket, one, headers)));
     } else if let Some(bucket) = &wanted.bucket {
         parts.push("\nFor Terraform and OpenTofu, with a `key` of its own for each configuration:\n\n".to_owned());
-        parts.push(block(wanted, bucket, None, key));
+        parts.push(block(wanted, bucket, None, &headers.terraform));
         let own = format!("--bucket {bucket} --key {STATE_KEY} --workspaces");
         parts.push(format!("\nThe policy for who runs it, as `--for` says: {PURPOSES}.\n\n"));
         parts.push(rights(wanted, &own, keys));
-        parts.push(store(wanted, bucket, None));
+        parts.push(store(wanted, bucket, None, &headers.store));
         of_store.push(format!("--layout stateward --bucket {bucket}"));
     }
     if let Some(table) = &wanted.state_table {
@@ -123,18 +124,23 @@ fn rights(wanted: &Wanted, own: &str, keys: &KeysInUse) -> String {
 }
 
 /// Where a store stands: in a bucket, or below the prefix of an environment in one.
-fn store(wanted: &Wanted, bucket: &str, of: Option<&Environment>) -> String {
+fn store(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Header) -> String {
     let prefix = of.map(|one| format!("/{}", one.name)).unwrap_or_default();
     let lock = match &wanted.lock_table {
         Some(table) => format!("lock_table={table}"),
         None => "use_lockfile=true".to_owned(),
     };
     let role = role(wanted, of).map(|role| format!("&role_arn={role}")).unwrap_or_default();
-    format!("\nFor stateward: --store 's3://{bucket}{prefix}?region={}&{lock}{role}'\n", wanted.region)
+    let encrypted = match header {
+        Header::None => String::new(),
+        Header::S3 => "&encrypt=true".to_owned(),
+        Header::Key(key) => format!("&kms_key_id={key}"),
+    };
+    format!("\nFor stateward: --store 's3://{bucket}{prefix}?region={}&{lock}{encrypted}{role}'\n", wanted.region)
 }
 
 /// What to write for an environment, and who may work there.
-fn environment(wanted: &Wanted, bucket: &str, one: &Environment, key: Option<&str>) -> String {
+fn environment(wanted: &Wanted, bucket: &str, one: &Environment, headers: &Headers) -> String {
     let name = &one.name;
     let who = match wanted.role_arn(one) {
         None => format!(
@@ -146,8 +152,8 @@ fn environment(wanted: &Wanted, bucket: &str, one: &Environment, key: Option<&st
     };
     format!(
         "\n{BOLD}{name}{BOLD:#}, with a `key` of its own below `{name}/` for each configuration:\n\n{}{}{who}",
-        block(wanted, bucket, Some(one), key),
-        store(wanted, bucket, Some(one))
+        block(wanted, bucket, Some(one), &headers.terraform),
+        store(wanted, bucket, Some(one), &headers.store)
     )
 }
 
@@ -157,14 +163,17 @@ fn role(wanted: &Wanted, of: Option<&Environment>) -> Option<String> {
 }
 
 /// The backend block, of an environment or of the whole bucket.
-fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, key: Option<&str>) -> String {
+fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Header) -> String {
     let quoted = |text: &str| format!("\"{text}\"");
     let state = of.map_or_else(String::new, |one| format!("{}/", one.name)) + STATE_KEY;
     let mut settings = vec![("bucket", quoted(bucket)), ("key", quoted(&state))];
     settings.extend(of.map(|one| ("workspace_key_prefix", quoted(&one.name))));
-    settings.extend([("region", quoted(&wanted.region)), ("encrypt", "true".to_owned())]);
-    // Without it Terraform's `encrypt` asks for S3's own key.
-    settings.extend(key.map(|key| ("kms_key_id", quoted(key))));
+    settings.push(("region", quoted(&wanted.region)));
+    settings.extend((*header != Header::None).then(|| ("encrypt", "true".to_owned())));
+    if let Header::Key(key) = header {
+        // Without it Terraform's `encrypt` asks for S3's own key.
+        settings.push(("kms_key_id", quoted(key)));
+    }
     settings.push(match wanted.lock_table.as_deref() {
         Some(table) => ("dynamodb_table", quoted(table)),
         None => ("use_lockfile", "true".to_owned()),
@@ -173,7 +182,8 @@ fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, key: Option<&s
     let mut lines: Vec<String> =
         settings.iter().map(|(name, value)| format!("    {name:width$} = {value}\n")).collect();
     lines.extend(role(wanted, of).map(|role| format!("\n    assume_role = {{\n      role_arn = \"{role}\"\n    }}\n")));
-    format!("terraform {{\n  backend \"s3\" {{\n{}  }}\n}}\n", lines.concat())
+    let silent = if *header == Header::None { SILENT } else { "" };
+    format!("terraform {{\n  backend \"s3\" {{\n{}  }}\n}}\n{silent}", lines.concat())
 }
 
 #[cfg(test)]
