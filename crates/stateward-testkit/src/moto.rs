@@ -118,6 +118,21 @@ impl Moto {
         trust.unwrap_or_else(|| panic!("no trust policy in {text}")).to_owned()
     }
 
+    /// Access key, secret key and token of somebody in an account, which is another one than where moto does what strangers ask.
+    #[track_caller]
+    pub fn session(&self, account: &str) -> [String; 3] {
+        let authorization = aws::unchecked_authorization("sts");
+        let form = ("Content-Type", "application/x-www-form-urlencoded");
+        let headers = [("Authorization", authorization.as_str()), form];
+        let role = format!("arn:aws:iam::{account}:role/administrator");
+        let asked = format!("Action=AssumeRole&Version=2011-06-15&RoleArn={role}&RoleSessionName=tests");
+        let answer = RawHttp::new(self.service.address()).request("POST", "/", &headers, asked.as_str());
+        let text = answer.expect_status(200).text();
+        let part = |name: &str| text.split(&format!("<{name}>")).nth(1).and_then(|rest| rest.split('<').next());
+        let part = |name: &str| part(name).unwrap_or_else(|| panic!("no {name} in {text}")).to_owned();
+        ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(part)
+    }
+
     fn object(&self, method: &str, bucket: &str, key: &str, body: &[u8]) -> Response {
         let authorization = aws::unchecked_authorization("s3");
         let headers = [("Authorization", authorization.as_str())];

@@ -5,6 +5,7 @@
 
 mod apart;
 mod rights;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use stateward_iam::{Keeping, KeepingError, Layout, Purpose, generate};
 
 use self::rights::Rights;
+pub use self::written::{IsolationFile, isolation_files};
 use super::emit::unknown;
 use super::item::EXISTENCE;
 use super::key::{KeyIs, KeysInUse};

@@ -23,6 +23,7 @@ mod tags;
 mod trail;
 mod wanted;
 
+pub use access::{IsolationFile, isolation_files};
 pub use apply::{ApplyError, apply};
 pub use emit::{EmitError, Format, emit};
 pub use environment::{Environment, EnvironmentError, Trusted};
@@ -30,12 +31,12 @@ pub use found::{
     Access, Bucket, Encryption, Found, Grant, Key, KeySettings, Logging, Maker, ManagedPolicy, Namesake, ObjectLock,
     Role, Settings, Table, Trail, TrailSettings, UsedKey,
 };
-pub use item::{Act, Action, Call, Item};
 pub use headers::{Header, Headers};
+pub use item::{Act, Action, Call, Item};
 pub use key::KeysInUse;
 pub use lifecycle::Rule;
 pub use policy::statements;
-pub use read::{Caller, caller, read};
+pub use read::{Caller, caller, key_policies, read};
 pub use wanted::{Replica, TAG, Use, Wanted, WantedKey};
 
 use item::Resource;

@@ -1,5 +1,7 @@
 //! `stateward setup` on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
@@ -86,6 +88,9 @@ pub(crate) struct SetupAwsArgs {
     /// The profile of the AWS configuration.
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+    /// Once all is there, write each environment and the policies about it to this directory, for `policy check --isolation`.
+    #[arg(long, value_name = "DIR", requires = "environments", conflicts_with_all = ["dry_run", "emit"])]
+    pub(crate) write_policies: Option<PathBuf>,
     /// Write the set-up as code to standard output, and ask AWS nothing.
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["dry_run", "yes", "profile"])]
     pub(crate) emit: Option<Emit>,

@@ -1,6 +1,7 @@
 //! The binary on S3 and `DynamoDB`: beside plain Terraform on the same bucket, several servers on one store, and what goes wrong.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod accounts;
 mod beside;
 mod doctor;
 mod elsewhere;

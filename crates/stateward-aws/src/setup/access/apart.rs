@@ -126,7 +126,7 @@ fn environment(side: &Side<'_>, found: &Found) -> Result<iam::Environment, Unrea
 }
 
 /// The policy that is made, and those beside it that its role carries.
-fn managed(side: &Side<'_>) -> Vec<String> {
+pub(super) fn managed(side: &Side<'_>) -> Vec<String> {
     let others = side.own_role().into_iter().flat_map(|role| &role.others).map(|(name, _)| name);
     let others = others.filter(|name| iam::is_managed_policy(name)).cloned();
     [side.wanted.iam_arn("policy", &side.name)].into_iter().chain(others).collect()

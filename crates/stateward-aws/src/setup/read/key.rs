@@ -101,6 +101,16 @@ async fn keys_without_names(kms: &Client) -> Result<Vec<String>, Failed> {
     Ok(keys.into_iter().filter_map(|key| key.key_id).filter(|key| !named.contains(key)).collect())
 }
 
+/// Who may use a key; `None` where that may not be read, as it never may of another account's.
+pub(super) async fn policy(kms: &Client, arn: &str) -> Result<Option<String>, Failed> {
+    let answer = kms.get_key_policy().key_id(arn).send().await;
+    match answer.map_err(|error| Failed::new("KMS: GetKeyPolicy", &error)) {
+        Ok(answer) => Ok(answer.policy),
+        Err(failed) if failed.is_refused() => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
 /// Which key something is encrypted with, where it names one.
 pub(super) async fn used(kms: &Client, wanted: &Wanted, name: &str) -> UsedKey {
     let plain = UsedKey { arn: name.to_owned(), by_aws: is_aws_alias(name) };

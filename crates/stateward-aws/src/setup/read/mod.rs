@@ -6,13 +6,13 @@ mod key;
 mod table;
 mod trail;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use futures::try_join;
 
 use super::item::Part;
-use super::{Access, Bucket, Call, Found, Key, Role, Table, Trail, Use, Wanted};
+use super::{Access, Bucket, Call, Found, Key, KeysInUse, Role, Table, Trail, Use, Wanted};
 use crate::{Failed, Services};
 
 pub(super) use key::ALIAS;
@@ -36,6 +36,19 @@ pub async fn caller(services: &Services) -> Result<Caller, Failed> {
     let answer = answer.map_err(|error| Failed::new("STS: GetCallerIdentity", &error))?;
     let partition = answer.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
     Ok(Caller { account: answer.account.unwrap_or_default(), partition })
+}
+
+/// The policies of the keys that are in use, of those that may be read, and how many may not.
+///
+/// # Errors
+///
+/// A request that was not answered.
+pub async fn key_policies(services: &Services, keys: &KeysInUse) -> Result<(Vec<String>, usize), Failed> {
+    let all: BTreeSet<&String> = keys.state.iter().chain(&keys.lock_table).collect();
+    let read = try_join_all(all.iter().map(|arn| key::policy(&services.kms, arn))).await?;
+    let policies: Vec<String> = read.into_iter().flatten().collect();
+    let unread = all.len() - policies.len();
+    Ok((policies, unread))
 }
 
 /// Reads what is there of what is wanted.

@@ -2,6 +2,7 @@
 
 mod asked;
 mod told;
+mod written;
 
 use stateward_aws::setup::{self, Action, ApplyError, Found, Headers, Item, KeysInUse, Wanted};
 use stateward_aws::{Failed, Services};
@@ -51,12 +52,20 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
             output::json(&plan)?;
         }
     }
-    if !context.out.json && !args.dry_run {
-        // The key may have been made just now, or have been there without being asked for.
-        let found = setup::read(&services, &wanted).await.ok();
-        let keys = found.as_ref().map(|found| KeysInUse::of(&wanted, found)).unwrap_or_default();
-        let headers = Headers::of(&wanted, found.as_ref().unwrap_or(&Found::default()));
+    if args.dry_run || context.out.json && args.write_policies.is_none() {
+        return Ok(Exit::Done);
+    }
+    // The key may have been made just now, or have been there without being asked for.
+    let found = setup::read(&services, &wanted).await;
+    if !context.out.json {
+        let there = found.as_ref().ok();
+        let keys = there.map(|found| KeysInUse::of(&wanted, found)).unwrap_or_default();
+        let headers = Headers::of(&wanted, there.unwrap_or(&Found::default()));
         output::text(&told::ready(&wanted, &keys, &headers))?;
+    }
+    if let Some(dir) = &args.write_policies {
+        let found = found.map_err(|failed| refused(written::FAILED, &failed))?;
+        written::write(&services, &wanted, &found, dir).await?;
     }
     Ok(Exit::Done)
 }

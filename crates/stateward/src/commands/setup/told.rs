@@ -1,7 +1,7 @@
 //! The set-up as text.
 
-use serde_json::Value;
-use stateward_aws::setup::{self, Action, Environment, Header, Headers, Item, KeysInUse, Wanted};
+use serde_json::{Value, json};
+use stateward_aws::setup::{self, Action, Environment, Header, Headers, Item, KeysInUse, Trusted, Wanted};
 
 use crate::output::human::{hanging, one_line, word};
 use crate::output::{BOLD, GREEN, RED, YELLOW};
@@ -147,13 +147,31 @@ fn environment(wanted: &Wanted, bucket: &str, one: &Environment, headers: &Heade
             "Whoever works there needs its policy:\n  aws iam attach-role-policy --role-name ROLE --policy-arn {}\n",
             wanted.policy_arn(one).unwrap_or_default()
         ),
-        Some(_) if one.is_assumed() => String::new(),
+        Some(role) if one.is_assumed() => assumed(wanted, one, &role),
         Some(role) => format!("A pipeline works there as {role}, by a token of its provider.\n"),
     };
     format!(
         "\n{BOLD}{name}{BOLD:#}, with a `key` of its own below `{name}/` for each configuration:\n\n{}{}{who}",
         block(wanted, bucket, Some(one), &headers.terraform),
         store(wanted, bucket, Some(one), &headers.store)
+    )
+}
+
+/// What those need, in their own account, who are not let in by the role alone: another account's, and an account as a whole.
+fn assumed(wanted: &Wanted, one: &Environment, role: &str) -> String {
+    let of_others = one.trusted.iter().filter_map(|trusted| match trusted {
+        Trusted::Principal(arn) => Some(arn),
+        Trusted::Subject { .. } => None,
+    });
+    let asks = |arn: &&String| arn.ends_with(":root") || arn.split(':').nth(4) != Some(wanted.account.as_str());
+    let names: Vec<&str> = of_others.filter(asks).map(String::as_str).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}]});
+    format!(
+        "\nWhoever takes its role as {} needs this in a policy of their own, too:\n\n  {policy}\n",
+        names.join(" and ")
     )
 }
 
@@ -188,8 +206,6 @@ fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Heade
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn item(action: Action, current: Value, wanted: Value) -> Item {
