@@ -233,6 +233,11 @@ impl Shared {
         match fault {
             None => {}
             Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            Some(Fault::AnswerLate(time)) => {
+                let answer = self.forward(&head, &body).await;
+                tokio::time::sleep(time).await;
+                return Ok(answer);
+            }
             Some(Fault::LoseRequest) => return Err(NoAnswer),
             Some(Fault::Answer { status, headers, body }) => return Ok(scripted(status, &headers, body)),
             Some(Fault::LoseAnswer) => {

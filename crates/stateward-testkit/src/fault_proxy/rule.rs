@@ -28,6 +28,8 @@ pub enum Fault {
     },
     /// It reaches the server this much later.
     Delay(Duration),
+    /// The server does it at once, and its answer reaches the client this much later.
+    AnswerLate(Duration),
 }
 
 impl Fault {

@@ -1,5 +1,7 @@
 //! `stateward setup aws`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -147,18 +149,114 @@ fn endpoints_of_single_services() {
     cli.run(&arguments(&names, &["--yes"])).expect_success();
 }
 
-#[test]
-fn an_interrupt_tells_what_is_done() {
-    let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
-    proxy.inject(Rule::new(Fault::Delay(Duration::from_mins(1))).operation("PutBucketEncryption"));
-    let mut running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&arguments(&names, &["--yes"]));
-    running.wait_for("done: versioning", LIMIT);
-    running.interrupt();
-    let output = running.wait(LIMIT).expect_code(1);
-    for told in [format!("done: existence of bucket {}", names[0]), "interrupted".to_owned(), "run it again".to_owned()]
-    {
-        assert!(output.stderr.contains(&told), "{told:?} in {}", output.report());
+/// All that a set-up makes in a bucket's account, under fresh names.
+fn everything() -> (Vec<String>, Vec<String>) {
+    let flags = ["--bucket", "--lock-table", "--access-log", "--trail"];
+    let names: Vec<String> = flags.iter().map(|flag| fresh_name(flag.trim_start_matches('-'))).collect();
+    let named = flags.iter().zip(&names).flat_map(|(flag, name)| [(*flag).to_owned(), name.clone()]);
+    let more = ["--kms-key", "create", "--environments", "dev,prod", "--tag", "team=a", "--yes"];
+    let trust = ["--trust", "arn:aws:iam::123456789012:root"];
+    let words = ["setup", "aws"].into_iter().chain(more).chain(trust).map(str::to_owned).chain(named).collect();
+    (words, names)
+}
+
+fn words(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
+}
+
+/// What there is in the end, with what differs from run to run taken out.
+fn in_the_end(dir: &TestDir, (all, names): &(Vec<String>, Vec<String>)) -> String {
+    let found = cli(dir, &Moto::shared().env()).run(&[&words(all)[..], &["--json"]].concat()).expect_success();
+    let found = document(&found);
+    assert!(actions(&found).iter().all(|action| *action == "keep"), "{found}");
+    let mut text = found.to_string();
+    for (name, called) in names.iter().zip(["BUCKET", "TABLE", "LOGS", "TRAIL"]) {
+        text = text.replace(name, called);
     }
+    let key = text.split(":key/").nth(1).and_then(|rest| rest.get(..36)).unwrap_or_default().to_owned();
+    text.replace(&key, "KEY")
+}
+
+/// Ctrl-C comes while a request is under way, which AWS has done by then or has not: what is told is what is done, and the run after that ends
+/// where an undisturbed one does.
+#[test]
+fn an_interrupt_anywhere_tells_what_is_done_and_the_next_run_goes_on() {
+    let (dir, set_up) = (TestDir::new(), everything());
+    let all = words(&set_up.0);
+    let long = Duration::from_mins(10);
+    for (at, operation) in [
+        "CreateKey",
+        "CreateAlias",
+        "CreateBucket",
+        "PutBucketPolicy",
+        "CreateTable",
+        "UpdateContinuousBackups",
+        "CreateTrail",
+        "CreatePolicy",
+        "CreateRole",
+        "AttachRolePolicy",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let proxy = FaultProxy::to(Moto::shared().url());
+        let fault = if at % 2 == 0 { Fault::Delay(long) } else { Fault::AnswerLate(long) };
+        proxy.inject(Rule::new(fault).operation(operation).nth(1));
+        let running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&all);
+        let is_asked = (0..20_000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            proxy.count(operation) > 0
+        });
+        running.interrupt();
+        let output = running.wait(LIMIT).expect_code(1);
+        assert!(is_asked, "no {operation}\n{}", output.report());
+        let written = proxy.requests().iter().filter(|request| request.writes()).count();
+        let done = output.stderr.lines().filter(|line| line.starts_with("done: ")).count();
+        assert_eq!(done + 1, written, "{operation}: {}", output.report());
+        for told in [
+            format!("what is done stands above ({done})"),
+            "may have been done too".to_owned(),
+            "run it again".to_owned(),
+        ] {
+            assert!(output.stderr.contains(&told), "{operation}: {told:?} in {}", output.report());
+        }
+    }
+    cli(&dir, &Moto::shared().env()).run(&all).expect_success();
+    let undisturbed = everything();
+    cli(&dir, &Moto::shared().env()).run(&words(&undisturbed.0)).expect_success();
+    assert_eq!(in_the_end(&dir, &set_up), in_the_end(&dir, &undisturbed));
+}
+
+/// Before anything is done it ends as any command does; at the first look of what does it, and at the last, it says how far it came.
+#[test]
+fn an_interrupt_before_and_after() {
+    let (dir, names) = (TestDir::new(), names());
+    let all = arguments(&names, &["--yes"]);
+    let last = "UpdateContinuousBackups";
+    for (after_last, nth, told) in
+        [(false, 1, None), (false, 2, Some("the set-up ended before all was done")), (true, 2, Some("all is there"))]
+    {
+        let proxy = FaultProxy::to(Moto::shared().url());
+        let [is_over, looks] = [AtomicUsize::new(usize::from(!after_last)), AtomicUsize::new(0)].map(Arc::new);
+        let seen = Arc::clone(&looks);
+        proxy.inject(Rule::new(Fault::Delay(Duration::from_mins(10))).when(move |request| {
+            is_over.fetch_add(usize::from(request.operation() == last), Ordering::SeqCst);
+            request.operation() == "HeadBucket"
+                && is_over.load(Ordering::SeqCst) > 0
+                && seen.fetch_add(1, Ordering::SeqCst) + 1 == nth
+        }));
+        let running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&all);
+        let is_asked = (0..20_000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            looks.load(Ordering::SeqCst) >= nth
+        });
+        running.interrupt();
+        let output = running.wait(LIMIT);
+        let (code, writes) = (output.code(), proxy.requests().iter().filter(|request| request.writes()).count());
+        assert_eq!((is_asked, code, writes > 0), (true, told.map(|_| 1), after_last), "{}", output.report());
+        assert!(output.stderr.contains(told.unwrap_or_default()), "{told:?}: {}", output.report());
+    }
+    cli(&dir, &Moto::shared().env()).run(&all).expect_success();
 }
 
 #[test]

@@ -4,6 +4,10 @@ mod asked;
 mod told;
 mod written;
 
+use std::future;
+use std::io;
+use std::pin::Pin;
+
 use stateward_aws::setup::{self, Action, ApplyError, Found, Headers, Item, KeysInUse, Wanted};
 use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
@@ -42,12 +46,15 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
     if let Some(item) = obstacle {
         return Err(in_the_way(&item));
     }
+    // Until something is done Ctrl-C ends it as it ends any command.
+    let mut interrupt: Interrupt = Box::pin(future::pending());
     if !args.dry_run && !is_done {
         if !args.yes && !confirm("Do this?", "--yes")? {
             output::note("Nothing was done.\n");
             return Ok(Exit::Done);
         }
-        apply(&services, &wanted, &plan.items).await?;
+        interrupt = Box::pin(tokio::signal::ctrl_c());
+        apply(&services, &wanted, &plan.items, &mut interrupt).await?;
         if context.out.json {
             output::json(&plan)?;
         }
@@ -56,7 +63,9 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
         return Ok(Exit::Done);
     }
     // The key may have been made just now, or have been there without being asked for.
-    let found = setup::read(&services, &wanted).await;
+    let found = unless_interrupted(&mut interrupt, setup::read(&services, &wanted)).await;
+    let why = "it was interrupted before that was read once more, and so the block is not printed";
+    let found = found.ok_or_else(|| interrupted("all is there", why, "run it again: it prints the block"))?;
     if !context.out.json {
         let there = found.as_ref().ok();
         let keys = there.map(|found| KeysInUse::of(&wanted, found)).unwrap_or_default();
@@ -71,26 +80,41 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
 }
 
 /// Does the plan, and tells each item as it is done: whatever ends this, what was made stands there.
-async fn apply(services: &Services, wanted: &Wanted, plan: &[Item]) -> Result<()> {
+async fn apply(services: &Services, wanted: &Wanted, plan: &[Item], interrupt: &mut Interrupt) -> Result<()> {
     let mut count = 0;
     let mut done = |item: &Item| {
         count += 1;
         output::note(&told::done(item));
     };
-    let outcome = tokio::select! {
-        outcome = Box::pin(setup::apply(services, wanted, plan, &mut done)) => outcome,
-        _ = tokio::signal::ctrl_c() => {
-            let why = format!(
-                "it was interrupted; what is done stands above ({count}), and the request that was under way may have been done too"
-            );
-            return Err(Error::new(Kind::Unavailable, ENDED, why, GOES_ON).into());
-        }
-    };
+    let outcome = unless_interrupted(interrupt, setup::apply(services, wanted, plan, &mut done)).await;
+    let outcome = outcome.ok_or_else(|| {
+        let why = format!(
+            "it was interrupted; what is done stands above ({count}), and the request that was under way may have been done too"
+        );
+        interrupted(ENDED, &why, GOES_ON)
+    })?;
     outcome.map(drop).map_err(|error| match error {
         ApplyError::Failed(failed) => refused(ENDED, &failed),
         ApplyError::Refused(item) => in_the_way(&item),
         other => Error::new(Kind::Unavailable, ENDED, other.to_string(), GOES_ON).into(),
     })
+}
+
+/// Ctrl-C. Whoever waits for it once waits for it until the end: between two waits it would be lost.
+type Interrupt = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// What comes of it; `None` where Ctrl-C ended it.
+async fn unless_interrupted<T>(interrupt: &mut Interrupt, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        // First of all it is listened for.
+        biased;
+        _ = interrupt => None,
+        outcome = Box::pin(work) => Some(outcome),
+    }
+}
+
+fn interrupted(what: &str, why: &str, next: &str) -> Failure {
+    Error::new(Kind::Unavailable, what, why, next).into()
 }
 
 fn in_the_way(item: &Item) -> Failure {
