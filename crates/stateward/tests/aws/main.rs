@@ -8,6 +8,7 @@ mod elsewhere;
 mod emit;
 mod lab;
 mod migrate;
+mod organization;
 mod others;
 mod queue;
 mod recovery;

@@ -12,7 +12,7 @@ use stateward_aws::setup::{self, Action, ApplyError, Found, Headers, Item, KeysI
 use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
 use stateward_core::{Error, Kind};
-use stateward_denial::Kind as ProblemKind;
+use stateward_denial::{Kind as ProblemKind, Layer};
 
 use super::{Context, confirm};
 use crate::cli::SetupAwsArgs;
@@ -124,7 +124,17 @@ fn in_the_way(item: &Item) -> Failure {
 }
 
 fn refused(what: &str, failed: &Failed) -> Failure {
-    let (kind, next) = match failed.problem().map(|problem| problem.kind) {
+    let problem = failed.problem();
+    let is_of_organization = problem
+        .as_ref()
+        .and_then(|problem| problem.denial.as_ref())
+        .is_some_and(|denial| matches!(denial.layer, Layer::Scp | Layer::Rcp));
+    let (kind, next) = match problem.map(|problem| problem.kind) {
+        Some(ProblemKind::AccessDenied) if is_of_organization => (
+            Kind::Denied,
+            "no policy of this account can allow what the organization forbids: ask who administers it, or leave out the flag that asks for this; \
+             then run it again: it goes on from what is there",
+        ),
         Some(ProblemKind::AccessDenied) => (
             Kind::Denied,
             "give the text above to `stateward explain`; then run it again: it goes on from what is there",

@@ -1,0 +1,70 @@
+//! What an organization forbids, as the command tells it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use stateward_lab::{Config, Running, Surroundings, World};
+use stateward_testkit::{AwsEnv, Moto, Output, TestDir, fresh_name};
+
+use crate::cli;
+
+const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIALABADMIN"), ("AWS_SECRET_ACCESS_KEY", "administrator")];
+
+/// An account in an organization whose second level forbids these actions.
+fn world(forbidden: &[&str]) -> World {
+    let everything = json!({ "Statement": { "Effect": "Allow", "Action": "*", "Resource": "*" } });
+    let deny = json!({ "Statement": { "Effect": "Deny", "Action": forbidden, "Resource": "*" } });
+    let second = if forbidden.is_empty() { json!([everything]) } else { json!([everything, deny]) };
+    let [(_, access_key), (_, secret_key)] = KEY;
+    let user = json!({ "arn": "arn:aws:iam::123456789012:user/administrator", "policies": [everything], "access_key": access_key, "secret_key": secret_key });
+    let accounts = json!({ "123456789012": { "organization": "o-lab", "scps": [[everything], second] } });
+    let config = json!({ "upstream": { "url": Moto::shared().url() }, "users": [user], "accounts": accounts });
+    let config: Config = config.to_string().parse().unwrap();
+    config.compile(&|path| panic!("no file is named, not {}", path.display())).unwrap()
+}
+
+/// What, why and what next, with the exit code of a refusal; what was done is told, and the rest is done once it may be.
+#[test]
+fn a_step_that_is_forbidden_is_told_and_the_next_run_goes_on() {
+    #[expect(clippy::disallowed_methods, reason = "the command signs with the real time")]
+    let now = Arc::new(Timestamp::now);
+    let surroundings = Surroundings { now, seed: [9; 32], on_decision: Arc::new(|_| {}) };
+    let lab = Running::start(world(&[]), surroundings).unwrap();
+    let dir = TestDir::new();
+    let set_up = |all: &[&str]| -> Output {
+        cli(&dir, &AwsEnv::new().others(lab.url())).envs(KEY).run(&[&["setup", "aws", "--yes"][..], all].concat())
+    };
+    for (action, done) in [
+        ("kms:CreateKey", 0),
+        ("s3:CreateBucket", 3),
+        ("s3:PutBucketVersioning", 4),
+        ("s3:PutEncryptionConfiguration", 5),
+        ("s3:PutBucketPolicy", 7),
+        ("dynamodb:CreateTable", 10),
+        ("dynamodb:UpdateContinuousBackups", 11),
+    ] {
+        let [bucket, table] = ["forbidden", "forbidden-locks"].map(fresh_name);
+        let all = ["--bucket", &bucket, "--lock-table", &table, "--kms-key", "create"];
+        lab.lab().change(world(&[action]));
+        let output = set_up(&all).expect_code(4);
+        for told in [
+            "the set-up ended before all was done",
+            action,
+            "explicit deny in a service control policy",
+            "ask who administers it",
+            "run it again",
+        ] {
+            assert!(output.stderr.contains(told), "{action}: {told:?} in {}", output.report());
+        }
+        let lines = output.stderr.lines().filter(|line| line.starts_with("done: ")).count();
+        assert_eq!(lines, done, "{action}: {}", output.report());
+        // `explain` takes the same text, and names the layer.
+        let explained = cli(&dir, &AwsEnv::new()).run_with_input(&["explain", "--json"], output.stderr.as_str());
+        let explained: Value = serde_json::from_str(&explained.stdout).unwrap();
+        let denial = &explained["problems"][0]["denial"];
+        assert_eq!((&denial["action"], &denial["layer"]), (&json!(action), &json!("scp")), "{explained:#}");
+        lab.lab().change(world(&[]));
+        set_up(&all).expect_success();
+    }
+}
