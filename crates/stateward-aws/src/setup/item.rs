@@ -209,7 +209,16 @@ impl Act {
             | Self::RolePolicy { .. }
             | Self::AttachPolicy
             | Self::TagRole(_) => Part::Access,
-            _ => Part::Bucket,
+            Self::CreateBucket
+            | Self::OwnerEnforced
+            | Self::Versioning
+            | Self::Encryption { .. }
+            | Self::BlockPublicAccess
+            | Self::Policy(_)
+            | Self::Lifecycle { .. }
+            | Self::TagBucket(_)
+            | Self::Log { .. }
+            | Self::Replicate { .. } => Part::Bucket,
         }
     }
 
