@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use stateward_testkit::{Moto, Terraform, TestDir};
+use stateward_testkit::{AwsEnv, Moto, Terraform, TestDir, fresh_name};
 
 const MARK: &str = "-- end of command";
 
@@ -133,7 +133,10 @@ fn workspace() -> PathBuf {
 
 #[test]
 fn the_readme_s_first_session() {
-    run("README.md");
+    let moto = Moto::shared();
+    let aws = [("acme-states", fresh_name("acme-states")), ("111122223333", "123456789012".to_owned())];
+    let region = ("eu-west-1", AwsEnv::REGION.to_owned());
+    run_with("README.md", aws.into_iter().chain([region]).collect(), &moto.env().pairs());
 }
 
 #[test]
