@@ -80,26 +80,35 @@ fn terraform_finds_it_formatted_and_its_provider_makes_it() {
     let has_provider = Terraform::find_providers(&dir);
     let work = Terraform::find().workdir(&dir, "work").limit(LIMIT);
     work.write("main.tf", &written);
-    for (place, arguments) in [("copies", copied()), ("environments", shared())] {
+    let others = [("copies", copied()), ("environments", shared())].map(|(place, arguments)| {
         let output = cli(&dir, &AwsEnv::new()).run(&with(&arguments, &["--emit", "terraform"]));
-        work.write(&format!("{place}/main.tf"), output.expect_success().stdout);
+        let other = Terraform::find().workdir(&dir, place).limit(LIMIT);
+        other.write("main.tf", output.expect_success().stdout);
+        other
+    });
+    for work in others.iter().chain([&work]) {
+        work.run(&["fmt", "-check", "-diff"]).expect_success();
     }
-    work.run(&["fmt", "-recursive", "-check", "-diff"]).expect_success();
     if has_provider {
+        for other in &others {
+            other.run(&["init"]).expect_success();
+            other.run(&["validate"]).expect_success();
+        }
         let moto = Moto::start();
         let work = work.envs(moto.env().pairs());
         work.write("path_override.tf", "provider \"aws\" {\n  s3_use_path_style = true\n}\n");
         work.run(&["init"]).expect_success();
         work.run(&["validate"]).expect_success();
-        let (before, rest) = written.split_once(RULES).unwrap();
-        let (_, after) = rest.split_once("\n}\n").unwrap();
-        work.write("main.tf", [before, after].concat());
+        let mut parts = written.split(RULES);
+        let first = parts.next().unwrap();
+        let others = parts.map(|part| part.split_once("\n}\n").unwrap().1);
+        work.write("main.tf", [first].into_iter().chain(others).collect::<String>());
         work.run(&["apply", "-auto-approve"]).expect_success();
         work.run(&["plan", "-detailed-exitcode"]).expect_success();
         let found = document(&cli(&dir, &moto.env()).run(&with(&arguments, &["--dry-run", "--json"])).expect_success());
         let items = found["items"].as_array().unwrap();
         let left: Vec<&Value> = items.iter().filter(|item| item["action"] != "keep").collect();
-        assert!(left.len() == 1 && left[0]["property"] == "lifecycle", "{left:#?}");
+        assert!(left.len() == 2 && left.iter().all(|item| item["property"] == "lifecycle"), "{left:#?}");
     }
 }
 

@@ -1,5 +1,12 @@
 use std::collections::BTreeMap;
 
+use aws_sdk_cloudtrail::types::ReadWriteType;
+use aws_sdk_dynamodb::types::{BillingMode, ScalarAttributeType};
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, DeleteMarkerReplicationStatus, ExpirationStatus, ObjectOwnership, ReplicationRuleStatus,
+    ServerSideEncryption, SseKmsEncryptedObjectsStatus,
+};
+use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, BlockLabel, Body};
 use serde_json::Value;
 
@@ -160,9 +167,9 @@ fn a_copy_elsewhere_as_code() {
     assert!(error.contains("the copy goes to eu-north-1"), "{error}");
 }
 
-/// Each name is one of the provider's, and what it needs is there.
+/// Each name is one of the provider's, each value has its type and is one of those that there are, and what it needs is there.
 #[test]
-fn the_provider_knows_every_name() {
+fn the_provider_knows_every_name_and_value() {
     let provider: Value = serde_json::from_str(include_str!("testdata/provider.json")).expect("an extract");
     for wanted in all().into_iter().chain(with_environments()) {
         let text = emit(&wanted, Format::Terraform).expect("code");
@@ -185,28 +192,68 @@ const ANY: [&str; 3] = ["depends_on", "lifecycle", "provider"];
 
 fn known(place: &str, block: &Block, schema: &Value) {
     assert!(schema.is_object(), "the provider has no {place}");
-    let listed = |list: &str| schema[list].as_array().expect("a list").clone();
-    for name in block.body.attributes().map(|attribute| attribute.key.as_str()).filter(|name| !ANY.contains(name)) {
-        let is_known = ["required", "optional"].iter().any(|list| listed(list).contains(&name.into()));
-        assert!(is_known, "{place} has no {name}");
+    let own = block.body.attributes().filter(|attribute| !ANY.contains(&attribute.key.as_str()));
+    for (name, value) in own.map(|attribute| (attribute.key.as_str(), &attribute.value)) {
+        let kind = ["required", "optional"].iter().find_map(|list| schema[*list][name].as_str());
+        let kind = kind.unwrap_or_else(|| panic!("{place} has no {name}"));
+        assert!(fits(value, kind), "{place}.{name} is a {kind}, not {value}");
+        if let (Some(value), Some(all)) = (value.as_str(), values(&format!("{place}.{name}"))) {
+            assert!(all.contains(&value), "{place}.{name} is one of {all:?}, not {value}");
+        }
     }
-    for name in listed("required") {
-        let name = name.as_str().unwrap_or_default();
+    for name in schema["required"].as_object().expect("names").keys() {
         assert!(block.body.has_attribute(name), "{place} needs {name}");
     }
     for inner in block.body.blocks().filter(|inner| !ANY.contains(&inner.ident.as_str())) {
         known(&format!("{place}.{}", inner.ident.as_str()), inner, &schema["blocks"][inner.ident.as_str()]);
     }
     for (name, inner) in schema["blocks"].as_object().into_iter().flatten() {
-        let least = inner["min"].as_u64().unwrap_or_default();
+        let (least, most) = (inner["min"].as_u64().unwrap_or_default(), inner["max"].as_u64().unwrap_or(u64::MAX));
         let count = block.body.get_blocks(name).count() as u64;
-        assert!(count >= least, "{place} needs {least} {name}");
+        assert!((least..=most).contains(&count), "{place} takes {least} to {most} of {name}, not {count}");
     }
 }
 
-/// Each property is one of the resource's, and what it needs is there.
+/// Whether a value has a type. What is written down elsewhere, and what a function makes, has the one it has there.
+fn fits(value: &Expression, kind: &str) -> bool {
+    match value {
+        Expression::Bool(_) => kind == "bool",
+        Expression::Number(_) => kind == "number",
+        Expression::String(_) | Expression::StringTemplate(_) => kind == "string",
+        Expression::Array(_) => ["list", "set"].contains(&kind),
+        Expression::Object(_) => kind == "map",
+        Expression::Traversal(_) | Expression::FuncCall(_) => true,
+        _ => false,
+    }
+}
+
+/// The values that there are, where they are few. The provider's schema does not say them: they are those of AWS's own interface.
+fn values(place: &str) -> Option<&'static [&'static str]> {
+    let all = match place.split_once('.')?.1 {
+        "versioning_configuration.status" => BucketVersioningStatus::values(),
+        "rule.object_ownership" => ObjectOwnership::values(),
+        "rule.apply_server_side_encryption_by_default.sse_algorithm" => ServerSideEncryption::values(),
+        "rule.status" if place.contains("replication") => ReplicationRuleStatus::values(),
+        "rule.delete_marker_replication.status" => DeleteMarkerReplicationStatus::values(),
+        "rule.source_selection_criteria.sse_kms_encrypted_objects.status" => SseKmsEncryptedObjectsStatus::values(),
+        "rule.status" => ExpirationStatus::values(),
+        "billing_mode" => BillingMode::values(),
+        "attribute.type" => ScalarAttributeType::values(),
+        "event_selector.read_write_type" => ReadWriteType::values(),
+        "event_selector.data_resource.type" => &["AWS::S3::Object", "AWS::DynamoDB::Table"],
+        other => {
+            let is_one_of_few =
+                ["status", "type", "mode", "algorithm", "ownership"].iter().any(|end| other.ends_with(end));
+            assert!(!is_one_of_few, "{place} has few values, and they are not known here");
+            return None;
+        }
+    };
+    Some(all)
+}
+
+/// Each property is one of the resource's, each value has its type and is one of those that there are, and what it needs is there.
 #[test]
-fn cloudformation_knows_every_name() {
+fn cloudformation_knows_every_name_and_value() {
     let types: Value = serde_json::from_str(include_str!("testdata/cloudformation.json")).expect("an extract");
     for wanted in all() {
         let text = emit(&wanted, Format::CloudFormation).expect("code");
@@ -219,18 +266,35 @@ fn cloudformation_knows_every_name() {
 }
 
 fn has(place: &str, value: &Value, schema: &Value) {
-    let schema = schema.as_object().unwrap_or_else(|| panic!("there is no {place}"));
-    match value {
-        Value::Array(all) => all.iter().for_each(|one| has(place, one, &schema.clone().into())),
-        // What is free in its form has no members in the schema: a policy, a reference.
-        Value::Object(all) if !schema.is_empty() => {
-            for (name, of) in all {
-                has(&format!("{place}.{name}"), of, &schema.get(name).cloned().unwrap_or_default());
-            }
-            for needed in schema.get("!").and_then(Value::as_array).into_iter().flatten() {
+    let is_known_later = |value: &Value| {
+        let only = value.as_object().filter(|all| all.len() == 1).and_then(|all| all.keys().next());
+        only.is_some_and(|name| name == "Ref" || name.starts_with("Fn::"))
+    };
+    let fits = match (schema, value) {
+        (Value::Null, _) => panic!("there is no {place}"),
+        (_, value) if is_known_later(value) => true,
+        (Value::Array(item), Value::Array(all)) => {
+            all.iter().for_each(|one| has(place, one, item.first().unwrap_or(&Value::Null)));
+            true
+        }
+        (Value::Object(kind), value) if kind.contains_key("=") => {
+            kind["="].as_array().is_some_and(|all| all.contains(value))
+        }
+        (Value::Object(members), Value::Object(all)) => {
+            all.iter().for_each(|(name, of)| has(&format!("{place}.{name}"), of, &schema[name.as_str()]));
+            for needed in members.get("!").and_then(Value::as_array).into_iter().flatten() {
                 assert!(value.get(needed.as_str().unwrap_or_default()).is_some(), "{place} needs {needed}");
             }
+            true
         }
-        _ => {}
-    }
+        (Value::String(kind), value) => match kind.as_str() {
+            "any" => true,
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64(),
+            _ => false,
+        },
+        _ => false,
+    };
+    assert!(fits, "{place} is {schema}, not {value}");
 }
