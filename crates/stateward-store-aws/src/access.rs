@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use aws_credential_types::Credentials;
+
 use crate::query::{endpoint, parse};
 
 /// How often a request is tried again, unless told otherwise: as often as Terraform does.
@@ -16,10 +18,14 @@ pub struct Access {
     pub endpoint: Option<String>,
     /// The URL of an STS service other than AWS's.
     pub sts_endpoint: Option<String>,
-    /// The profile in the shared configuration.
+    /// Keys that are written out; they count more than a profile. Whoever prints them sees no secret.
+    pub keys: Option<Credentials>,
+    /// The profile in the shared configuration; it counts more than keys in the environment.
     pub profile: Option<String>,
-    /// A file of credentials instead of `~/.aws/credentials`.
-    pub shared_credentials_file: Option<PathBuf>,
+    /// Files of credentials instead of `~/.aws/credentials`.
+    pub shared_credentials_files: Vec<PathBuf>,
+    /// Files of configuration instead of `~/.aws/config`.
+    pub shared_config_files: Vec<PathBuf>,
     /// A role to assume.
     pub role: Option<Role>,
     /// Do not ask the machine's metadata service for credentials.
@@ -47,8 +53,10 @@ impl Default for Access {
             region: None,
             endpoint: None,
             sts_endpoint: None,
+            keys: None,
             profile: None,
-            shared_credentials_file: None,
+            shared_credentials_files: Vec::new(),
+            shared_config_files: Vec::new(),
             role: None,
             skip_metadata_api_check: false,
             max_retries: RETRIES,
@@ -78,7 +86,7 @@ impl Access {
             "endpoint" => self.endpoint = Some(endpoint(name, value)?),
             "sts_endpoint" => self.sts_endpoint = Some(endpoint(name, value)?),
             "profile" => self.profile = text(),
-            "shared_credentials_file" => self.shared_credentials_file = Some(value.into()),
+            "shared_credentials_file" => self.shared_credentials_files = vec![value.into()],
             "role_arn" => role.arn = text(),
             "session_name" => role.session_name = text(),
             "external_id" => role.external_id = text(),

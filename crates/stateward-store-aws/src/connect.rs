@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -15,6 +17,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
+use aws_types::origin::Origin;
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::access::{Access, Role};
@@ -48,8 +52,8 @@ pub async fn configuration(access: &Access) -> SdkConfig {
     if let Some(files) = files(access) {
         loader = loader.profile_files(files);
     }
-    if access.skip_metadata_api_check {
-        loader = loader.credentials_provider(credentials_of_files(access));
+    if let Some(credentials) = Box::pin(credentials(access)).await {
+        loader = loader.credentials_provider(credentials);
     }
     // Boxed: these futures are large, and everything that opens a store would be, too.
     let configuration = Box::pin(loader.load()).await;
@@ -71,25 +75,82 @@ fn limits(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(attempt).read_timeout(attempt.saturating_sub(MARGIN)).build()
 }
 
-fn files(access: &Access) -> Option<EnvConfigFiles> {
-    let file = access.shared_credentials_file.as_ref()?;
-    let files = EnvConfigFiles::builder().include_default_config_file(true);
-    Some(files.with_file(EnvConfigFileKind::Credentials, file).build())
+/// The same configuration, with a service at this URL: it counts more than one in the environment or the shared files.
+pub fn at_endpoint(configuration: &SdkConfig, url: &str) -> SdkConfig {
+    let mut builder = configuration.to_builder().endpoint_url(url);
+    builder.insert_origin("endpoint_url", Origin::shared_config());
+    builder.build()
 }
 
-/// The usual places for credentials, less the machine's metadata service.
-fn credentials_of_files(access: &Access) -> CredentialsProviderChain {
-    let mut profile = ProfileFileCredentialsProvider::builder();
+fn files(access: &Access) -> Option<EnvConfigFiles> {
+    let (credentials, configuration) = (&access.shared_credentials_files, &access.shared_config_files);
+    if credentials.is_empty() && configuration.is_empty() {
+        return None;
+    }
+    let mut files = EnvConfigFiles::builder()
+        .include_default_credentials_file(credentials.is_empty())
+        .include_default_config_file(configuration.is_empty());
+    for file in configuration {
+        files = files.with_file(EnvConfigFileKind::Config, file);
+    }
+    for file in credentials {
+        files = files.with_file(EnvConfigFileKind::Credentials, file);
+    }
+    Some(files.build())
+}
+
+/// Where credentials come from, where that is not the usual chain. What is named counts more than the environment, as it does for
+/// Terraform.
+async fn credentials(access: &Access) -> Option<SharedCredentialsProvider> {
+    if let Some(keys) = &access.keys {
+        return Some(SharedCredentialsProvider::new(keys.clone()));
+    }
+    if access.profile.is_none() && !access.skip_metadata_api_check {
+        return None;
+    }
+    let region = match &access.region {
+        Some(region) => Some(Region::new(region.clone())),
+        None => region_of_files(access).region().await,
+    };
+    let settings = ProviderConfig::without_region().with_region(region).with_http_client(crate::reach::client());
+    Some(SharedCredentialsProvider::new(match &access.profile {
+        Some(profile) => credentials_of_profile(profile, access, &settings).await,
+        None => credentials_of_files(access, &settings),
+    }))
+}
+
+fn profile(access: &Access, settings: &ProviderConfig) -> ProfileFileCredentialsProvider {
+    let mut profile = ProfileFileCredentialsProvider::builder().configure(settings);
     if let Some(name) = &access.profile {
         profile = profile.profile_name(name);
     }
     if let Some(files) = files(access) {
         profile = profile.profile_files(files);
     }
+    profile.build()
+}
+
+/// A profile that is named. The machine's own role stands in only where there is such a profile and it has no credentials.
+async fn credentials_of_profile(name: &str, access: &Access, settings: &ProviderConfig) -> CredentialsProviderChain {
+    let chain = CredentialsProviderChain::first_try("Profile", profile(access, settings));
+    let files = files(access).unwrap_or_default();
+    let known = aws_config::profile::load(&Fs::default(), &Env::default(), &files, Some(name.to_owned().into())).await;
+    if !known.is_ok_and(|known| known.get_profile(name).is_some()) {
+        return chain;
+    }
+    let chain = chain.or_else("EcsContainer", EcsCredentialsProvider::builder().configure(settings).build());
+    if access.skip_metadata_api_check {
+        return chain;
+    }
+    chain.or_else("Ec2InstanceMetadata", ImdsCredentialsProvider::builder().configure(settings).build())
+}
+
+/// The usual places for credentials, less the machine's metadata service.
+fn credentials_of_files(access: &Access, settings: &ProviderConfig) -> CredentialsProviderChain {
     CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-        .or_else("Profile", profile.build())
-        .or_else("WebIdentityToken", WebIdentityTokenCredentialsProvider::builder().build())
-        .or_else("EcsContainer", EcsCredentialsProvider::builder().build())
+        .or_else("Profile", profile(access, settings))
+        .or_else("WebIdentityToken", WebIdentityTokenCredentialsProvider::builder().configure(settings).build())
+        .or_else("EcsContainer", EcsCredentialsProvider::builder().configure(settings).build())
 }
 
 /// The usual places for the Region, less the machine's metadata service.
@@ -103,7 +164,7 @@ fn region_of_files(access: &Access) -> RegionProviderChain {
 
 async fn assume(role: &Role, access: &Access, configuration: SdkConfig) -> SdkConfig {
     let sts = match &access.sts_endpoint {
-        Some(endpoint) => configuration.clone().into_builder().endpoint_url(endpoint).build(),
+        Some(endpoint) => at_endpoint(&configuration, endpoint),
         None => configuration.clone(),
     };
     let mut provider = AssumeRoleProvider::builder(&role.arn)

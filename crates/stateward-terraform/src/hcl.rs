@@ -89,7 +89,7 @@ fn arguments(body: &Body) -> Arguments {
     named("", body).into_iter().chain(inner).collect()
 }
 
-/// An attribute; those of an object each by itself.
+/// An attribute; those of an object each by itself, texts in a list as `name.0` and so on.
 fn values(name: &str, value: &Expression) -> Vec<(String, Option<String>)> {
     match value {
         Expression::Null(_) => Vec::new(),
@@ -102,6 +102,9 @@ fn values(name: &str, value: &Expression) -> Vec<(String, Option<String>)> {
                 Some((format!("{name}.{}", key?), value.expr()))
             });
             inner.flat_map(|(name, value)| values(&name, value)).collect()
+        }
+        Expression::Array(items) if items.iter().all(|item| matches!(item, Expression::String(_))) => {
+            items.iter().enumerate().map(|(at, item)| (format!("{name}.{at}"), literal(item))).collect()
         }
         value => vec![(name.to_owned(), literal(value))],
     }

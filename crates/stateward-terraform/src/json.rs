@@ -39,11 +39,19 @@ fn each(block: Option<&Value>) -> impl Iterator<Item = &Value> {
     bodies.unwrap_or_default().iter()
 }
 
-/// Arguments by their names, those of blocks within as `block.name`.
+/// A list of texts alone.
+fn texts(value: &Value) -> Option<&Vec<Value>> {
+    value.as_array().filter(|items| !items.is_empty() && items.iter().all(Value::is_string))
+}
+
+/// Arguments by their names, those of blocks within as `block.name`, texts in a list as `name.0` and so on.
 pub(crate) fn arguments(body: &Value) -> Arguments {
     let mut arguments = Arguments::new();
     for (name, value) in body.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        if value.is_object() || value.is_array() {
+        if let Some(texts) = texts(value) {
+            let named = texts.iter().enumerate().map(|(at, text)| (format!("{name}.{at}"), literal(text)));
+            arguments.extend(named);
+        } else if value.is_object() || value.is_array() {
             let inner = each(Some(value)).filter_map(Value::as_object).flatten().filter(|(_, value)| !value.is_null());
             arguments.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), literal(value))));
         } else {
@@ -73,5 +81,13 @@ mod tests {
             serde_json::json!({"region": null, "endpoints": {"s3": "http://s3", "iam": null}, "assume_role": null});
         let noted = arguments(&noted);
         assert_eq!(noted, Arguments::from([("endpoints.s3".to_owned(), Some("http://s3".to_owned()))]));
+    }
+
+    #[test]
+    fn texts_in_a_list() {
+        let listed = serde_json::json!({"shared_config_files": ["a", "b"], "assume_role": [{"role_arn": "r"}]});
+        let pairs = [("assume_role.role_arn", "r"), ("shared_config_files.0", "a"), ("shared_config_files.1", "b")];
+        let expected = pairs.map(|(name, text)| (name.to_owned(), Some(text.to_owned())));
+        assert_eq!(arguments(&listed), Arguments::from(expected));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use aws_credential_types::Credentials;
 use stateward_store_aws::{CustomerKey, Encryption, Role};
 use stateward_terraform::Arguments;
 
@@ -36,6 +37,9 @@ pub enum TargetError {
     /// How objects are written cannot be used.
     #[error("{0}")]
     Objects(String),
+    /// Another principal than Terraform's would be looked at.
+    #[error("the backend has `{0}`, which stateward does not do: it would be somebody else than Terraform")]
+    Unsupported(&'static str),
 }
 
 impl TargetError {
@@ -46,7 +50,9 @@ impl TargetError {
             Self::Computed(name) => format!(
                 "write the value out, or leave the argument out and pass `--backend-config {name}=…` here and to `terraform init`"
             ),
-            Self::Value { .. } | Self::Objects(_) => "put it right".to_owned(),
+            Self::Value { name, kind, .. } => format!("set `{name}` to a {kind}"),
+            Self::Objects(_) => "put it right".to_owned(),
+            Self::Unsupported(_) => "take the block out and set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE` in its place: both read them".to_owned(),
         }
     }
 }
@@ -55,6 +61,10 @@ impl Given {
     /// Adds arguments that count more than those before; one that is not written out leaves what was known.
     pub fn add(&mut self, arguments: &Arguments) {
         for (name, value) in arguments {
+            // A list that is said anew is another list, however long the one before was.
+            if let Some(list) = name.strip_suffix("0").filter(|list| list.ends_with('.')) {
+                self.arguments.retain(|known, _| !known.strip_prefix(list).is_some_and(is_index));
+            }
             match value {
                 Some(_) => drop(self.arguments.insert(name.clone(), value.clone())),
                 None => drop(self.arguments.entry(name.clone()).or_default()),
@@ -68,6 +78,26 @@ impl Given {
             Some(None) => Err(TargetError::Computed(name.to_owned())),
             Some(Some(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
         }
+    }
+
+    /// A list of texts.
+    fn texts(&self, name: &str) -> Result<Vec<String>, TargetError> {
+        // A list that is no list of texts, or not written out.
+        self.text(name)?;
+        let indices = (0..).map(|at| format!("{name}.{at}")).take_while(|name| self.arguments.contains_key(name));
+        indices.filter_map(|name| self.text(&name).transpose()).collect()
+    }
+
+    /// Keys that stand in the backend itself; one is no good without the other.
+    fn keys(&self) -> Result<Option<Credentials>, TargetError> {
+        let token = self.text("token")?;
+        Ok(match (self.text("access_key")?, self.text("secret_key")?) {
+            (Some(key), Some(secret)) => Some(Credentials::new(key, secret, token, None, "backend")),
+            (Some(_), None) => return Err(TargetError::Missing("secret_key")),
+            (None, Some(_)) => return Err(TargetError::Missing("access_key")),
+            (None, None) if token.is_some() => return Err(TargetError::Missing("access_key")),
+            (None, None) => None,
+        })
     }
 
     /// The first that is there of an argument's names.
@@ -115,8 +145,19 @@ impl Given {
         };
         let access = &mut target.access;
         access.region = self.text("region")?;
+        access.keys = self.keys()?;
         access.profile = self.text("profile")?;
-        access.shared_credentials_file = self.text("shared_credentials_file")?.map(Into::into);
+        let paths = |texts: Vec<String>| texts.into_iter().map(Into::into).collect::<Vec<_>>();
+        access.shared_config_files = paths(self.texts("shared_config_files")?);
+        access.shared_credentials_files = paths(self.texts("shared_credentials_files")?);
+        if let (true, Some(file)) = (access.shared_credentials_files.is_empty(), self.text("shared_credentials_file")?)
+        {
+            access.shared_credentials_files = vec![file.into()];
+        }
+        let web_identity = "assume_role_with_web_identity";
+        if self.arguments.keys().any(|name| name.starts_with(web_identity)) {
+            return Err(TargetError::Unsupported(web_identity));
+        }
         access.skip_metadata_api_check = self.flag("skip_metadata_api_check")?;
         if let Some(retries) = self.parsed("max_retries", "whole number")? {
             access.max_retries = retries;
@@ -136,5 +177,59 @@ impl Given {
         endpoints.sts = self.first(&["endpoints.sts", "sts_endpoint"])?;
         access.sts_endpoint.clone_from(&endpoints.sts);
         Ok(target)
+    }
+}
+
+fn is_index(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(pairs: &[(&str, &str)]) -> Given {
+        let mut given = Given::default();
+        given.add(&[("bucket", "b"), ("key", "k")].map(|(name, text)| (name.to_owned(), Some(text.to_owned()))).into());
+        given.add(&pairs.iter().map(|(name, text)| ((*name).to_owned(), Some((*text).to_owned()))).collect());
+        given
+    }
+
+    #[test]
+    fn who_the_backend_says_one_is() {
+        let mut all = given(&[
+            ("access_key", "AKIA1"),
+            ("secret_key", "hidden"),
+            ("token", "hidden, too"),
+            ("shared_config_files.0", "/a"),
+            ("shared_config_files.1", "/b"),
+            ("shared_credentials_file", "/old"),
+        ]);
+        let access = all.target(None).unwrap().access;
+        let keys = access.keys.clone().unwrap();
+        assert_eq!((keys.access_key_id(), keys.secret_access_key()), ("AKIA1", "hidden"));
+        assert_eq!(keys.session_token(), Some("hidden, too"));
+        assert!(!format!("{access:?}").contains("hidden"), "{access:?}");
+        assert_eq!(access.shared_config_files, ["/a", "/b"].map(std::path::PathBuf::from));
+        assert_eq!(access.shared_credentials_files, [std::path::PathBuf::from("/old")]);
+        all.add(&Arguments::from([("shared_config_files.0".to_owned(), Some("/c".to_owned()))]));
+        assert_eq!(all.target(None).unwrap().access.shared_config_files, [std::path::PathBuf::from("/c")]);
+    }
+
+    #[test]
+    fn who_cannot_be_made_out() {
+        for (pairs, expected) in [
+            (&[("access_key", "AKIA1")][..], TargetError::Missing("secret_key")),
+            (&[("secret_key", "s")], TargetError::Missing("access_key")),
+            (&[("token", "t")], TargetError::Missing("access_key")),
+            (
+                &[("assume_role_with_web_identity.role_arn", "r")],
+                TargetError::Unsupported("assume_role_with_web_identity"),
+            ),
+        ] {
+            let error = given(pairs).target(None).unwrap_err();
+            assert_eq!(error, expected);
+            assert!(!error.advice().is_empty());
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn options(endpoint: &str) -> Options {
     options.create_tables = true;
     options.access.region = Some(AwsEnv::REGION.into());
     options.access.endpoint = Some(endpoint.to_owned());
-    options.access.shared_credentials_file = Some(CREDENTIALS.path().to_owned());
+    options.access.shared_credentials_files = vec![CREDENTIALS.path().to_owned()];
     options.access.skip_metadata_api_check = true;
     options
 }

@@ -38,7 +38,7 @@ pub(crate) fn options(endpoint: &str, bucket: &str) -> Options {
     options.access = Access {
         endpoint: Some(endpoint.to_owned()),
         region: Some(AwsEnv::REGION.into()),
-        shared_credentials_file: Some(CREDENTIALS.path().to_owned()),
+        shared_credentials_files: vec![CREDENTIALS.path().to_owned()],
         ..Access::default()
     };
     options.objects.path_style = true;
