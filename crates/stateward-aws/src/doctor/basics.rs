@@ -12,6 +12,7 @@ use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
+use stateward_store_aws::at_endpoint;
 
 use super::finding::blame;
 use super::watch::Watch;
@@ -27,7 +28,7 @@ const CREDENTIALS: &str = "credentials";
 /// The clients of the services that are asked.
 pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch) -> Services {
     let at = |endpoint: &Option<String>| match endpoint {
-        Some(url) => configuration.to_builder().endpoint_url(url).build(),
+        Some(url) => at_endpoint(configuration, url),
         None => configuration.clone(),
     };
     let endpoints = &target.endpoints;
@@ -67,26 +68,70 @@ impl Patient {
     }
 
     async fn credentials(&self) -> Vec<Finding> {
-        let none = |why: String| {
-            let fix = "set `AWS_PROFILE` or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or run `aws sso login`";
-            vec![Finding::fail(CREDENTIALS, "there are no credentials", why, fix).entry("credentials/none")]
-        };
         let Some(provider) = self.configuration.credentials_provider() else {
-            return none("nothing gives any".to_owned());
+            return vec![self.no_credentials(None)];
         };
         match provider.provide_credentials().await {
             Ok(credentials) => vec![self.end_of(&credentials)],
             Err(error) => match not_assumed(&error) {
                 Some(failed) => no_role(&failed),
-                None => none(aws_sdk_s3::error::DisplayErrorContext(&error).to_string()),
+                None => vec![self.no_credentials(Some(&error))],
             },
         }
+    }
+
+    /// What was looked at, and what stopped there.
+    fn no_credentials(&self, error: Option<&CredentialsError>) -> Finding {
+        let surroundings = &self.options.surroundings;
+        let is_set = |name| surroundings.is_set(name);
+        let profile = self.target.access.profile.as_deref().or(surroundings.variable("AWS_PROFILE"));
+        let login =
+            profile.map_or_else(|| "aws sso login".to_owned(), |profile| format!("aws sso login --profile {profile}"));
+        let (named, cause) = (self.named(), error.and_then(cause));
+        let (why, fix) = match (&named, is_set("AWS_ACCESS_KEY_ID"), is_set("AWS_SECRET_ACCESS_KEY")) {
+            (Some(named), ..) => {
+                let unknown = if cause.is_none() { ": there is no such profile, or it has no credentials" } else { "" };
+                let fix = format!("put it right; where it is of IAM Identity Center: `{login}`");
+                (format!("{named} gives none{unknown}"), fix)
+            }
+            (None, true, false) => half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            (None, false, true) => half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+            (None, ..) => {
+                let of_profile = profile.map_or_else(|| "`default`".to_owned(), |profile| format!("`{profile}`"));
+                (
+                    format!(
+                        "neither the environment (`AWS_ACCESS_KEY_ID`), nor the profile {of_profile}, nor a web identity, a container or the machine gives any"
+                    ),
+                    format!("set `AWS_PROFILE` or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or run `{login}`"),
+                )
+            }
+        };
+        let mut found = Finding::fail(CREDENTIALS, "there are no credentials", why, fix).entry("credentials/none");
+        if let Some(cause) = cause {
+            found.add(&cause);
+        }
+        if let Some(other) = self.passed_over() {
+            found.add(&other);
+        }
+        found
+    }
+
+    /// Who gave them, and who is passed over.
+    fn source(&self, credentials: &Credentials) -> String {
+        let from = credentials.get_property::<Vec<From>>();
+        let given = from.and_then(|from| from.last()).map(source);
+        let from = match (self.named(), &self.target.access.role) {
+            (Some(named), Some(_)) => format!("from an assumed role, asked for with {named}"),
+            (Some(named), None) => format!("from {named}"),
+            (None, _) => given.unwrap_or("configured").to_owned(),
+        };
+        self.passed_over().map_or_else(|| from.clone(), |other| format!("{from}; {other}"))
     }
 
     /// When they end, which is soon or not.
     fn end_of(&self, credentials: &Credentials) -> Finding {
         const CHECK: &str = CREDENTIALS;
-        let from = credentials.get_property::<Vec<From>>().and_then(|from| from.last()).map_or("configured", source);
+        let from = self.source(credentials);
         let end = credentials.expiry().and_then(|end| Timestamp::try_from(end).ok());
         let Some(end) = end else { return Finding::ok(CHECK, format!("{from}; they do not end")) };
         let left = end.as_second() - (self.options.now)().as_second();
@@ -105,7 +150,10 @@ impl Patient {
 
     fn region(&self) -> Finding {
         match self.configuration.region() {
-            Some(region) => Finding::ok("region", region.as_ref().to_owned()),
+            Some(region) => {
+                let other = self.other_region().map(|other| format!(" ({other})")).unwrap_or_default();
+                Finding::ok("region", format!("{region}{other}"))
+            }
             None => Finding::fail(
                 "region",
                 "no Region is set",
@@ -194,6 +242,33 @@ fn no_role(failed: &Failed) -> Vec<Finding> {
             found
         }
     }
+}
+
+/// One of two variables that only together are any good.
+fn half(set: &str, missing: &str) -> (String, String) {
+    (format!("`{set}` is set and `{missing}` is not, so neither counts"), format!("set `{missing}`, too"))
+}
+
+/// Why the link that gave none did not, on one line; nothing where it says no more than that.
+fn cause(error: &CredentialsError) -> Option<String> {
+    const NOT_ENABLED: &str = "the credential provider was not enabled";
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error as &(dyn Error + 'static));
+    while let Some(error) = next {
+        next = error.source();
+        let words = error.to_string();
+        // The chain says of each link on a line of its own why it gave none; the others are simply not there.
+        let of_profile = words.lines().find_map(|line| line.split_once("Profile: "));
+        let words = of_profile.map_or(words.as_str(), |(_, of_profile)| of_profile);
+        let words = words.strip_prefix(NOT_ENABLED).unwrap_or(words).trim_start_matches(':');
+        let signs = words.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect::<String>();
+        let words = signs.split_whitespace().collect::<Vec<_>>().join(" ");
+        let is_new = !said.iter().any(|known| known.contains(&words));
+        if !words.is_empty() && !error.is::<CredentialsError>() && is_new && !words.contains(NOT_ENABLED) {
+            said.push(words);
+        }
+    }
+    (!said.is_empty()).then(|| said.join(": "))
 }
 
 /// The account in an ARN.

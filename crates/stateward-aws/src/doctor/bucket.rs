@@ -67,16 +67,20 @@ impl Patient {
     }
 
     /// Whether it is in the caller's own account, and its Region.
-    pub(super) async fn owner(&self, bucket: &Bucket, account: Option<&str>) -> Finding {
+    pub(super) async fn owner(&self, bucket: &Bucket, account: Option<&str>) -> Vec<Finding> {
         const CHECK: &str = "bucket-exists";
         let there = |region: Option<&str>| {
             let region = region.map(|region| format!(" in {region}")).unwrap_or_default();
             Finding::ok(CHECK, format!("{} is there{region}", bucket.name))
         };
-        let Some(account) = account else { return there(None) };
+        let Some(account) = account else { return vec![there(None)] };
         let head = bucket.client.head_bucket().bucket(&bucket.name).expected_bucket_owner(account);
-        match head.send().await {
-            Ok(answer) => there(answer.bucket_region()),
+        vec![match head.send().await {
+            Ok(answer) => {
+                let mut found = vec![there(answer.bucket_region())];
+                found.extend(answer.bucket_region().and_then(|region| self.elsewhere(region)));
+                return found;
+            }
             // Where only some names may be listed, this is refused, for it names none; a listing of these says more.
             Err(error) if is_403(&error) && self.is_owned(bucket, account).await => there(None),
             Err(error) if is_403(&error) => Finding::warn(
@@ -86,7 +90,25 @@ impl Patient {
                 "make sure that you know the owner, and that the bucket's name is spelt right",
             ),
             Err(_) => there(None),
+        }]
+    }
+
+    /// That the bucket is in another Region than requests are signed for. AWS itself answers nothing else then; other services do.
+    fn elsewhere(&self, theirs: &str) -> Option<Finding> {
+        let ours = self.configuration.region()?.as_ref();
+        if ours == theirs {
+            return None;
         }
+        let mut found = Finding::warn(
+            "region",
+            format!("the Region is {ours}, and the bucket is in {theirs}"),
+            "this server answers all the same; AWS does not, and a lock table is looked for in the Region that is set",
+            format!("say `region = \"{theirs}\"` in the backend block, or set AWS_REGION={theirs}"),
+        );
+        if let Some(other) = self.other_region() {
+            found.add(&other);
+        }
+        Some(found)
     }
 
     async fn is_owned(&self, bucket: &Bucket, account: &str) -> bool {

@@ -29,6 +29,9 @@ impl Patient {
             return untested("it takes writing, and `--read-only` was asked for");
         }
         let is_store = self.target.object().is_none();
+        if self.target.state_table().is_some() && self.target.lock_table.is_none() {
+            return untested("the store's own locks are transactions of its table, which it tries when it is opened");
+        }
         if !is_store && !self.target.use_lockfile && self.target.lock_table.is_none() {
             let mut found = untested("no lock is used here");
             found[1] = Finding::fail(
@@ -158,10 +161,16 @@ fn told(kind: &str, results: Vec<Outcome<()>>) -> Vec<Finding> {
     let winners = results.iter().filter(|result| result.is_ok()).count();
     let condition = Finding::ok(CONDITION, "a write that comes second is kept out");
     let exclusion = match winners {
-        1 => Finding::ok(EXCLUSION, format!("{RACERS} clients raced for a lock, and one got it")),
-        0 => {
-            let failed = results.into_iter().filter_map(Result::err).find(|failed| !lost(failed));
-            let mut found = failed.map(|failed| blame(EXCLUSION, &failed)).unwrap_or_default();
+        1 if results.iter().filter_map(|result| result.as_ref().err()).all(lost) => {
+            Finding::ok(EXCLUSION, format!("{RACERS} clients raced for a lock, and one got it"))
+        }
+        // Whoever was turned away for another reason, or got no answer, was not in the race, or may have won it.
+        0 | 1 => {
+            let others: Vec<Failed> = results.into_iter().filter_map(Result::err).filter(|failed| !lost(failed)).collect();
+            let mut found = others.first().map(|failed| blame(EXCLUSION, failed)).unwrap_or_default();
+            for finding in found.iter_mut().filter(|finding| finding.check == EXCLUSION) {
+                finding.add(&format!("{} of {RACERS} clients were not in the race: {}", others.len(), others[0].words()));
+            }
             if found.is_empty() {
                 found.push(Finding::untested(EXCLUSION, format!("{RACERS} clients raced for a lock, and none got it")));
             }

@@ -154,6 +154,9 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
         && let Some((culprit, status)) = culprit(problem)
     {
         let mut found = Finding::of_problem(culprit, status, problem);
+        if culprit == "endpoint" && status == Status::Fail {
+            found.add(failed.words());
+        }
         if let Some(region) = failed.elsewhere() {
             found.title = format!("the bucket is in {region}");
             found.fix = Some(format!("say `region = \"{region}\"` in the backend block, or set AWS_REGION={region}"));

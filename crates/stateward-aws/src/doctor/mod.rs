@@ -9,10 +9,12 @@ mod bucket;
 mod details;
 mod exclusion;
 mod finding;
+mod locks;
 mod policies;
 mod probes;
 mod rights;
 mod state;
+mod surroundings;
 mod table;
 mod target;
 mod terraform;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use futures::future::{self, BoxFuture, FutureExt};
 use jiff::Timestamp;
@@ -30,9 +33,11 @@ use stateward_store_aws::{Bucket, Counter, Location};
 use tokio::sync::OnceCell;
 
 pub use finding::{Finding, Offline, Status};
+pub use surroundings::Surroundings;
 pub use target::{DEFAULT_WORKSPACE, Endpoints, Target};
 pub use terraform::{Given, TargetError};
 
+use crate::recovery::Machine;
 use crate::{Failed, Services};
 use finding::settle;
 use probes::Probes;
@@ -43,6 +48,8 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 const CONNECT: Duration = Duration::from_secs(3);
 const ATTEMPT: Duration = Duration::from_secs(10);
+/// Whoever looks does not wait as long as whoever works.
+const ATTEMPTS: u32 = 3;
 
 /// How to look.
 #[derive(Clone)]
@@ -51,6 +58,10 @@ pub struct Options {
     pub purpose: Purpose,
     /// Write nothing at all.
     pub read_only: bool,
+    /// Where this runs: whose locks may be those of runs that can be seen.
+    pub machine: Machine,
+    /// What is set beside the target.
+    pub surroundings: Surroundings,
     /// The policy of the VPC endpoint that requests go through, where it is known.
     pub vpc_endpoint: Option<Vec<Named>>,
     /// The time.
@@ -81,7 +92,10 @@ impl Patient {
     /// Makes ready; no request is sent. `configuration` is that of [`stateward_store_aws::configuration`] for the target's access.
     pub fn new(target: Target, configuration: &SdkConfig, options: Options) -> Result<Self, TargetError> {
         let limits = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
-        let configuration = configuration.to_builder().timeout_config(limits).build();
+        let retries = configuration.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+        let attempts = retries.max_attempts().min(ATTEMPTS);
+        let configuration = configuration.to_builder().timeout_config(limits);
+        let configuration = configuration.retry_config(retries.with_max_attempts(attempts)).build();
         let watch = Watch::new(Arc::clone(&options.now));
         let services = basics::services(&target, &configuration, &watch);
         let bucket = match target.bucket() {
@@ -106,42 +120,57 @@ impl Patient {
             found.extend(finding::ORDER.iter().skip(2).map(|check| Finding::untested(check, why)));
             return settle(found);
         }
-        let asked = future::join3(self.identity(), self.bucket_exists(), self.table_exists());
-        let (identity, bucket, table) = Box::pin(asked).await;
-        let (caller, reached) = (identity.caller, (bucket.reached, table.reached));
+        let asked =
+            future::join4(self.identity(), self.bucket_exists(), self.lock_table_exists(), self.state_table_exists());
+        let (identity, bucket, lock, state) = Box::pin(asked).await;
+        let places = Places { bucket: bucket.reached, lock: lock.reached, state: state.reached };
+        let caller = identity.caller;
         let owner = match &self.bucket {
             Some(place) if bucket.found.is_empty() => {
                 let account = caller.as_deref().and_then(basics::account_of);
-                self.owner(place, account).map(Some).boxed()
+                self.owner(place, account).boxed()
             }
-            _ => future::ready(None).boxed(),
+            _ => future::ready(Vec::new()).boxed(),
         };
-        found.extend(identity.found.into_iter().chain(bucket.found).chain(table.found));
-        let settings = future::join_all(self.settings(reached));
-        let (told, key, owner) = future::join3(settings, self.bucket_encryption(reached.0), owner).await;
+        found.extend(identity.found.into_iter().chain(bucket.found).chain(state.found).chain(lock.found));
+        let settings = future::join_all(self.settings(places));
+        let (told, key, owner) = future::join3(settings, self.bucket_encryption(places.bucket), owner).await;
         found.extend(told.into_iter().flatten().chain(key.found).chain(owner));
         found.push(self.clock());
         if !found.iter().any(|finding| finding.check == "endpoint") {
             found.push(self.endpoint());
         }
-        found.extend(Box::pin(self.rights(reached, caller.as_deref(), key.arn.as_deref())).await);
+        found.extend(Box::pin(self.rights(places, caller.as_deref(), key.arn.as_deref())).await);
         let mut found = settle(found);
+        self.with_origins(&mut found);
         self.with_details(&mut found).await;
         found
     }
 
     /// The checks that need nothing of each other.
-    fn settings(&self, (bucket, table): (Reached, Reached)) -> Vec<BoxFuture<'_, Vec<Finding>>> {
+    fn settings(&self, places: Places) -> Vec<BoxFuture<'_, Vec<Finding>>> {
+        let Places { bucket, lock, state } = places;
         vec![
             self.bucket_versioning(bucket).boxed(),
             self.bucket_public_access(bucket).boxed(),
             self.bucket_tls_only(bucket).boxed(),
-            self.table_recovery(table).boxed(),
-            self.digest(bucket, table).boxed(),
-            self.orphan_lock(bucket, table).boxed(),
-            self.exclusion(bucket, table).boxed(),
+            self.table_recovery(self.target.lock_table.as_deref(), lock).boxed(),
+            self.table_recovery(self.target.state_table(), state).boxed(),
+            self.digest(bucket, lock).boxed(),
+            self.orphan_lock(bucket, lock).boxed(),
+            self.exclusion(bucket, lock).boxed(),
         ]
     }
+}
+
+/// What state is kept in, each as far as it answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) bucket: Reached,
+    /// The lock table.
+    pub(crate) lock: Reached,
+    /// The table that holds all of a store.
+    pub(crate) state: Reached,
 }
 
 /// Whether there is any use in asking for more.

@@ -17,6 +17,8 @@ pub(crate) type Outcome<T> = Result<T, Failed>;
 pub(crate) enum Probe {
     Object(String),
     Item(String),
+    /// An upload in parts, and its ID where that is known.
+    Upload(String, Option<String>),
 }
 
 /// What may be there, noted before it is written.
@@ -26,11 +28,13 @@ pub(crate) struct Probes {
     there: Mutex<Vec<Probe>>,
     /// The versions that were written, by object: in a bucket that keeps versions a plain delete leaves them.
     versions: Mutex<HashMap<String, Vec<String>>>,
+    /// Why versions that nobody sees stay, where they do.
+    stay: Mutex<Option<String>>,
 }
 
 impl Probes {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { ids: Ids::new(seed), there: Mutex::default(), versions: Mutex::default() }
+        Self { ids: Ids::new(seed), there: Mutex::default(), versions: Mutex::default(), stay: Mutex::default() }
     }
 
     pub(crate) fn id(&self) -> String {
@@ -54,6 +58,12 @@ impl Probes {
 
     fn take_versions(&self, name: &str) -> Vec<String> {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).remove(name).unwrap_or_default()
+    }
+
+    /// Only the first reason is of interest.
+    fn note_stay(&self, failed: &Failed) {
+        let mut stay = self.stay.lock().unwrap_or_else(PoisonError::into_inner);
+        stay.get_or_insert_with(|| failed.words().to_owned());
     }
 
     pub(crate) fn all(&self) -> Vec<Probe> {
@@ -103,16 +113,105 @@ impl Patient {
 
     /// Removes an object of ours: its versions, and where that may not be, the object.
     pub(crate) async fn delete_object(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
-        let delete = || bucket.client.delete_object().bucket(&bucket.name).key(name);
         let versions = self.probes.take_versions(name);
         let mut is_gone = !versions.is_empty();
         for version in versions {
-            is_gone &= delete().version_id(version).send().await.is_ok();
+            is_gone &= self.delete_version(bucket, name, version).await;
         }
         if !is_gone {
-            delete().send().await.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+            let answer = bucket.client.delete_object().bucket(&bucket.name).key(name).send().await;
+            answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
         }
         self.probes.forget(&Probe::Object(name.to_owned()));
+        Ok(())
+    }
+
+    /// Removes an object of ours whose writing was broken off, so that its versions were not all told.
+    async fn wipe(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+        let listed = bucket.client.list_object_versions().bucket(&bucket.name).prefix(name).send().await;
+        let (versions, marks) = listed.map_or_else(
+            |_| (Vec::new(), Vec::new()),
+            |listed| (listed.versions.unwrap_or_default(), listed.delete_markers.unwrap_or_default()),
+        );
+        let versions = versions.into_iter().map(|version| (version.key, version.version_id));
+        let all = versions.chain(marks.into_iter().map(|mark| (mark.key, mark.version_id)));
+        let own: Vec<String> = all.filter(|(key, _)| key.as_deref() == Some(name)).filter_map(|(_, id)| id).collect();
+        let mut is_gone = !own.is_empty();
+        for version in own {
+            is_gone &= self.delete_version(bucket, name, version).await;
+        }
+        if !is_gone {
+            return self.delete_object(bucket, name).await;
+        }
+        self.probes.take_versions(name);
+        self.probes.forget(&Probe::Object(name.to_owned()));
+        Ok(())
+    }
+
+    async fn delete_version(&self, bucket: &Bucket, name: &str, version: String) -> bool {
+        let request = bucket.client.delete_object().bucket(&bucket.name).key(name).version_id(version);
+        let failed = request.send().await.map_err(|error| Failed::new("S3: DeleteObject", &error)).err();
+        if let Some(failed) = &failed {
+            self.probes.note_stay(failed);
+        }
+        failed.is_none()
+    }
+
+    /// Deletes what was never there. A bucket that keeps versions marks it as deleted all the same; the mark is taken away.
+    pub(crate) async fn delete_nothing(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+        let answer = bucket.client.delete_object().bucket(&bucket.name).key(name).send().await;
+        let answer = answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+        if let (Some(true), Some(mark)) = (answer.delete_marker, answer.version_id) {
+            self.delete_version(bucket, name, mark).await;
+        }
+        Ok(())
+    }
+
+    /// Begins to write an object in parts and gives it up: that takes the right to write, and nothing is written. Gives whether it was
+    /// given up.
+    pub(crate) async fn try_upload(&self, bucket: &Bucket, name: &str) -> Outcome<bool> {
+        let begun = Probe::Upload(name.to_owned(), None);
+        self.probes.note(begun.clone());
+        let answer = bucket.uploading(name).send().await;
+        let answer = answer.map_err(|error| Failed::new("S3: CreateMultipartUpload", &error));
+        let upload = match answer {
+            Ok(answer) => answer.upload_id.unwrap_or_default(),
+            Err(failed) => {
+                if failed.status.is_some() {
+                    self.probes.forget(&begun);
+                }
+                return Err(failed);
+            }
+        };
+        let probe = Probe::Upload(name.to_owned(), Some(upload.clone()));
+        self.probes.note(probe.clone());
+        self.probes.forget(&begun);
+        Ok(self.abort_upload(bucket, name, &upload).await.is_ok())
+    }
+
+    async fn abort_upload(&self, bucket: &Bucket, name: &str, upload: &str) -> Outcome<()> {
+        let request = bucket.client.abort_multipart_upload().bucket(&bucket.name).key(name).upload_id(upload);
+        if let Err(error) = request.send().await {
+            let failed = Failed::new("S3: AbortMultipartUpload", &error);
+            if !failed.is("NoSuchUpload") {
+                return Err(failed);
+            }
+        }
+        self.probes.forget(&Probe::Upload(name.to_owned(), Some(upload.to_owned())));
+        Ok(())
+    }
+
+    /// Gives up an upload whose ID never came: under a name that only the doctor has, all uploads are its own.
+    async fn abort_uploads(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+        if !self.target.is_probe(name) {
+            return Ok(());
+        }
+        let listed = bucket.client.list_multipart_uploads().bucket(&bucket.name).prefix(name).send().await;
+        let listed = listed.map_err(|error| Failed::new("S3: ListMultipartUploads", &error))?;
+        for upload in listed.uploads.unwrap_or_default().iter().filter_map(|upload| upload.upload_id.as_deref()) {
+            self.abort_upload(bucket, name, upload).await?;
+        }
+        self.probes.forget(&Probe::Upload(name.to_owned(), None));
         Ok(())
     }
 
@@ -152,10 +251,18 @@ impl Patient {
     pub async fn clean(&self) -> Vec<(String, String)> {
         let mut left = Vec::new();
         for probe in self.probes.all() {
-            let (name, removed) = match (&probe, &self.bucket, self.target.table()) {
+            let (name, removed) = match (&probe, &self.bucket, self.target.lock_table.as_deref()) {
                 (Probe::Object(name), Some(bucket), _) => {
-                    (format!("s3://{}/{name}", bucket.name), self.delete_object(bucket, name).await)
+                    (format!("s3://{}/{name}", bucket.name), self.wipe(bucket, name).await)
                 }
+                (Probe::Upload(name, Some(id)), Some(bucket), _) => (
+                    format!("the upload {id} of s3://{}/{name}, which holds no bytes", bucket.name),
+                    self.abort_upload(bucket, name, id).await,
+                ),
+                (Probe::Upload(name, None), Some(bucket), _) => (
+                    format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name),
+                    self.abort_uploads(bucket, name).await,
+                ),
                 (Probe::Item(id), _, Some(table)) => {
                     (format!("the item `{id}` of {table}"), self.delete_item(table, id).await)
                 }
@@ -165,6 +272,8 @@ impl Patient {
                 left.push((name, failed.words().to_owned()));
             }
         }
+        let stay = self.probes.stay.lock().unwrap_or_else(PoisonError::into_inner).take();
+        left.extend(stay.map(|why| ("old versions and delete markers of objects that are gone".to_owned(), why)));
         left
     }
 }

@@ -12,7 +12,7 @@ use stateward_store_aws::Bucket;
 use super::basics::account_of;
 use super::policies::{Known, not_given};
 use super::probes::key_of;
-use super::{Finding, Offline, Patient, Reached, Status};
+use super::{Finding, Offline, Patient, Places, Reached, Status};
 use crate::Failed;
 
 /// A condition that no item meets, whether it is there or not: a request with it shows the right and changes nothing.
@@ -60,12 +60,7 @@ fn refused_action(failed: &Failed) -> Option<String> {
 }
 
 impl Patient {
-    pub(super) async fn rights(
-        &self,
-        reached: (Reached, Reached),
-        caller: Option<&str>,
-        kms_key: Option<&str>,
-    ) -> Vec<Finding> {
+    pub(super) async fn rights(&self, places: Places, caller: Option<&str>, kms_key: Option<&str>) -> Vec<Finding> {
         let account = caller.and_then(account_of).unwrap_or("111122223333");
         let region = self.configuration.region().map_or("*", |region| region.as_ref());
         let keeping = self.target.keeping(region, account, kms_key);
@@ -76,7 +71,7 @@ impl Patient {
             Ok(items) => items,
             Err(error) => return vec![Finding::untested("right:*", error.to_string())],
         };
-        let tried = future::join_all(items.iter().map(|item| self.try_right(item, reached))).await;
+        let tried = future::join_all(items.iter().map(|item| self.try_right(item, places))).await;
         let mut by_action: BTreeMap<&str, Vec<(&CheckItem, Live)>> = BTreeMap::new();
         for (item, live) in items.iter().zip(tried) {
             by_action.entry(item.action).or_default().push((item, live));
@@ -99,7 +94,8 @@ impl Patient {
             return;
         }
         // As if state were kept in the table: who uses the key, and for what, is the same.
-        let keeping = match (denial.service.as_deref(), self.target.table()) {
+        let table = self.target.lock_table.as_deref().or_else(|| self.target.state_table());
+        let keeping = match (denial.service.as_deref(), table) {
             (Some("dynamodb"), Some(table)) => {
                 let (layout, place) = (Layout::StatewardDynamodb, table.to_owned());
                 let key = String::new();
@@ -116,12 +112,13 @@ impl Patient {
         }
     }
 
-    fn try_right<'a>(&'a self, item: &'a CheckItem, reached: (Reached, Reached)) -> BoxFuture<'a, Live> {
+    fn try_right<'a>(&'a self, item: &'a CheckItem, places: Places) -> BoxFuture<'a, Live> {
         let untested = |why: String| future::ready(Live::Untested(why)).boxed();
         let (service, _) = item.action.split_once(':').unwrap_or_default();
         let place = match service {
-            "s3" => reached.0,
-            "dynamodb" => reached.1,
+            "s3" => places.bucket,
+            "dynamodb" if self.target.state_table() == Some(table_of(item)) => places.state,
+            "dynamodb" => places.lock,
             _ => return untested(String::new()),
         };
         if let Reached::No(culprit) = place {
@@ -153,13 +150,10 @@ impl Patient {
                 Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectVersions", &error)))
             }
             "s3:PutObject" | "s3:DeleteObject" if self.options.read_only => read_only(),
-            "s3:PutObject" => {
-                let state = self.target.object().unwrap_or_else(|| self.target.probe("nothing"));
-                Live::of(self.begin_upload(bucket, &(state + suffix)).await)
-            }
+            "s3:PutObject" => self.write_right(bucket, suffix).await,
             // S3 asks for the right before it looks whether there is anything to delete.
             "s3:DeleteObject" => {
-                match Live::of(self.delete_object(bucket, &(self.target.probe("nothing") + suffix)).await) {
+                match Live::of(self.delete_nothing(bucket, &(self.target.probe("nothing") + suffix)).await) {
                     // A policy may allow it for the very names of the state alone; those are not tried, since that would delete.
                     Live::Refused(failed) if lacks_allow(&failed) => Live::Unsure(failed),
                     live => live,
@@ -169,18 +163,20 @@ impl Patient {
         }
     }
 
-    /// Begins to write an object in parts and gives it up: that takes the right to write, and nothing is written.
-    async fn begin_upload(&self, bucket: &Bucket, name: &str) -> Result<(), Failed> {
-        let begun = bucket.uploading(name).send().await;
-        let upload = begun.map_err(|error| Failed::new("S3: CreateMultipartUpload", &error))?.upload_id;
-        let aborted = bucket.client.abort_multipart_upload().bucket(&bucket.name).key(name).set_upload_id(upload);
-        // Whoever began it may abort it. What stays all the same holds no bytes, and the bucket's lifecycle removes it.
-        drop(aborted.send().await);
-        Ok(())
+    /// Tries to write to a name of the doctor's own, and where that leaves nothing behind, or may not be, to the state's: it is that which
+    /// counts, and a policy may tell them apart.
+    async fn write_right(&self, bucket: &Bucket, suffix: &str) -> Live {
+        let probe = self.target.probe(&self.probes.id()) + suffix;
+        match (self.try_upload(bucket, &probe).await, self.target.object()) {
+            (Ok(false), _) | (Ok(true), None) => Live::Allowed,
+            (Err(failed), None) => Live::of(Err(failed)),
+            (Err(failed), Some(_)) if !failed.is_refused() || !lacks_allow(&failed) => Live::of(Err(failed)),
+            (_, Some(state)) => Live::of(self.try_upload(bucket, &(state + suffix)).await.map(drop)),
+        }
     }
 
     async fn in_table_right(&self, item: &CheckItem) -> Live {
-        let table = item.resource.rsplit('/').next().unwrap_or_default();
+        let table = table_of(item);
         let client = &self.services.dynamodb;
         let ours = self.target.lock_table.as_deref() == Some(table);
         let digest = item.needed_for.iter().any(|operation| operation.contains("digest"));
@@ -253,6 +249,10 @@ fn within_others(by_action: &BTreeMap<&str, Vec<(&CheckItem, Live)>>) -> Vec<Fin
     beside.into_values().collect()
 }
 
+fn table_of(item: &CheckItem) -> &str {
+    item.resource.rsplit('/').next().unwrap_or_default()
+}
+
 fn read_only() -> Live {
     Live::Untested("it takes writing, and `--read-only` was asked for".to_owned())
 }
@@ -270,24 +270,40 @@ fn told(action: &str, tried: &[(&CheckItem, Live)], known: &Known) -> Finding {
         finding.title = format!("{} (needed to {})", finding.title.trim_end_matches('.'), needed(item));
         (*item, finding)
     } else if let Some((item, _)) = tried.iter().find(|(_, live)| matches!(live, Live::Allowed)) {
-        (*item, Finding::ok(&check, "allowed"))
+        (*item, allowed(&check, tried))
     } else {
         let Some((item, live)) = tried.first() else { return Finding::untested(&check, "nothing needs it") };
-        let why = match live {
-            Live::Untested(why) => why.clone(),
-            Live::Refused(failed) => {
-                format!("`{}` was refused first", refused_action(failed).unwrap_or_default())
-            }
-            Live::Unsure(failed) => format!(
-                "it is refused for a name of the doctor's own; the state's own names are not tried, since that would delete them: {}",
-                failed.words()
-            ),
-            Live::Allowed => String::new(),
-        };
-        (*item, Finding::untested(&check, why))
+        (*item, Finding::untested(&check, why_untested(live)))
     };
     known.beside(item, known.unread.clone(), &mut finding);
     finding
+}
+
+fn why_untested(live: &Live) -> String {
+    match live {
+        Live::Untested(why) => why.clone(),
+        Live::Refused(failed) => format!("`{}` was refused first", refused_action(failed).unwrap_or_default()),
+        Live::Unsure(failed) => format!(
+            "it is refused for a name of the doctor's own; the state's own names are not tried, since that would delete them: {}",
+            failed.words()
+        ),
+        Live::Allowed => String::new(),
+    }
+}
+
+/// Allowed where it was tried; where it was not, nothing is known.
+fn allowed(check: &str, tried: &[(&CheckItem, Live)]) -> Finding {
+    let Some((open, live)) = tried.iter().find(|(_, live)| !matches!(live, Live::Allowed)) else {
+        return Finding::ok(check, "allowed");
+    };
+    let names = tried.iter().filter(|(_, live)| matches!(live, Live::Allowed)).map(|(item, _)| name_of(item));
+    let names = names.collect::<Vec<_>>().join(", ");
+    Finding::untested(check, format!("allowed for {names}; for {}: {}", name_of(open), why_untested(live)))
+}
+
+/// What stands behind the last colon of an ARN.
+fn name_of(item: &CheckItem) -> &str {
+    item.resource.rsplit(':').next().unwrap_or_default()
 }
 
 impl Known {
@@ -296,6 +312,9 @@ impl Known {
         let is_refused = finding.status == Status::Fail;
         let by_endpoint = finding.denial.as_ref().is_some_and(|denial| denial.layer == Layer::VpcEndpoint);
         let service = item.action.split(':').next().unwrap_or_default();
+        // S3 uses the bucket's key for whoever writes and reads.
+        let counts = |of: &str| of == service || (of == "kms" && service == "s3");
+        unread.extend(self.unread_resources.iter().filter(|(of, _)| counts(of)).map(|(_, what)| what.clone()));
         let unread_endpoint = self.unread_endpoints.get(service).cloned();
         let is_asked = by_endpoint && self.set.vpc_endpoint.is_none();
         unread.extend(unread_endpoint.or_else(|| is_asked.then(|| not_given(service, "ID"))));

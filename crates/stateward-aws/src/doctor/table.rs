@@ -1,69 +1,100 @@
 //! The lock table as it is.
 
 use aws_sdk_dynamodb::types::{KeyType, PointInTimeRecoveryStatus, ScalarAttributeType, TableDescription, TableStatus};
-use stateward_iam::Layout;
 
 use super::finding::blame;
-use super::probes::key_of;
+use super::probes::{Outcome, key_of};
 use super::{Finding, Found, Patient, Reached};
 use crate::Failed;
 
 pub(super) const NO_TABLE: &str = "no lock table is used here";
+const CHECK: &str = "lock-table-exists";
 const SCHEMA: &str = "lock-table-schema";
 
 impl Patient {
-    /// Reads the state's digest, as Terraform does: that shows the table and its key without further rights.
-    pub(super) async fn table_exists(&self) -> Found {
-        const CHECK: &str = "lock-table-exists";
-        let Some(table) = self.target.table() else {
-            let found = vec![Finding::untested(CHECK, NO_TABLE), Finding::untested(SCHEMA, NO_TABLE)];
+    /// Describes the lock table; where that may not be, reads the state's digest, as Terraform does: that shows the table and its key
+    /// without further rights.
+    pub(super) async fn lock_table_exists(&self) -> Found {
+        let Some(table) = self.target.lock_table.as_deref() else {
+            let lacking = || vec![Finding::untested(CHECK, NO_TABLE), Finding::untested(SCHEMA, NO_TABLE)];
+            // A store in a table has that table's findings in their place.
+            let found = if self.target.state_table().is_none() { lacking() } else { Vec::new() };
             return Found { found, reached: Reached::None };
         };
-        let description = match self.services.dynamodb.describe_table().table_name(table).send().await {
-            Ok(answer) => answer.table,
-            Err(error) => {
-                let failed = Failed::new("DynamoDB: DescribeTable", &error);
-                if !failed.is_refused() {
-                    return Found::of(blame(CHECK, &failed));
-                }
-                None
-            }
+        let description = match self.describe(table).await {
+            Ok(description) => description,
+            Err(failed) if failed.is_refused() => return self.by_reading(table).await,
+            Err(failed) => return Found::of(blame(CHECK, &failed)),
         };
-        let there = description.as_ref().and_then(|description| not_usable(table, description));
-        let there = there.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
-        let ours = self.target.layout != Layout::S3 && self.target.lock_table.is_none();
+        let usable = description.as_ref().and_then(|description| not_usable(table, description));
+        let there = usable.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
         let schema = match description {
-            Some(_) if ours => Finding::untested(SCHEMA, "the store itself checks it when it is opened"),
             Some(description) => schema(table, &description),
-            None => {
-                let id = self.target.lock_id(&self.target.object().unwrap_or_else(|| "state".to_owned()));
-                let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(key_of(&id)));
-                match request.send().await {
-                    Ok(_) => Finding::ok(SCHEMA, "`LockID`, a string"),
-                    Err(error) => {
-                        let failed = Failed::new("DynamoDB: GetItem", &error);
-                        if !failed.is_refused() {
-                            let found = blame(SCHEMA, &failed);
-                            return Found::of(if failed.words().contains("does not match the schema") {
-                                vec![there, wrong(table, "its key is another one")]
-                            } else {
-                                found
-                            });
-                        }
-                        Finding::untested(SCHEMA, "neither `dynamodb:DescribeTable` nor `dynamodb:GetItem` is allowed")
-                    }
-                }
-            }
+            None => Finding::untested(SCHEMA, "the answer does not describe it"),
         };
         Found::of(vec![there, schema])
     }
 
-    pub(super) async fn table_recovery(&self, reached: Reached) -> Vec<Finding> {
+    /// The table that holds all of a store. Its key is the store's own affair.
+    pub(super) async fn state_table_exists(&self) -> Found {
+        let Some(table) = self.target.state_table() else {
+            return Found { found: Vec::new(), reached: Reached::None };
+        };
+        let own = Finding::untested(SCHEMA, "the store itself checks it when it is opened");
+        match self.describe(table).await {
+            Ok(description) => {
+                let usable = description.as_ref().and_then(|description| not_usable(table, description));
+                let there = usable.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
+                Found::of(vec![there, own])
+            }
+            Err(failed) => {
+                let mut found = blame(CHECK, &failed);
+                found.push(own);
+                Found::of(found)
+            }
+        }
+    }
+
+    async fn describe(&self, table: &str) -> Outcome<Option<TableDescription>> {
+        let answer = self.services.dynamodb.describe_table().table_name(table).send().await;
+        answer.map(|answer| answer.table).map_err(|error| Failed::new("DynamoDB: DescribeTable", &error))
+    }
+
+    async fn by_reading(&self, table: &str) -> Found {
+        let id = self.target.lock_id(&self.target.object().unwrap_or_else(|| "state".to_owned()));
+        let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(key_of(&id)));
+        let failed = match request.send().await {
+            Ok(_) => {
+                let there = Finding::ok(CHECK, format!("{table} is there"));
+                return Found::of(vec![there, Finding::ok(SCHEMA, "`LockID`, a string")]);
+            }
+            Err(error) => Failed::new("DynamoDB: GetItem", &error),
+        };
+        if failed.words().contains("does not match the schema") {
+            let there = Finding::ok(CHECK, format!("{table} is there"));
+            return Found::of(vec![there, wrong(table, "its key is another one")]);
+        }
+        if !failed.is_refused() {
+            return Found::of(blame(SCHEMA, &failed));
+        }
+        let why = "neither `dynamodb:DescribeTable` nor `dynamodb:GetItem` is allowed";
+        Found::of(vec![Finding::untested(CHECK, why), Finding::untested(SCHEMA, why)])
+    }
+
+    pub(super) async fn table_recovery(&self, table: Option<&str>, reached: Reached) -> Vec<Finding> {
         const CHECK: &str = "lock-table-recovery";
+        let Some(table) = table else {
+            let has_other = self.target.lock_table.is_some() || self.target.state_table().is_some();
+            return if has_other { Vec::new() } else { vec![Finding::untested(CHECK, NO_TABLE)] };
+        };
         if let Some(hindered) = reached.hinders(CHECK, NO_TABLE) {
             return hindered;
         }
-        let table = self.target.table().unwrap_or_default();
+        let lost = if self.target.state_table() == Some(table) {
+            "states and all their versions that are deleted by mistake are gone"
+        } else {
+            "digests and locks that are deleted by mistake are gone"
+        };
         match self.services.dynamodb.describe_continuous_backups().table_name(table).send().await {
             Ok(answer) => {
                 let backups = answer.continuous_backups_description;
@@ -73,8 +104,8 @@ impl Patient {
                     Some(PointInTimeRecoveryStatus::Enabled) => Finding::ok(CHECK, "to any point in time"),
                     _ => Finding::warn(
                         CHECK,
-                        "the table cannot be recovered",
-                        "digests and locks that are deleted by mistake are gone",
+                        format!("the table {table} cannot be recovered"),
+                        lost,
                         format!(
                             "aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
                         ),
@@ -88,7 +119,6 @@ impl Patient {
 
 /// A table that is there, and answers nobody.
 fn not_usable(table: &str, description: &TableDescription) -> Option<Finding> {
-    const CHECK: &str = "lock-table-exists";
     let status = description.table_status()?;
     let fix = format!("aws dynamodb wait table-exists --table-name {table}");
     Some(match status {

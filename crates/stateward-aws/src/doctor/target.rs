@@ -63,19 +63,57 @@ impl Target {
         }
     }
 
+    /// What said where and who, in messages.
+    pub(crate) fn said_by(&self) -> &'static str {
+        match self.layout {
+            Layout::S3 => "the backend",
+            _ => "the store's URL",
+        }
+    }
+
     /// The bucket, where there is one.
     pub fn bucket(&self) -> Option<&str> {
         matches!(self.layout, Layout::S3 | Layout::Stateward).then_some(self.place.as_str())
     }
 
-    /// The table that the checks of a lock table are about.
-    pub(crate) fn table(&self) -> Option<&str> {
-        self.lock_table.as_deref().or_else(|| self.bucket().is_none().then_some(self.place.as_str()))
+    /// The table that holds all of a store.
+    pub(crate) fn state_table(&self) -> Option<&str> {
+        self.bucket().is_none().then_some(self.place.as_str())
     }
 
     /// The state's object; `None` where the target is a store, which has many.
     pub(crate) fn object(&self) -> Option<String> {
         (self.layout == Layout::S3).then(|| self.in_workspace(&self.workspace))
+    }
+
+    /// The state as `state repair` and `lock inspect` take it: a URL, without secrets, and the workspace.
+    pub(crate) fn argument(&self) -> String {
+        let Self { access, endpoints, .. } = self;
+        let role = access.role.as_ref();
+        let file = access.shared_credentials_files.first().map(|file| file.display().to_string());
+        let pairs = [
+            ("region", access.region.clone()),
+            ("profile", access.profile.clone()),
+            ("shared_credentials_file", file),
+            ("role_arn", role.map(|role| role.arn.clone())),
+            ("session_name", role.and_then(|role| role.session_name.clone())),
+            ("external_id", role.and_then(|role| role.external_id.clone())),
+            ("endpoint", endpoints.s3.clone()),
+            ("dynamodb_endpoint", endpoints.dynamodb.clone()),
+            ("sts_endpoint", endpoints.sts.clone()),
+            ("use_path_style", self.objects.path_style.then(|| "true".to_owned())),
+            ("workspace_key_prefix", Some(self.workspace_key_prefix.clone()).filter(|prefix| prefix != "env:")),
+            ("lock_table", self.lock_table.clone()),
+            ("use_lockfile", self.use_lockfile.then(|| "true".to_owned())),
+        ];
+        let pairs = pairs.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", escaped(&text?))));
+        let query = pairs.collect::<Vec<_>>().join("&");
+        let mark = if query.is_empty() { "" } else { "?" };
+        let workspace = match self.workspace.as_str() {
+            DEFAULT_WORKSPACE => String::new(),
+            workspace => format!(" --workspace {workspace}"),
+        };
+        format!("'s3://{}/{}{mark}{query}'{workspace}", self.place, escaped(&self.key))
     }
 
     /// The object of a state of Terraform in a workspace, or one of our own in a store.
@@ -95,6 +133,12 @@ impl Target {
             (_, "") => format!(".stateward/doctor/{id}"),
             (_, prefix) => format!("{prefix}/.stateward/doctor/{id}"),
         }
+    }
+
+    /// Whether a name is one of [`probe`](Self::probe).
+    pub(crate) fn is_probe(&self, name: &str) -> bool {
+        let marks = ["stateward-doctor-", ".stateward/doctor/"];
+        marks.iter().any(|mark| name.contains(mark))
     }
 
     /// The names that are listed: those of the state, or all of a store. Policies may allow these alone.
@@ -135,5 +179,37 @@ impl Target {
             account: account.to_owned(),
             ..Keeping::new(self.layout, self.place.as_str(), self.key.as_str())
         }
+    }
+}
+
+/// As it stands in a URL within single quotes.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte);
+    let sign = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(sign).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_as_other_commands_take_it() {
+        let mut target = Target::new("states", "net/prod.tfstate");
+        assert_eq!(target.argument(), "'s3://states/net/prod.tfstate'");
+        target.workspace = "dev".to_owned();
+        target.lock_table = Some("locks".to_owned());
+        target.access.region = Some("eu-west-1".to_owned());
+        target.access.profile = Some("a b&c".to_owned());
+        target.endpoints.s3 = Some("http://127.0.0.1:9000".to_owned());
+        assert_eq!(
+            target.argument(),
+            "'s3://states/net/prod.tfstate?region=eu-west-1&profile=a%20b%26c&endpoint=http://127.0.0.1:9000&lock_table=locks' --workspace dev"
+        );
+        let url = target.argument();
+        let url = url.trim_start_matches('\'').split('\'').next().unwrap();
+        let options = stateward_store_s3::Options::from_url(url).unwrap();
+        assert_eq!(options.access.profile.as_deref(), Some("a b&c"));
+        assert_eq!(options.sharing.unwrap().lock_table.as_deref(), Some("locks"));
     }
 }

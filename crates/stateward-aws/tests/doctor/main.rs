@@ -94,6 +94,45 @@ async fn what_cannot_be_removed_is_told() {
     let left = patient.clean().await;
     assert!(!left.is_empty());
     for (what, why) in left {
-        assert!(what.starts_with("s3://") && why.contains("s3:DeleteObject"), "{what}: {why}");
+        let is_told = what.starts_with("s3://") || what.starts_with("the upload ") || what.starts_with("old versions ");
+        assert!(is_told && why.contains("s3:DeleteObject"), "{what}: {why}");
     }
+}
+
+/// An upload that cannot be given up is told, and none is begun under the state's own name then.
+#[tokio::test]
+async fn an_upload_that_cannot_be_given_up() {
+    let place = Place::new();
+    let denial = denials::s3(
+        "s3:AbortMultipartUpload",
+        "because no identity-based policy allows the s3:AbortMultipartUpload action",
+    );
+    place.proxy.inject(stateward_testkit::Rule::new(denial).operation("AbortMultipartUpload"));
+    let patient = place.patient().await;
+    let found = patient.examine().await;
+    assert_eq!(place::status(&found, "right:s3:PutObject"), Status::Ok);
+    let left = patient.clean().await;
+    assert_eq!(left.len(), 2, "{left:?}");
+    for (what, why) in &left {
+        assert!(what.starts_with("the upload ") && what.contains("stateward-doctor-"), "{what}");
+        assert!(why.contains("s3:AbortMultipartUpload"), "{why}");
+    }
+    assert_eq!(place.left().len(), 2);
+    place.heal();
+    assert_eq!(patient.clean().await, Vec::new());
+    assert_eq!(place.left(), Vec::<String>::new());
+}
+
+/// Whatever is under way when somebody breaks off: an upload whose answer has not come yet, too.
+#[tokio::test]
+async fn an_upload_that_was_broken_off() {
+    let place = Place::new();
+    let lost = stateward_testkit::Fault::LoseAnswer;
+    place.proxy.inject(stateward_testkit::Rule::new(lost).operation("CreateMultipartUpload").path("stateward-doctor"));
+    let patient = place.patient().await;
+    patient.examine().await;
+    assert!(!place.left().is_empty());
+    place.heal();
+    assert_eq!(patient.clean().await, Vec::new());
+    assert_eq!(place.left(), Vec::<String>::new());
 }

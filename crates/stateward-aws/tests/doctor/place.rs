@@ -13,9 +13,10 @@ use aws_sdk_s3::config::SharedCredentialsProvider;
 use aws_smithy_async::time::SystemTimeSource;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use stateward_aws::doctor::{Finding, Options, Patient, Status, Target};
+use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings, Target};
+use stateward_aws::recovery::Machine;
 use stateward_iam::{Named, Purpose};
-use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
+use stateward_testkit::{Fault, FaultProxy, Moto, RawHttp, Rule};
 
 pub(crate) const KEY: &str = "net/prod.tfstate";
 
@@ -25,6 +26,7 @@ pub(crate) struct Place {
     pub(crate) proxy: FaultProxy,
     pub(crate) target: Target,
     pub(crate) read_only: bool,
+    pub(crate) surroundings: Surroundings,
     pub(crate) purpose: Purpose,
     pub(crate) vpc_endpoint: Option<Vec<Named>>,
     pub(crate) region: Option<&'static str>,
@@ -66,6 +68,7 @@ impl Place {
             proxy,
             target,
             read_only: false,
+            surroundings: Surroundings::default(),
             purpose: Purpose::Apply,
             vpc_endpoint: None,
             region: Some("us-east-1"),
@@ -123,6 +126,8 @@ impl Place {
         let options = Options {
             purpose: self.purpose,
             read_only: self.read_only,
+            machine: Machine { host: "elsewhere".to_owned(), processes: "/nonexistent".into() },
+            surroundings: self.surroundings.clone(),
             vpc_endpoint: self.vpc_endpoint.clone(),
             now: Arc::new(move || Timestamp::now() + ahead),
             seed: rand_seed(),
@@ -141,7 +146,22 @@ impl Place {
     pub(crate) fn left(&self) -> Vec<String> {
         let scan = Moto::shared().dynamodb("Scan", &json!({"TableName": self.table()}).to_string());
         let items = scan["Items"].as_array().unwrap().iter().map(|item| item["LockID"]["S"].to_string());
-        items.chain(Moto::shared().objects(self.bucket())).filter(|name| name.contains("stateward-doctor")).collect()
+        let items = items.filter(|name| name.contains("stateward-doctor"));
+        // Versions, delete markers and uploads; the state's own uploads, too.
+        let of_versions = self.keys("versions").into_iter().filter(|name| name.contains("stateward-doctor"));
+        let of_uploads = self.keys("uploads").into_iter().map(|name| format!("upload of {name}"));
+        items.chain(of_versions).chain(of_uploads).collect()
+    }
+
+    /// The keys in a list of what the bucket holds.
+    fn keys(&self, what: &str) -> Vec<String> {
+        let server = RawHttp::new(Moto::shared().url().trim_start_matches("http://").parse().unwrap());
+        let signed = "AWS4-HMAC-SHA256 Credential=AKIATESTKIT/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none";
+        let path = format!("/{}?{what}", self.bucket());
+        let answer = server.request("GET", &path, &[("Authorization", signed)], "").expect_status(200);
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        let key = |part: &str| part.split_once("</Key>").map(|(key, _)| key.to_owned());
+        body.split("<Key>").skip(1).filter_map(key).collect()
     }
 
     pub(crate) fn put_item(&self, suffix: &str, attribute: &str, value: &str) {

@@ -295,6 +295,37 @@ async fn stores_without_conditions() {
         );
     })
     .await;
+    planted("a race in the table", &[("mutual-exclusion", Status::Fail)], |place| {
+        place.target.use_lockfile = false;
+        let written = Fault::Answer { status: 200, headers: Vec::new(), body: "{}".to_owned() };
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        place.proxy.inject(
+            Rule::new(written)
+                .operation("PutItem")
+                .when(move |_| count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 2),
+        );
+    })
+    .await;
+}
+
+/// One winner shows nothing where the others were turned away for other reasons.
+#[tokio::test]
+async fn a_race_that_was_none() {
+    let mut place = Place::new();
+    place.target.lock_table = None;
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let refused = denials::s3("s3:PutObject", "with an explicit deny in a resource control policy");
+    place.proxy.inject(
+        Rule::new(refused)
+            .operation("PutObject")
+            .path(".tflock")
+            .when(move |_| count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 4),
+    );
+    let found = place.examine().await;
+    says("no race", &found, &[]);
+    let finding = found.iter().find(|finding| finding.check == "mutual-exclusion").unwrap();
+    assert_eq!(finding.status, Status::Untested, "{finding:?}");
+    assert!(finding.why.as_ref().unwrap().contains("19 of 20 clients were not in the race"), "{finding:?}");
 }
 
 fn md5(text: &str) -> String {
@@ -354,7 +385,138 @@ async fn which_side_of_a_mismatch_is_old() {
     let found = place.examine().await;
     assert_eq!(status(&found, "digest"), Status::Fail);
     let why = found.iter().find(|finding| finding.check == "digest").unwrap().why.clone().unwrap();
-    assert!(why.contains("serial 4") && why.contains("serial 3") && why.contains("The object is newer"), "{why}");
+    assert!(why.contains("serial 4") && why.contains("serial 3") && why.contains("the object is newer"), "{why}");
+}
+
+fn with_serial(serial: u64) -> String {
+    STATE.replace("\"serial\":3", &format!("\"serial\":{serial}"))
+}
+
+/// The one finding of a check; no other is bad.
+#[track_caller]
+fn only<'a>(found: &'a [Finding], check: &str, status: Status) -> &'a Finding {
+    says(check, found, &[(check, status)]);
+    found.iter().find(|finding| finding.check == check).unwrap()
+}
+
+/// What is not decided by the evidence is not told as if it were, and the fix is the command that looks at all of it.
+#[tokio::test]
+async fn a_mismatch_as_state_repair_sees_it() {
+    let place = Place::new();
+    place.put_object("", &with_serial(4));
+    place.put_object("", &with_serial(3));
+    place.put_item("-md5", "Digest", &md5(&with_serial(4)));
+    let found = place.examine().await;
+    let finding = only(&found, "digest", Status::Fail);
+    let (why, fix) = (finding.why.as_deref().unwrap(), finding.fix.as_deref().unwrap());
+    assert!(why.contains("the object is an old copy that was put back by hand, or two wrote at once"), "{why}");
+    let repair = format!("stateward state repair 's3://{}/{KEY}?", place.bucket());
+    for words in [repair.as_str(), "--dry-run", "does not decide", "--keep object", "--keep digest"] {
+        assert!(fix.contains(words), "{words:?} is not in {fix}");
+    }
+
+    let place = Place::new();
+    place.put_object("", &with_serial(3));
+    place.put_object("", &with_serial(4));
+    place.put_item("-md5", "Digest", &md5(&with_serial(3)));
+    let found = place.examine().await;
+    let fix = only(&found, "digest", Status::Fail).fix.clone().unwrap();
+    assert!(fix.contains("stateward state repair") && !fix.contains("--keep"), "{fix}");
+}
+
+/// Also where the digest fits, or there is none.
+#[tokio::test]
+async fn what_is_no_state() {
+    for (body, title) in
+        [("", "the state is empty"), (&STATE[..50], "the state cannot be read"), ("<html>", "the state cannot be read")]
+    {
+        for digest in [Some(md5(body)), None] {
+            let mut place = Place::new();
+            place.put_object("", STATE);
+            place.put_object("", body);
+            match &digest {
+                Some(digest) => place.put_item("-md5", "Digest", digest),
+                None => place.target.lock_table = None,
+            }
+            let found = place.examine().await;
+            let finding = only(&found, "digest", Status::Fail);
+            assert_eq!(finding.title, title, "{body:?} {digest:?}");
+            assert!(finding.fix.as_ref().unwrap().contains("stateward state repair"), "{finding:?}");
+            assert!(!format!("{finding:?}").contains("<html>"));
+        }
+    }
+}
+
+/// S3 knows the MD5 of what was put in one piece: only the ends of a large state are read.
+#[tokio::test]
+async fn a_large_state_is_not_read_whole() {
+    let large = STATE.replace(
+        "\"outputs\":{}",
+        &format!("\"outputs\":{{\"x\":{{\"value\":\"{}\",\"type\":\"string\"}}}}", "x".repeat(9 << 20)),
+    );
+    let place = Place::new();
+    place.put_object("", &large);
+    place.put_item("-md5", "Digest", &md5(&large));
+    let found = place.examine().await;
+    says("large", &found, &[]);
+    let ends = place
+        .proxy
+        .requests()
+        .iter()
+        .filter(|request| request.header("range").is_some_and(|range| range == "bytes=-1024"))
+        .count();
+    assert_eq!(ends, 1);
+    let cut = &large[..large.len() - 30];
+    place.put_object("", cut);
+    place.put_item("-md5", "Digest", &md5(cut));
+    let found = place.examine().await;
+    assert_eq!(only(&found, "digest", Status::Fail).title, "the state cannot be read");
+}
+
+/// Each fix releases exactly what was found.
+#[tokio::test]
+async fn locks_that_do_not_belong_together() {
+    let other = lock(5).replace("1a2b3c4d", "9e8f7a6b").replace("ana@laptop", "bob@ci");
+    let cases: [(&str, &str, Status, &str, &[&str], &str); 5] = [
+        (&lock(5), &other, Status::Fail, "of two runs", &["ana@laptop", "bob@ci", "9e8f7a6b"], "--release --force"),
+        (
+            "",
+            &lock(5),
+            Status::Fail,
+            "only the lock item",
+            &["ana@laptop"],
+            "--release --id 1a2b3c4d-0000-1111-2222-333344445555",
+        ),
+        ("{}", "", Status::Fail, "only the lock file", &["nobody can tell whose it is"], "--release --force"),
+        ("{}", "{}", Status::Warn, "does not say whose it is", &["is not what Terraform writes"], "--release --force"),
+        (
+            &lock(5),
+            &lock(5),
+            Status::Warn,
+            "locked for 5 h",
+            &["ana@laptop", "`laptop`"],
+            "--release --id 1a2b3c4d-0000-1111-2222-333344445555",
+        ),
+    ];
+    for (file, item, status, title, words, release) in cases {
+        let mut place = Place::new();
+        // What says nothing of its time is as old as its object.
+        place.ahead = if file == "{}" { SignedDuration::from_mins(4) } else { SignedDuration::ZERO };
+        if !file.is_empty() {
+            place.put_object(".tflock", file);
+        }
+        if !item.is_empty() {
+            place.put_item("", "Info", item);
+        }
+        let found = place.examine().await;
+        let finding = only(&found, "orphan-lock", status);
+        let (why, fix) = (finding.why.as_deref().unwrap(), finding.fix.as_deref().unwrap());
+        assert!(finding.title.contains(title), "{finding:?}");
+        assert!(words.iter().all(|words| why.contains(words)), "{why}");
+        let inspect = format!("stateward lock inspect 's3://{}/{KEY}?", place.bucket());
+        assert!(fix.contains(&inspect) && fix.ends_with(release), "{fix}");
+        assert!(!why.contains("  ") && !fix.contains("ask  "), "{why} {fix}");
+    }
 }
 
 /// Bare refusals name no layer, and none is made up.

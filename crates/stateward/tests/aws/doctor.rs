@@ -1,6 +1,6 @@
 //! `stateward doctor` on a configuration whose state is in a bucket.
 
-use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, Rule, TestDir};
+use stateward_testkit::{AwsEnv, Cli, Fault, FaultProxy, Moto, Rule, TestDir};
 
 use crate::cli;
 
@@ -107,4 +107,138 @@ fn a_role_that_is_refused() {
     assert_eq!((&first["check"], &first["status"]), (&"credentials".into(), &"fail".into()), "{}", output.report());
     assert_eq!((&first["denial"]["layer"], &first["denial"]["resource"]), (&"trust".into(), &role.into()));
     assert!(others.iter().all(|item| item["status"] != "fail"), "{}", output.report());
+}
+
+/// A block with these lines in it, of a bucket and a lock file.
+fn block(dir: &TestDir, bucket: &str, lines: &str) {
+    let text = format!(
+        "terraform {{\n  backend \"s3\" {{\n    bucket = \"{bucket}\"\n    key = \"k\"\n    use_lockfile = true\n    \
+         use_path_style = true\n{lines}\n  }}\n}}\n"
+    );
+    dir.write("main.tf", text);
+}
+
+/// The keys by which requests were signed, and the Regions that they were signed for.
+fn signed(proxy: &FaultProxy) -> std::collections::BTreeSet<(String, String)> {
+    let of = |header: &str| {
+        let scope = header.split("Credential=").nth(1)?.split(',').next()?;
+        let mut parts = scope.split('/');
+        Some((parts.next()?.to_owned(), parts.nth(1)?.to_owned()))
+    };
+    proxy.requests().iter().filter_map(|request| of(request.header("authorization")?)).collect()
+}
+
+/// Runs the doctor and gives its lines and who it was; nobody else asked for anything.
+#[track_caller]
+fn who_asks(dir: &TestDir, env: &AwsEnv, proxy: &FaultProxy, more: &[&str]) -> (String, String, String) {
+    proxy.forget_requests();
+    let path = dir.path().display().to_string();
+    let output = cli(dir, env).run(&[&["doctor", "--dir", &path, "--for", "read-only"], more].concat());
+    let signed: Vec<_> = signed(proxy).into_iter().collect();
+    let [(key, region)] = signed.as_slice() else { panic!("{signed:?}\n{}", output.report()) };
+    assert!(!output.stdout.contains("hidden"), "{}", output.report());
+    (output.stdout.split_whitespace().collect::<Vec<_>>().join(" "), key.clone(), region.clone())
+}
+
+/// What the backend or a flag names counts more than the environment, as for Terraform; what is passed over is told.
+#[test]
+fn the_doctor_is_who_terraform_would_be() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (proxy, other) = (FaultProxy::to(moto.url()), FaultProxy::to(moto.url()));
+    let (bucket, elsewhere) = (moto.create_bucket(), AwsEnv::new().others(other.url()));
+    let shared = dir.write(
+        "shared",
+        "[ci]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = hidden\n[dev]\naws_access_key_id = AKIADEV\naws_secret_access_key = hidden\n",
+    );
+    let here = format!(
+        "    endpoints = {{ s3 = \"{0}\", dynamodb = \"{0}\", sts = \"{0}\", iam = \"{0}\" }}\n    shared_credentials_files = [\"{1}\"]\n",
+        proxy.url(),
+        shared.display()
+    );
+
+    block(&dir, &bucket, &format!("{here}    profile = \"ci\"\n    region = \"eu-west-3\""));
+    let (told, key, region) = who_asks(&dir, &elsewhere, &proxy, &[]);
+    assert_eq!((key.as_str(), region.as_str()), ("AKIAPROFILE", "eu-west-3"), "{told}");
+    for words in [
+        "from the profile `ci` (the backend names it); `AWS_ACCESS_KEY_ID` is set, too, and does not count",
+        "the backend says so; `AWS_REGION` is `us-east-1`, and does not count",
+        "the Region is eu-west-3, and the bucket is in us-east-1",
+    ] {
+        assert!(told.contains(words), "{words:?} is not in {told}");
+    }
+    let (told, key, region) = who_asks(&dir, &elsewhere, &proxy, &["--profile", "dev", "--region", "us-east-1"]);
+    assert_eq!((key.as_str(), region.as_str()), ("AKIADEV", "us-east-1"), "{told}");
+    assert!(told.contains("the profile `dev` (`--profile` names it)"), "{told}");
+
+    block(
+        &dir,
+        &bucket,
+        &format!("{here}    access_key = \"AKIABLOCK\"\n    secret_key = \"hidden\"\n    profile = \"ci\""),
+    );
+    let (told, key, _) = who_asks(&dir, &elsewhere, &proxy, &[]);
+    assert_eq!(key, "AKIABLOCK", "{told}");
+    assert!(told.contains("from `access_key` of the backend; `AWS_ACCESS_KEY_ID` is set"), "{told}");
+
+    block(&dir, &bucket, &here);
+    let (told, key, _) = who_asks(&dir, &elsewhere, &proxy, &[]);
+    assert_eq!(key, AwsEnv::ACCESS_KEY, "{told}");
+    assert!(told.contains("from environment variables; they do not end"), "{told}");
+    // Of services that the backend has no URL for, the environment's is asked.
+    let astray: Vec<_> = other.requests().into_iter().filter(|request| request.path != "/").collect();
+    assert!(astray.is_empty(), "{astray:?}");
+}
+
+/// Fails unless the doctor stops at this check, says these words on it, and does so without a dump of what lies within.
+#[track_caller]
+fn stops(cli: &Cli<'_>, arguments: &[&str], check: &str, words: &[&str]) {
+    let output = cli
+        .run(&[&["doctor", "--bucket", "states", "--key", "k", "--use-lockfile", "--json"], arguments].concat())
+        .expect_code(1);
+    let answer: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let failed: Vec<_> = answer["items"].as_array().unwrap().iter().filter(|item| item["status"] == "fail").collect();
+    assert_eq!(failed.len(), 1, "{}", output.report());
+    assert_eq!(failed[0]["check"], check, "{}", output.report());
+    let told = format!("{} {}", failed[0]["why"].as_str().unwrap(), failed[0]["fix"].as_str().unwrap());
+    for word in words {
+        assert!(told.contains(word), "{word:?} is not in {told}");
+    }
+    assert!(!told.contains(['{', '\n', '\u{1b}']) && told.len() < 700, "{told}");
+}
+
+#[test]
+fn credentials_that_are_not_there() {
+    let dir = TestDir::new();
+    let without = |names: &[&str]| {
+        let pairs = AwsEnv::new().others("http://127.0.0.1:1").pairs();
+        Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir)
+            .envs(pairs.into_iter().filter(|(name, _)| !names.contains(name)))
+    };
+    let none = without(&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
+    stops(&none, &[], "credentials", &["`AWS_ACCESS_KEY_ID`", "the profile `default`", "aws sso login"]);
+    let half = without(&["AWS_SECRET_ACCESS_KEY"]);
+    stops(&half, &[], "credentials", &["`AWS_ACCESS_KEY_ID` is set and `AWS_SECRET_ACCESS_KEY` is not"]);
+    let profile = ["--profile", "nosuch"];
+    let words =
+        ["the profile `nosuch` (`--profile` names it) gives none", "was not defined", "aws sso login --profile nosuch"];
+    let shared = dir.write("config", "[profile other]\nregion = us-east-1\n").display().to_string();
+    let mut known = without(&["AWS_CONFIG_FILE"]);
+    known = known.env("AWS_CONFIG_FILE", shared);
+    stops(&known, &profile, "credentials", &words);
+    stops(&without(&[]), &profile, "credentials", &["there is no such profile"]);
+}
+
+#[test]
+fn an_endpoint_where_nobody_listens() {
+    let dir = TestDir::new();
+    let env = AwsEnv::new().others("http://127.0.0.1:1");
+    let words = ["http://127.0.0.1:1", "connection refused", "`AWS_ENDPOINT_URL` says"];
+    stops(&cli(&dir, &env), &["--backend-config", "use_path_style=true"], "endpoint", &words);
+    // It does not try as often as a run would.
+    let proxy = FaultProxy::to("http://127.0.0.1:1");
+    proxy.inject(Rule::new(Fault::LoseRequest));
+    let arguments = ["doctor", "--bucket", "states", "--key", "k", "--backend-config", "use_path_style=true"];
+    cli(&dir, &AwsEnv::new().others(proxy.url())).run(&arguments).expect_code(1);
+    let requests = proxy.requests();
+    let of_sts = requests.iter().filter(|request| request.path == "/" && request.header("x-amz-target").is_none());
+    assert_eq!(of_sts.count(), 3, "{requests:?}");
 }

@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub(super) complete: bool,
     /// What could not be read, and why.
     pub(super) unread: Vec<String>,
+    /// The same of resources, by the service whose requests they are about.
+    pub(super) unread_resources: Vec<(&'static str, String)>,
     /// The same of endpoints, by the service that each leads to.
     pub(super) unread_endpoints: BTreeMap<&'static str, String>,
 }
@@ -80,9 +82,10 @@ impl Patient {
             known.set.scps = limits.scps;
             known.set.rcps = limits.rcps;
         }
-        for (what, read) in resources {
-            let policy = take(&mut known.unread, &what, read).flatten();
-            known.resources.extend(policy);
+        for (service, what, read) in resources {
+            let mut unread = Vec::new();
+            known.resources.extend(take(&mut unread, &what, read).flatten());
+            known.unread_resources.extend(unread.into_iter().map(|what| (service, what)));
         }
         let session = self.of_session(caller);
         known.set.session = take(&mut known.unread, "the session policy", session).flatten();

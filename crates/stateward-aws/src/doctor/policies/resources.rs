@@ -8,8 +8,8 @@ use super::super::basics::account_of;
 use super::{KEY, Read, Unread, named, unread};
 use crate::Failed;
 
-/// What it is the policy of; `None` where there is none.
-type Policy = (String, Read<Option<Named>>);
+/// The service whose requests it is about, and what it is the policy of; `None` where there is none.
+type Policy = (&'static str, String, Read<Option<Named>>);
 
 impl Patient {
     pub(super) async fn of_resources(&self, caller: &str, kms_key: Option<&str>) -> Vec<Policy> {
@@ -21,17 +21,17 @@ impl Patient {
                     Ok(document) => document.map(|text| named(name.clone(), text, PolicyKind::Resource)).transpose(),
                     Err(failed) => Err(Unread::of(failed)),
                 };
-                (name, policy)
+                ("s3", name, policy)
             };
             reading.push(read.boxed());
         }
-        if let Some(table) = self.target.table() {
+        for table in [self.target.lock_table.as_deref(), self.target.state_table()].into_iter().flatten() {
             let arn = self.table_arn(table, caller);
             let name = format!("the policy of {table}");
-            reading.push(async move { (name.clone(), self.table_policy(name, &arn).await) }.boxed());
+            reading.push(async move { ("dynamodb", name.clone(), self.table_policy(name, &arn).await) }.boxed());
         }
         if let Some(key) = kms_key.map(str::to_owned) {
-            reading.push(async move { (KEY.to_owned(), self.key_policy(&key).await) }.boxed());
+            reading.push(async move { ("kms", KEY.to_owned(), self.key_policy(&key).await) }.boxed());
         }
         future::join_all(reading).await
     }

@@ -3,16 +3,19 @@
 mod target;
 mod told;
 
+use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stateward_aws::doctor::{Finding, Options, Patient, Status};
+use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings};
 use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
 pub(super) use target::{configuration as configuration_of, extra_arguments, of_directory as backend_of_directory};
 
 use super::Context;
+use super::lock::this_machine;
 use super::policy::files;
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
@@ -34,6 +37,8 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
     let options = Options {
         purpose: args.purpose.into(),
         read_only: args.read_only,
+        machine: this_machine(),
+        surroundings: surroundings(context, args),
         vpc_endpoint: files::endpoints(&args.vpc_endpoint, &target.services())?,
         now: Arc::new(|| SystemClock.now()),
         seed: seed(),
@@ -59,6 +64,50 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
     context.out.answer(&answer, || told::all(&answer.items))?;
     Ok(exit)
 }
+
+/// What is set beside the target. Of what holds secrets only that it is set.
+fn surroundings(context: &Context, args: &DoctorArgs) -> Surroundings {
+    let told = |name: &str| name.starts_with("AWS_ENDPOINT_URL") || TOLD.contains(&name);
+    let variables = context.environment.with_prefix("AWS_").filter_map(|name| {
+        let value = context.environment.get(name)?;
+        Some((name.to_owned(), if told(name) { value.to_owned() } else { String::new() }))
+    });
+    let flags = [("--profile", args.profile.is_some()), ("--region", args.region.is_some())];
+    let flags = flags.into_iter().filter_map(|(name, is_given)| is_given.then_some(name));
+    let flags: Vec<&str> = flags.collect();
+    let place = args.bucket.is_none().then(|| place(args)).filter(|_| flags.is_empty());
+    Surroundings { variables: variables.collect(), flags, place }
+}
+
+/// The state as `state repair` and `lock inspect` take it: they have no flags for who one is.
+fn place(args: &DoctorArgs) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let plain = |text: &str| {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/=:".contains(&byte));
+        if is_plain && !text.is_empty() { text.to_owned() } else { quoted(text) }
+    };
+    let mut place = plain(&args.dir.as_deref().unwrap_or(Path::new(".")).display().to_string());
+    for argument in &args.backend_config {
+        let _ = write!(place, " --backend-config {}", plain(&hidden(argument)));
+    }
+    if let Some(workspace) = &args.workspace {
+        let _ = write!(place, " --workspace {}", plain(workspace));
+    }
+    place
+}
+
+/// An argument of the backend as it is shown: without what is secret.
+fn hidden(argument: &str) -> String {
+    match argument.split_once('=') {
+        Some((name, _)) if ["access_key", "secret_key", "token", "sse_customer_key"].contains(&name.trim()) => {
+            format!("{name}=…")
+        }
+        _ => argument.to_owned(),
+    }
+}
+
+/// Variables that hold no secrets.
+const TOLD: [&str; 3] = ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// A right that is refused weighs most: it is what somebody else has to put right.
 fn exit(found: &[Finding]) -> Exit {

@@ -35,6 +35,7 @@ pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
     }
     if let Some(profile) = &args.profile {
         target.access.profile = Some(profile.clone());
+        target.access.keys = None;
     }
     Ok(target)
 }

@@ -49,8 +49,7 @@ pub(super) async fn run(context: &Context, args: &InspectArgs) -> Result<Exit> {
     let not_read = |error| refused("the locks cannot be read", error);
     let locks = state.place.standing_locks(&state.at).await.map_err(not_read)?;
     let now = SystemClock.now();
-    let machine =
-        Machine { host: uname().nodename().to_string_lossy().into_owned(), processes: Path::new("/proc").to_owned() };
+    let machine = this_machine();
     let weighed = weigh(&locks, &state.kinds(), state.written().await, &machine, now);
     let items = locks.iter().map(|lock| item(&state, lock, now)).collect();
     let mut answer = Answer { items, weighed };
@@ -78,6 +77,11 @@ pub(super) async fn run(context: &Context, args: &InspectArgs) -> Result<Exit> {
     let holder = LockInfo::of(other).who;
     let why = format!("{} holds it by now: that lock is another than the one that was looked at", one_line(&holder));
     Err(Error::new(Kind::Locked, format!("{} is locked again", state.url()), why, "look at it again").into())
+}
+
+/// Where this runs.
+pub(in crate::commands) fn this_machine() -> Machine {
+    Machine { host: uname().nodename().to_string_lossy().into_owned(), processes: Path::new("/proc").to_owned() }
 }
 
 /// The locks that are to go; an error where that needs more to be said.

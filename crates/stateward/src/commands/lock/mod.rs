@@ -2,6 +2,8 @@
 
 mod inspect;
 
+pub(super) use inspect::this_machine;
+
 use serde::Serialize;
 use stateward_core::view::LockItem;
 use stateward_core::{Error, Kind, StateId};

@@ -1,0 +1,123 @@
+//! What is set beside the target: which of two counts, and where an address comes from.
+
+use std::collections::BTreeMap;
+
+use super::{Finding, Patient};
+
+/// What whoever runs this has set.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Variables of the environment by their names, `AWS_…`; without the values of those that hold secrets.
+    pub variables: BTreeMap<String, String>,
+    /// The flags that count more than the target: `--profile`, `--region`.
+    pub flags: Vec<&'static str>,
+    /// The state as `state repair` and `lock inspect` take it, where that is no URL: a directory, and what goes with it.
+    pub place: Option<String>,
+}
+
+/// The variables by which the usual chain finds credentials.
+const OF_CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"];
+const OF_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+/// Services with the ends of their variables.
+const SERVICES: [&str; 5] = ["s3", "dynamodb", "sts", "iam", "kms"];
+
+impl Surroundings {
+    /// A variable that is set.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|_| self.is_set(name))
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.variables.contains_key(name)
+    }
+}
+
+impl Patient {
+    /// The state, as `state repair` and `lock inspect` take it.
+    pub(super) fn place(&self) -> String {
+        self.options.surroundings.place.clone().unwrap_or_else(|| self.target.argument())
+    }
+
+    /// What says something: a flag, or what names the target.
+    fn says(&self, flag: &str) -> String {
+        match self.options.surroundings.flags.iter().find(|given| **given == flag) {
+            Some(flag) => format!("`{flag}`"),
+            None => self.target.said_by().to_owned(),
+        }
+    }
+
+    /// Who is named for the target, so that the environment does not count.
+    pub(super) fn named(&self) -> Option<String> {
+        let access = &self.target.access;
+        match (&access.keys, &access.profile) {
+            (Some(_), _) => Some(format!("`access_key` of {}", self.target.said_by())),
+            (None, Some(profile)) => Some(format!("the profile `{profile}` ({} names it)", self.says("--profile"))),
+            (None, None) => None,
+        }
+    }
+
+    /// What is set in the environment and does not count, for the target names something else.
+    pub(super) fn passed_over(&self) -> Option<String> {
+        let named = self.target.access.profile.as_deref();
+        let is_keys = self.target.access.keys.is_some();
+        if named.is_none() && !is_keys {
+            return None;
+        }
+        let surroundings = &self.options.surroundings;
+        let other = |name: &&&str| surroundings.is_set(name) && (is_keys || surroundings.variable(name) != named);
+        let set: Vec<String> = OF_CREDENTIALS.iter().filter(other).map(|name| format!("`{name}`")).collect();
+        let does = if set.len() == 1 { "is set, too, and does" } else { "are set, too, and do" };
+        (!set.is_empty()).then(|| format!("{} {does} not count, as for Terraform", set.join(" and ")))
+    }
+
+    /// The Region of the environment, where another one counts.
+    pub(super) fn other_region(&self) -> Option<String> {
+        let region = self.target.access.region.as_deref()?;
+        let surroundings = &self.options.surroundings;
+        let name = OF_REGION.into_iter().find(|name| surroundings.is_set(name))?;
+        let other = surroundings.variable(name).filter(|other| *other != region)?;
+        Some(format!("{} says so; `{name}` is `{other}`, and does not count", self.says("--region")))
+    }
+
+    /// The URLs in place of AWS's own, each with what names it.
+    fn endpoints(&self) -> Vec<(&str, String)> {
+        let own = &self.target.endpoints;
+        let surroundings = &self.options.surroundings;
+        let of = |service: &str| {
+            let url = match service {
+                "s3" => &own.s3,
+                "dynamodb" => &own.dynamodb,
+                "sts" => &own.sts,
+                "iam" => &own.iam,
+                _ => &own.kms,
+            };
+            let argument =
+                url.as_deref().map(|url| (url, format!("`endpoints.{service}` of {}", self.target.said_by())));
+            let variable = |name: String| Some((surroundings.variable(&name)?, format!("`{name}`")));
+            argument
+                .or_else(|| variable(format!("AWS_ENDPOINT_URL_{}", service.to_uppercase())))
+                .or_else(|| variable("AWS_ENDPOINT_URL".to_owned()))
+                .or_else(|| Some((self.configuration.endpoint_url()?, "the shared configuration".to_owned())))
+        };
+        SERVICES.into_iter().filter_map(of).collect()
+    }
+
+    /// Adds to what is said of an endpoint that does not answer where its address comes from.
+    pub(super) fn with_origins(&self, found: &mut [Finding]) {
+        let endpoints = self.endpoints();
+        for finding in found.iter_mut().filter(|finding| matches!(finding.check.as_str(), "endpoint" | "credentials")) {
+            let why = finding.why.clone().unwrap_or_default();
+            // The bucket's name may stand before the host.
+            let is_meant = |(url, _): &&(&str, String)| why.contains(&format!("{}\"", host_of(url)));
+            if let Some((url, by)) = endpoints.iter().find(is_meant) {
+                finding.add(&format!("{by} says that it is at {url}"));
+            }
+        }
+    }
+}
+
+/// `127.0.0.1:9000` of `http://127.0.0.1:9000/s3`.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
+}
