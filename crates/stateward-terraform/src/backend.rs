@@ -194,6 +194,8 @@ pub struct Ephemeral {
 pub struct Configuration {
     /// The backend that counts: the last in the override files, else that of the other files.
     pub declared: Option<Declared>,
+    /// Where another backend is declared beside that one, which Terraform refuses.
+    pub duplicate: Option<Place>,
     /// Where `terraform.workspace` is used.
     pub workspace: Option<Place>,
     /// Where `OpenTofu` is told to encrypt what it stores.
@@ -238,6 +240,9 @@ impl Configuration {
         match said {
             Ok(Said { backends, workspace, encryption, ephemeral }) => {
                 for (backend, line) in backends {
+                    if !is_override(name) && self.declared.is_some() {
+                        self.duplicate.get_or_insert(place(line));
+                    }
                     if is_override(name) || self.declared.is_none() {
                         self.declared = Some(Declared { backend, place: place(line) });
                     }

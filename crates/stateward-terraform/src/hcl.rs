@@ -74,8 +74,45 @@ pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
 /// Terraform passes over a byte order mark; here blanks stand for it, so that what stands where stays true.
 pub(crate) fn parse(text: &str) -> Result<Body, String> {
     let blank = text.strip_prefix('\u{feff}').map(|rest| format!("   {rest}"));
-    hcl_edit::parser::parse_body(blank.as_deref().unwrap_or(text))
-        .map_err(|error| format!("line {}: {}", error.location().line(), error.message()))
+    hcl_edit::parser::parse_body(blank.as_deref().unwrap_or(text)).map_err(|error| {
+        match open_string(text, error.location().line()) {
+            // The parser finds that only where the next line does not fit.
+            Some(line) => format!("line {line}: a string is not closed"),
+            None => format!("line {}: {}", error.location().line(), error.message()),
+        }
+    })
+}
+
+/// The first line, up to this one, whose end lies within a string. What an interpolation holds is passed over.
+fn open_string(text: &str, last: usize) -> Option<usize> {
+    let mut until: Option<&str> = None;
+    for (at, line) in text.lines().take(last).enumerate() {
+        if let Some(end) = until {
+            until = Some(end).filter(|end| line.trim() != *end);
+            continue;
+        }
+        let (mut is_open, mut depth, mut before) = (false, 0_u32, ' ');
+        for sign in line.chars() {
+            match (is_open, sign) {
+                (false, '#') => break,
+                (false, '/') if before == '/' => break,
+                (true, '{') if matches!(before, '$' | '%') => depth += 1,
+                (true, '}') if depth > 0 => depth -= 1,
+                (_, '"') if depth == 0 && before != '\\' => is_open = !is_open,
+                _ => {}
+            }
+            before = if (before, sign) == ('\\', '\\') { ' ' } else { sign };
+        }
+        if is_open && depth == 0 {
+            return Some(at + 1);
+        }
+        let here = line
+            .split_once("<<")
+            .filter(|(head, _)| !head.contains('"'))
+            .map(|(_, end)| end.trim_start_matches('-').trim());
+        until = here.filter(|end| !end.is_empty());
+    }
+    None
 }
 
 /// Attributes by their names, those of blocks and objects within as `block.name`. `null` is as good as not there.

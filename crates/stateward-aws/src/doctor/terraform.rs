@@ -50,6 +50,7 @@ impl TargetError {
             Self::Computed(name) => format!(
                 "write the value out, or leave the argument out and pass `--backend-config {name}=…` here and to `terraform init`"
             ),
+            Self::Value { name: "key", .. } => "take the `/` away".to_owned(),
             Self::Value { name, kind, .. } => format!("set `{name}` to a {kind}"),
             Self::Objects(_) => "put it right".to_owned(),
             Self::Unsupported(_) => "take the block out and set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE` in its place: both read them".to_owned(),
@@ -126,6 +127,10 @@ impl Given {
     /// The target, in a workspace.
     pub fn target(&self, workspace: Option<&str>) -> Result<Target, TargetError> {
         let mut target = Target::new(self.needed("bucket")?, self.needed("key")?);
+        if target.key.starts_with('/') || target.key.ends_with('/') {
+            let kind = "key that Terraform takes: it has a `/` at an end";
+            return Err(TargetError::Value { name: "key", value: target.key, kind });
+        }
         if let Some(workspace) = workspace {
             workspace.clone_into(&mut target.workspace);
         }
@@ -220,7 +225,15 @@ mod tests {
     fn who_cannot_be_made_out() {
         for (pairs, expected) in [
             (&[("access_key", "AKIA1")][..], TargetError::Missing("secret_key")),
-            (&[("secret_key", "s")], TargetError::Missing("access_key")),
+            (&[("secret_key", "s3cret")], TargetError::Missing("access_key")),
+            (
+                &[("key", "/k")],
+                TargetError::Value {
+                    name: "key",
+                    value: "/k".to_owned(),
+                    kind: "key that Terraform takes: it has a `/` at an end",
+                },
+            ),
             (&[("token", "t")], TargetError::Missing("access_key")),
             (
                 &[("assume_role_with_web_identity.role_arn", "r")],
@@ -228,6 +241,7 @@ mod tests {
             ),
         ] {
             let error = given(pairs).target(None).unwrap_err();
+            assert!(!error.to_string().contains("s3cret"));
             assert_eq!(error, expected);
             assert!(!error.advice().is_empty());
         }

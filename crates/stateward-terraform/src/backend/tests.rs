@@ -22,6 +22,36 @@ const S3: &str =
     "terraform {\n  backend \"s3\" {\n    bucket = \"b\"\n    key    = \"net/prod\"\n    region = var.region\n  }\n}\n";
 
 #[test]
+fn a_string_that_is_not_closed() {
+    for (text, expected) in [
+        (
+            "terraform {\n  backend \"s3\" {\n    bucket = \"b\n    key = \"k\"\n  }\n}\n",
+            "line 3: a string is not closed",
+        ),
+        ("a = <<X\n\"\nX\nb = \"${f(\"x\")}\" # \"\nc = \"\\\"\"\nd = \"\n", "line 6: a string is not closed"),
+    ] {
+        assert_eq!(read(&[("main.tf", text)]).unreadable, [("main.tf".to_owned(), expected.to_owned())]);
+    }
+    let other = &read(&[("main.tf", "terraform {\n  a b c\n}\n")]).unreadable[0].1;
+    assert!(other.starts_with("line 2: ") && !other.contains("string"), "{other}");
+}
+
+#[test]
+fn a_second_backend() {
+    let two = format!("{S3}{S3}");
+    let cloud = "terraform {\n  cloud {}\n}\n";
+    for (files, expected) in [
+        (vec![("main.tf", S3)], None),
+        (vec![("main.tf", two.as_str())], Some("main.tf:9")),
+        (vec![("a.tf", S3), ("b.tf", cloud)], Some("b.tf:2")),
+        (vec![("a.tf", S3), ("override.tf", S3)], None),
+    ] {
+        let found = read(&files).duplicate.map(|place| place.to_string());
+        assert_eq!(found.as_deref(), expected, "{files:?}");
+    }
+}
+
+#[test]
 fn blocks_in_both_syntaxes() {
     for (name, text, expected) in [
         ("main.tf", S3, Some("backend \"s3\" at main.tf:2")),

@@ -16,12 +16,15 @@ fn refused(world: &World, arguments: &[&str], words: &[&str]) {
 fn a_place_that_is_not_known() {
     let world = World::local();
     refused(&world, &[], &["has no `backend` block", "--bucket"]);
-    let nowhere = world.cli().run(&["doctor", "--dir", "nowhere"]).expect_code(1);
-    assert!(nowhere.stderr.contains("`nowhere`: no such file or directory"), "{}", nowhere.report());
+    refused(&world, &["--dir", "nowhere"], &["`nowhere`: no such directory"]);
     world.dir.write("http/main.tf", "terraform {\n  backend \"http\" {}\n}\n");
     refused(&world, &["--dir", "http"], &["keeps its state in backend \"http\""]);
     world.dir.write("broken/main.tf", "terraform {\n  backend \"s3\" {\n");
     refused(&world, &["--dir", "broken"], &["main.tf"]);
+    let block = "terraform {\n  backend \"s3\" {\n    bucket = \"states\"\n    key = \"k\"\n  }\n}\n";
+    world.dir.write("two/main.tf", block);
+    world.dir.write("two/other.tf", block);
+    refused(&world, &["--dir", "two"], &["main.tf:2 declares a backend, and other.tf:2 another one"]);
     let both = world.cli().run(&["doctor", "--dir", "http", "--bucket", "b", "--key", "k"]).expect_code(2);
     assert!(both.stderr.contains("cannot be used with"), "{}", both.report());
 }
@@ -39,7 +42,13 @@ fn a_backend_that_does_not_say_all() {
     refused(
         &world,
         &["--backend-config", "key=k", "--backend-config", "use_lockfile=perhaps"],
-        &["`use_lockfile` is `perhaps`"],
+        &["`use_lockfile` is `perhaps`", "set `use_lockfile` to a `true` or `false`"],
+    );
+    refused(&world, &["--backend-config", "key=/k"], &["`key` is `/k`", "take the `/` away"]);
+    refused(
+        &world,
+        &["--backend-config", "key=k", "--backend-config", "access_key=AKIA1"],
+        &["the backend has no `secret_key`"],
     );
 }
 

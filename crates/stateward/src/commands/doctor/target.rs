@@ -1,5 +1,6 @@
 //! What the doctor is to look at.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use stateward_aws::doctor::{Given, Target, TargetError};
@@ -124,12 +125,20 @@ pub(in crate::commands) fn of_directory(
 
 /// The configuration in a directory as a tool reads it, as far as it says where the state is. `refusal` is what a message begins with.
 pub(in crate::commands) fn configuration(directory: &Path, tool: Tool, refusal: &str) -> Result<Configuration> {
-    let configuration = Configuration::read(directory, tool)
-        .map_err(|error| Failure::file("the configuration cannot be read", directory, &error, "check the directory"))?;
+    let configuration = Configuration::read(directory, tool).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            Failure::usage(refusal, format!("`{}`: no such directory", directory.display()), "check the directory")
+        }
+        _ => Failure::file("the configuration cannot be read", directory, &error, "check the directory"),
+    })?;
     if let Some((file, why)) = configuration.unreadable.first() {
         let file = directory.join(file);
         let why = format!("`{}`: {why}", file.display());
         return Err(Failure::usage(refusal, why, "put the file right: `terraform validate` says more"));
+    }
+    if let (Some(declared), Some(other)) = (&configuration.declared, &configuration.duplicate) {
+        let why = format!("{} declares a backend, and {other} another one: Terraform takes one alone", declared.place);
+        return Err(Failure::usage(refusal, why, "take one of the blocks out"));
     }
     Ok(configuration)
 }
