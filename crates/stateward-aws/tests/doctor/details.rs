@@ -97,3 +97,42 @@ async fn a_note_that_may_not_be_read() {
     let said = "what AWS noted of it could not be read: `iam:GetRequestAuthorizationDetails` is refused";
     assert!(why.ends_with(said), "{why}");
 }
+
+/// Since November 2026 the statements stand in `checks`, one for each kind of policy.
+#[tokio::test]
+async fn what_each_kind_of_policy_did() {
+    let scp = "arn:aws:organizations::999988887777:policy/o-a/service_control_policy/p-b";
+    let target = "arn:aws:organizations::999988887777:ou/o-a/ou-c";
+    let denied = json!([
+        { "checkType": "PRINCIPAL", "evaluatedEffect": "ALLOW", "matchedPolicies": [{ "uri": "arn:aws:iam::aws:policy/All", "matchedStatements": [{ "sid": "All" }] }] },
+        { "checkType": "SERVICE_CONTROL_POLICY", "evaluatedEffect": "EXPLICIT_DENY", "targetArn": target,
+          "matchedPolicies": [{ "uri": scp, "matchedStatements": [{ "sid": "GuardRail" }] }] },
+        { "checkType": "SESSION", "evaluatedEffect": "NO_IMPACT" },
+    ]);
+    let unnamed = json!([{ "checkType": "VPC_ENDPOINT", "evaluatedEffect": "EXPLICIT_DENY" }]);
+    let lacking = json!([
+        { "checkType": "PRINCIPAL", "evaluatedEffect": "ALLOW" },
+        { "checkType": "PERMISSIONS_BOUNDARY", "evaluatedEffect": "IMPLICIT_DENY" },
+    ]);
+    let named = format!("`dynamodb:PutItem` is denied by `GuardRail` of {scp} (service control policy of {target})");
+    for (effect, checks, said) in [
+        ("EXPLICIT_DENY", denied, named.as_str()),
+        ("EXPLICIT_DENY", unnamed, "`dynamodb:PutItem` is denied by a vpc endpoint"),
+        ("EXPLICIT_DENY", json!([]), "a policy denies `dynamodb:PutItem`, and it does not say which"),
+        (
+            "IMPLICIT_DENY",
+            lacking,
+            "nothing allows `dynamodb:PutItem` in the policies of these kinds: permissions boundary",
+        ),
+        ("SOMETHING_NEW", json!([]), "`dynamodb:PutItem` is refused, and it does not say how"),
+    ] {
+        let place = Place::new();
+        let mut note = note();
+        note["evaluations"][0]["evaluatedEffect"] = json!(effect);
+        note["evaluations"][0]["matchedPolicies"] = json!([]);
+        note["evaluations"][0]["checks"] = checks;
+        place.proxy.inject(Rule::new(answer(200, &note)).when(is_asked));
+        let why = told(&place).await.why.unwrap();
+        assert!(why.ends_with(&format!("AWS noted: {said}")), "{why}");
+    }
+}
