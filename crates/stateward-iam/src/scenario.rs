@@ -122,9 +122,9 @@ pub struct AnswerStatement {
 }
 
 impl AnswerStatement {
-    /// What people call it: its `Sid`, or its number from 1.
+    /// What people call it: its `Sid`, or its number, from 0 as in JSON.
     pub fn name(&self) -> String {
-        self.sid.clone().unwrap_or_else(|| format!("statement {}", self.statement + 1))
+        self.sid.clone().unwrap_or_else(|| format!("statement {}", self.statement))
     }
 }
 

@@ -12,6 +12,7 @@ use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
+use stateward_iam::names;
 use stateward_store_aws::at_endpoint;
 
 use super::finding::blame;
@@ -62,9 +63,35 @@ pub(super) struct Identity {
 impl Patient {
     /// What is known before anything is asked of the place.
     pub(super) async fn before_any_request(&self) -> Vec<Finding> {
-        let mut found = self.credentials().await;
+        let mut found = self.names();
+        found.extend(self.credentials().await);
         found.push(self.region());
         found
+    }
+
+    /// Names that nothing can have. What only AWS itself does not take is told and tried: other makers of S3 may.
+    fn names(&self) -> Vec<Finding> {
+        const WHY: &str = "there is nothing of this name, and nothing can be";
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let bucket = self.target.bucket().and_then(|name| {
+            let error = names::bucket_there(name).err()?;
+            let is_odd = !(3..=255).contains(&name.len()) || !name.bytes().all(is_word);
+            let (title, next) = (error.to_string(), error.next());
+            Some(match is_odd {
+                true => Finding::fail("bucket-exists", title, WHY, next),
+                false => Finding::warn(
+                    "bucket-exists",
+                    title,
+                    "AWS has no bucket of this name, or keeps it for itself",
+                    next,
+                ),
+            })
+        });
+        // A table may be named by its ARN.
+        let tables = [self.target.lock_table.as_deref(), self.target.state_table()].into_iter().flatten();
+        let tables = tables.filter(|name| !name.starts_with("arn:")).filter_map(|name| names::table(name).err());
+        let tables = tables.map(|error| Finding::fail("lock-table-exists", error.to_string(), WHY, error.next()));
+        bucket.into_iter().chain(tables).collect()
     }
 
     async fn credentials(&self) -> Vec<Finding> {

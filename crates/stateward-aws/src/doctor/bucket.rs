@@ -253,7 +253,14 @@ impl Patient {
                 let found = vec![Finding::warn(CHECK, "the backend overrides the bucket's key", why, fix)];
                 return Key { found, arn: None };
             }
-            Encryption::S3 | Encryption::Customer(_) => None,
+            Encryption::S3 => None,
+            Encryption::Customer(_) => {
+                let found = vec![Finding::ok(
+                    CHECK,
+                    "with the key of the backend (`sse_customer_key`), which AWS does not keep",
+                )];
+                return Key { found, arn: None };
+            }
         };
         match key {
             Some(key) => self.key_state(&key).await,

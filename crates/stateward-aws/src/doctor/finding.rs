@@ -3,7 +3,7 @@
 use serde::Serialize;
 use stateward_denial::{Denial, Kind, Problem, Reason};
 use stateward_iam::{AnswerStatement, Layer, Outcome};
-use stateward_knowledge::advice::{Step, advise};
+use stateward_knowledge::advice::{Step, Who, advise};
 use stateward_knowledge::entry_for;
 
 use crate::Failed;
@@ -94,6 +94,15 @@ impl Finding {
             "" => more.to_owned(),
             known => format!("{known}; {more}"),
         };
+    }
+
+    /// What to do is known: what whoever asks may try against such refusals elsewhere is of no use.
+    pub(crate) fn decided(&mut self, fix: String) {
+        self.steps.retain(|step| step.who != Who::You);
+        let who = self.steps.first().map_or(Who::AccountAdmin, |step| step.who);
+        let why = "The policy was read, and this statement of it decides.".to_owned();
+        self.steps.insert(0, Step { step: fix.clone(), who, why, policy_for: None, policy: None });
+        self.fix = Some(fix);
     }
 
     /// With an entry of the knowledge base.

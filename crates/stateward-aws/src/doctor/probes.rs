@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
-use stateward_store_aws::{Bucket, Ids, once};
+use stateward_store_aws::{Bucket, Fault, Ids, once};
 
 use super::Patient;
 use crate::Failed;
@@ -172,12 +172,13 @@ impl Patient {
     pub(crate) async fn try_upload(&self, bucket: &Bucket, name: &str) -> Outcome<bool> {
         let begun = Probe::Upload(name.to_owned(), None);
         self.probes.note(begun.clone());
-        let answer = bucket.uploading(name).send().await;
+        // Once: what a first try began, whose answer was lost, a second one would not know.
+        let answer = bucket.uploading(name).customize().config_override(once()).send().await;
         let answer = answer.map_err(|error| Failed::new("S3: CreateMultipartUpload", &error));
         let upload = match answer {
             Ok(answer) => answer.upload_id.unwrap_or_default(),
             Err(failed) => {
-                if failed.status.is_some() {
+                if !matches!(failed.fault, Fault::Lost(_)) {
                     self.probes.forget(&begun);
                 }
                 return Err(failed);
@@ -203,9 +204,6 @@ impl Patient {
 
     /// Gives up an upload whose ID never came: under a name that only the doctor has, all uploads are its own.
     async fn abort_uploads(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
-        if !self.target.is_probe(name) {
-            return Ok(());
-        }
         let listed = bucket.client.list_multipart_uploads().bucket(&bucket.name).prefix(name).send().await;
         let listed = listed.map_err(|error| Failed::new("S3: ListMultipartUploads", &error))?;
         for upload in listed.uploads.unwrap_or_default().iter().filter_map(|upload| upload.upload_id.as_deref()) {
@@ -251,6 +249,14 @@ impl Patient {
     pub async fn clean(&self) -> Vec<(String, String)> {
         let mut left = Vec::new();
         for probe in self.probes.all() {
+            if let (Probe::Upload(name, None), Some(bucket)) = (&probe, &self.bucket)
+                && !self.target.is_probe(name)
+            {
+                // Others may have begun theirs under the state's own name.
+                let what = format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name);
+                left.push((what, "the answer to its beginning was lost, and with it its ID".to_owned()));
+                continue;
+            }
             let (name, removed) = match (&probe, &self.bucket, self.target.lock_table.as_deref()) {
                 (Probe::Object(name), Some(bucket), _) => {
                     (format!("s3://{}/{name}", bucket.name), self.wipe(bucket, name).await)

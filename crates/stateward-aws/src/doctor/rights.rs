@@ -343,16 +343,33 @@ impl Known {
             let _ = write!(told, "; not read: {not_read}");
         }
         finding.add(&told);
-        if is_refused && !add.is_empty() {
+        let denying = || finding.status == Status::Fail && item.decision == Outcome::ExplicitDeny;
+        if denying() && !item.statements.is_empty() {
+            finding.decided(fix_of(item));
+        } else if is_refused && !add.is_empty() {
             let fix = finding.fix.get_or_insert_default();
             let _ = write!(fix, " What the statement asks for: {}.", add.join("; "));
         }
     }
 }
 
+/// The statements that made a decision.
+fn by(item: &CheckItem) -> Vec<String> {
+    item.statements.iter().map(|made| format!("{} of {}", made.name(), made.policy)).collect()
+}
+
+/// What to do about statements that were read: what they ask for, and nothing that others usually ask for.
+fn fix_of(item: &CheckItem) -> String {
+    let by = by(item).join(" and ");
+    match item.add.as_slice() {
+        [] => format!("have {by} changed by whoever keeps that policy: it denies this whatever the request is like"),
+        add => format!("meet what {by} asks for: {}; or have it changed by whoever keeps that policy", add.join("; ")),
+    }
+}
+
 /// What policies say of a right, and by which statements.
 fn says(item: &CheckItem) -> String {
-    let by: Vec<String> = item.statements.iter().map(|made| format!("{} of {}", made.name(), made.policy)).collect();
+    let by = by(item);
     let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
     match item.decision {
         Outcome::Allowed => format!("allow it{by}"),

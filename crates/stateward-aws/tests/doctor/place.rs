@@ -142,13 +142,38 @@ impl Place {
         found
     }
 
+    /// Fails where a request was sent that writes.
+    pub(crate) fn only_reads(&self) {
+        let requests = self.proxy.requests();
+        assert!(requests.len() > 10, "{}", requests.len());
+        let reads = [
+            "GetCallerIdentity",
+            "GetItem",
+            "Scan",
+            "Query",
+            "DescribeTable",
+            "DescribeContinuousBackups",
+            "DescribeKey",
+            "GetKeyPolicy",
+            "GetResourcePolicy",
+            "DescribeOrganization",
+        ];
+        for request in &requests {
+            let is_read = matches!(request.method.as_str(), "GET" | "HEAD")
+                || reads.contains(&request.operation())
+                || request.path == "/" && request.header("x-amz-target").is_none();
+            assert!(is_read, "{} {} {}", request.method, request.path, request.operation());
+        }
+    }
+
     /// What the doctor has left at the place.
     pub(crate) fn left(&self) -> Vec<String> {
         let scan = Moto::shared().dynamodb("Scan", &json!({"TableName": self.table()}).to_string());
         let items = scan["Items"].as_array().unwrap().iter().map(|item| item["LockID"]["S"].to_string());
-        let items = items.filter(|name| name.contains("stateward-doctor"));
+        let is_probe = |name: &String| name.contains("stateward-doctor") || name.contains(".stateward/doctor/");
+        let items = items.filter(is_probe);
         // Versions, delete markers and uploads; the state's own uploads, too.
-        let of_versions = self.keys("versions").into_iter().filter(|name| name.contains("stateward-doctor"));
+        let of_versions = self.keys("versions").into_iter().filter(is_probe);
         let of_uploads = self.keys("uploads").into_iter().map(|name| format!("upload of {name}"));
         items.chain(of_versions).chain(of_uploads).collect()
     }

@@ -19,7 +19,7 @@ const STATE: &str =
 
 /// Fails unless these checks, and no others, are not as they should be.
 #[track_caller]
-fn says(name: &str, found: &[Finding], expected: &[(&str, Status)]) {
+pub(crate) fn says(name: &str, found: &[Finding], expected: &[(&str, Status)]) {
     let told: Vec<(&str, Status)> = found
         .iter()
         .filter(|finding| finding.status >= Status::Warn)
@@ -116,7 +116,7 @@ async fn the_key_refuses_within_s3() {
     says("a key", &found, &[("right:kms:GenerateDataKey", Status::Fail)]);
 }
 
-async fn planted(name: &str, expected: &[(&str, Status)], plant: impl FnOnce(&mut Place)) {
+pub(crate) async fn planted(name: &str, expected: &[(&str, Status)], plant: impl FnOnce(&mut Place)) {
     let mut place = Place::new();
     plant(&mut place);
     let found = place.examine().await;

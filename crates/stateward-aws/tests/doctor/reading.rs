@@ -137,6 +137,19 @@ async fn what_a_deny_asks_for() {
     assert!(fix.ends_with("asks for: a session that was opened with MFA; keys of a user have none."), "{fix}");
 }
 
+/// The statement was read: what others usually ask for is not told.
+#[tokio::test]
+async fn a_deny_that_asks_for_nothing() {
+    let mut at = LabPlace::new();
+    let finding = refused(&mut at, 1, "right:dynamodb:PutItem", |world| {
+        world["users"][0]["policies"] = json!([everything(), policy("Deny", "dynamodb:PutItem")]);
+    })
+    .await;
+    let fix = finding.fix.unwrap();
+    assert!(fix.starts_with("have Own of users-0-.policies-1- changed"), "{fix}");
+    assert!(finding.steps.iter().all(|step| !step.step.contains("MFA")), "{:?}", finding.steps);
+}
+
 /// What the backend block opens a session with is known.
 #[tokio::test]
 async fn the_session_policy_of_the_backend_block() {

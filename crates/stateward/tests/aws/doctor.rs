@@ -242,3 +242,82 @@ fn an_endpoint_where_nobody_listens() {
     let of_sts = requests.iter().filter(|request| request.path == "/" && request.header("x-amz-target").is_none());
     assert_eq!(of_sts.count(), 3, "{requests:?}");
 }
+
+/// The table that holds all of a store is looked at beside its lock table.
+#[test]
+fn a_store_in_tables() {
+    let (moto, dir, proxy) = (Moto::shared(), TestDir::new(), FaultProxy::to(Moto::shared().url()));
+    let (lock, missing) = (moto.create_lock_table(), stateward_testkit::fresh_name("nowhere"));
+    let env = AwsEnv::new().others(proxy.url());
+    let store = format!("dynamodb://{missing}?lock_table={lock}");
+    let output = cli(&dir, &env).run(&["--store", &store, "doctor"]).expect_code(1);
+    assert!(output.stdout.contains("fail      lock-table-exists"), "{}", output.report());
+    assert!(output.stdout.contains(&missing), "{}", output.report());
+    proxy.forget_requests();
+    let store = format!("dynamodb://{}?lock_table={lock}", moto.create_lock_table());
+    let output = cli(&dir, &env).run(&["--store", &store, "doctor", "--read-only", "--for", "admin"]).expect_code(0);
+    assert!(output.stdout.contains("ok        lock-table-exists"), "{}", output.report());
+    for write in ["PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems", "BatchWriteItem"] {
+        assert_eq!(proxy.count(write), 0, "{write}: {}", output.report());
+    }
+}
+
+/// What the fix speaks of is there to be copied.
+#[test]
+fn a_policy_that_is_to_be_attached() {
+    let (dir, proxy) = (TestDir::new(), FaultProxy::to(Moto::shared().url()));
+    let denial = "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: dynamodb:PutItem on resource: \
+                  arn:aws:dynamodb:us-east-1:111122223333:table/locks because no identity-based policy allows the dynamodb:PutItem action";
+    proxy.inject(Rule::new(Fault::dynamodb(400, "AccessDeniedException", denial)).operation("PutItem"));
+    let (bucket, table) = (Moto::shared().create_bucket(), Moto::shared().create_lock_table());
+    let arguments = ["doctor", "--bucket", &bucket, "--key", "k", "--lock-table", &table];
+    let arguments = [&arguments[..], &["--backend-config", "use_path_style=true"]].concat();
+    let output = cli(&dir, &AwsEnv::new().others(proxy.url())).run(&arguments).expect_code(4);
+    let policy = output.stdout.split("Attach this policy").nth(1).unwrap_or_default();
+    for part in ["\"Version\": \"2012-10-17\"", "\"dynamodb:PutItem\"", "table/locks"] {
+        assert!(policy.contains(part), "{part} is not in {}", output.report());
+    }
+}
+
+#[test]
+fn an_interrupt_leaves_nothing() {
+    let (moto, dir, proxy) = (Moto::shared(), TestDir::new(), FaultProxy::to(Moto::shared().url()));
+    let bucket = moto.create_bucket();
+    proxy.inject(Rule::new(Fault::Delay(std::time::Duration::from_mins(1))).operation("DeleteObject"));
+    let arguments =
+        ["doctor", "--bucket", &bucket, "--key", "k", "--use-lockfile", "--backend-config", "use_path_style=true"];
+    let mut running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&arguments);
+    let until = std::time::Instant::now() + crate::LIMIT;
+    while proxy.count("DeleteObject") == 0 && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(!moto.objects(&bucket).is_empty());
+    proxy.heal();
+    running.interrupt();
+    let output = running.wait(crate::LIMIT).expect_code(1);
+    assert!(output.stderr.contains("interrupted"), "{}", output.report());
+    assert!(!output.stderr.contains("left behind"), "{}", output.report());
+    assert_eq!(moto.objects(&bucket), Vec::<String>::new());
+}
+
+/// What the block leaves out, `init` has noted.
+#[test]
+fn what_init_has_noted() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
+    dir.write("main.tf", "terraform {\n  backend \"s3\" {\n    key = \"k\"\n  }\n}\n");
+    let noted = serde_json::json!({"version": 3, "backend": {"type": "s3", "hash": 1, "config": {
+        "bucket": bucket, "key": "other", "dynamodb_table": table, "use_path_style": true, "profile": null,
+    }}});
+    dir.write(".terraform/terraform.tfstate", noted.to_string());
+    moto.put_object(&bucket, "k", "no state");
+    let arguments = ["doctor", "--dir", &dir.path().display().to_string()];
+    let output = cli(&dir, &moto.env()).run(&arguments).expect_code(1);
+    assert!(output.stdout.contains("fail      digest"), "{}", output.report());
+    // The fix can be typed as it is.
+    let repair = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let place = dir.path().display().to_string();
+    assert!(repair.contains(&format!("`stateward state repair {place} --dry-run`")), "{}", output.report());
+    let dry = cli(&dir, &moto.env()).run(&["state", "repair", &place, "--dry-run"]).expect_code(1);
+    assert!(dry.stdout.contains("no state"), "{}", dry.report());
+}

@@ -202,7 +202,7 @@ fn policies_that_are_known_tell_what_refuses_next() {
     let (predicted, _) = predicted.split_once("What not to do").expect("what not to do");
     assert_snapshot!(predicted.trim(), @"
     - identity: does not allow it: it refuses as well
-       - boundary: allows it (`statement 1` of wide.json)
+       - boundary: allows it (`statement 0` of wide.json)
        - scp: denies it (`Regions` of regions.json)
     ");
     let answer = json(&world, &arguments, LOCK);

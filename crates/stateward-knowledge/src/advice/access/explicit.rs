@@ -7,7 +7,10 @@ use super::Case;
 
 pub(super) fn advise(case: &Case<'_>) -> Advice {
     let target = case.target();
-    let layer = words::layer(case.denial.layer);
+    let layer = match case.denial.layer {
+        Layer::Identity => "a policy of the user or role",
+        layer => words::layer(layer),
+    };
     let named = match &case.denial.policy_arn {
         Some(arn) => format!(" AWS names it: `{arn}`."),
         None => String::new(),

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
 use stateward_aws::doctor::{Finding, Status};
 
+use super::super::explain::policy_document;
 use crate::output::human::{counted, hanging, one_line};
 use crate::output::{BOLD, DIM, GREEN, RED, YELLOW};
 
@@ -32,6 +34,9 @@ pub(super) fn all(found: &[Finding]) -> String {
                 text.push_str(&hanging(head, 8, words));
             }
         }
+        if let Some(policy) = policy(finding) {
+            text.push_str(&policy_document(policy));
+        }
     }
     let count = |status| found.iter().filter(|finding| finding.status == status).count() as u64;
     let _ = writeln!(
@@ -43,6 +48,12 @@ pub(super) fn all(found: &[Finding]) -> String {
         count(Status::Untested)
     );
     text
+}
+
+/// The policy that the fix speaks of.
+fn policy(finding: &Finding) -> Option<&Value> {
+    let first = finding.steps.first()?;
+    first.policy.as_ref().filter(|_| finding.fix.as_deref().is_some_and(|fix| fix.starts_with(&first.step)))
 }
 
 fn more(finding: &Finding) -> Option<String> {

@@ -2,6 +2,8 @@
 
 mod told;
 
+pub(super) use told::document as policy_document;
+
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};

@@ -97,7 +97,7 @@ fn one_step(text: &mut String, number: usize, step: &Step) {
 }
 
 /// A policy, to be copied from the terminal: indented, which JSON does not mind.
-fn document(policy: &Value) -> String {
+pub(in crate::commands) fn document(policy: &Value) -> String {
     let json = serde_json::to_string_pretty(policy).unwrap_or_default();
     let lines = json.lines().map(|line| format!("      {GREEN}{}{GREEN:#}\n", one_line(line)));
     format!("\n{}\n", lines.collect::<String>())
