@@ -62,8 +62,12 @@ fn list(there: &[String]) -> String {
     if there.is_empty() { String::new() } else { format!("; there is `{}`", there.join("`, `")) }
 }
 
-/// What an object held.
-type Part = (Content, Vec<Denied>);
+/// What an object held, and why no more of it was read, if it is damaged.
+struct Part {
+    content: Content,
+    denied: Vec<Denied>,
+    fault: Option<BucketError>,
+}
 
 impl TrailBucket {
     /// No request is sent. `prefix` is that of the trail, or goes on as far into the names of its logs as one likes.
@@ -74,13 +78,21 @@ impl TrailBucket {
     }
 
     /// Reads the logs of the days that are wanted, of all accounts and Regions below the prefix. `now` ends what has no end.
-    pub async fn read(&self, wanted: &Wanted, now: Timestamp, tally: &mut Tally) -> Result<Content, BucketError> {
+    /// Objects that are damaged count as far as they can be read, and are told.
+    pub async fn read(
+        &self,
+        wanted: &Wanted,
+        now: Timestamp,
+        tally: &mut Tally,
+    ) -> Result<(Content, Vec<BucketError>), BucketError> {
         let wanted = Arc::new(wanted.clone());
         let mut content = Content::default();
+        let mut faults = Vec::new();
         let mut running: JoinSet<Result<Part, BucketError>> = JoinSet::new();
         let mut take = |part: Part| {
-            content = content.and(part.0);
-            part.1.into_iter().for_each(|denied| tally.add(denied));
+            content = content.and(part.content);
+            faults.extend(part.fault);
+            part.denied.into_iter().for_each(|denied| tally.add(denied));
         };
         for prefix in self.prefixes(&wanted, now).await? {
             let mut token = None;
@@ -104,7 +116,7 @@ impl TrailBucket {
         while let Some(part) = running.join_next().await {
             take(part.map_err(|_| gone(&self.prefix))??);
         }
-        Ok(content)
+        Ok((content, faults))
     }
 
     /// Where logs that are wanted can lie.
@@ -165,12 +177,17 @@ impl TrailBucket {
             let request = self.client.get_object().bucket(&self.bucket).key(&key);
             let object = request.send().await.map_err(|error| Failed::new("S3: GetObject", &error))?;
             match unpack(object, Arc::clone(wanted)).await {
-                Ok(part) => return Ok(part),
+                (content, denied, Ok(())) => return Ok(Part { content, denied, fault: None }),
                 // The network's; what is wrong with the object itself stays wrong.
-                Err(Unreadable::Io(error)) if error.kind() == io::ErrorKind::ConnectionAborted && tries < TRIES => {
+                (_, _, Err(Unreadable::Io(error))) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                    if tries == TRIES {
+                        return Err(BucketError::Object { key, why: Unreadable::Io(error) });
+                    }
                     tries += 1;
                 }
-                Err(why) => return Err(BucketError::Object { key, why }),
+                (content, denied, Err(why)) => {
+                    return Ok(Part { content, denied, fault: Some(BucketError::Object { key, why }) });
+                }
             }
         }
     }
@@ -182,13 +199,13 @@ fn gone(key: &str) -> BucketError {
 }
 
 /// Reads an object as it comes, on a thread that may block.
-async fn unpack(mut object: GetObjectOutput, wanted: Arc<Wanted>) -> Result<Part, Unreadable> {
+async fn unpack(mut object: GetObjectOutput, wanted: Arc<Wanted>) -> (Content, Vec<Denied>, Result<(), Unreadable>) {
     let (sender, pieces) = mpsc::channel(4);
     let reading = tokio::task::spawn_blocking(move || {
         let mut denied = Vec::new();
         let from = Pieces { pieces, piece: Bytes::new() };
         let (content, outcome) = records::read(from, &mut |record| denied.extend(wanted.denied(record)));
-        outcome.map(|()| (content, denied))
+        (content, denied, outcome)
     });
     while let Some(piece) = object.body.next().await {
         let piece = piece.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error));
@@ -197,7 +214,7 @@ async fn unpack(mut object: GetObjectOutput, wanted: Arc<Wanted>) -> Result<Part
         }
     }
     drop(sender);
-    reading.await.map_err(|error| Unreadable::Io(io::Error::other(error)))?
+    reading.await.unwrap_or_else(|error| (Content::default(), Vec::new(), Err(Unreadable::Io(io::Error::other(error)))))
 }
 
 /// Pieces that another task receives.

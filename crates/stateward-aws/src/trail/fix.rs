@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 use stateward_denial::{Effect, Layer};
-use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request, Risk, Severity, data, lint, risk};
+use stateward_iam::{
+    Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request, Risk, Severity, data, lint, risk,
+};
 use stateward_knowledge::advice::{Asked, has_policies};
 
 use super::tally::Refusal;

@@ -6,8 +6,9 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use stateward_denial::Utf8;
 
 /// No record is longer, in whatever it is wrapped: `CloudTrail`'s have at most 256 KB.
 const RECORD_MAX: u64 = 4 << 20;
@@ -15,6 +16,30 @@ const RECORD_MAX: u64 = 4 << 20;
 const LISTS: &[&str] = &["Records", "Events", "logEvents"];
 /// Members that hold a record as a string.
 const WRAPPERS: &[&str] = &["CloudTrailEvent", "message", "@message"];
+
+/// The members of a record that refusals and those who are refused are told by, beside what tells a record from other JSON. A
+/// record's parameters and answers, most of its length, are passed over.
+const KEPT: &[&str] = &[
+    "eventVersion",
+    "eventSource",
+    "eventName",
+    "eventTime",
+    "eventID",
+    "requestID",
+    "errorCode",
+    "errorMessage",
+    "userIdentity",
+    "resources",
+    "awsRegion",
+    "sourceIPAddress",
+    "vpcEndpointId",
+    "digestS3Bucket",
+    "digestStartTime",
+];
+
+fn is_kept(name: &str) -> bool {
+    KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) || WRAPPERS.contains(&name)
+}
 
 /// What a source held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,7 +93,7 @@ impl Content {
 }
 
 /// Reads all records of a source, compressed or not: a log file, a list, one a line, or the answers of AWS that hold them.
-/// Memory does not grow with the source.
+/// Of each record there is what refusals are told by. Memory does not grow with the source.
 pub fn read(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(), Unreadable>) {
     let mut from = BufReader::with_capacity(64 << 10, from);
     let start = match from.fill_buf() {
@@ -85,7 +110,7 @@ pub fn read(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(
 fn documents(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(), Unreadable>) {
     let left = Rc::new(Cell::new(RECORD_MAX));
     let mut sink = Sink { content: Content::default(), each, left: Rc::clone(&left) };
-    let mut deserializer = serde_json::Deserializer::from_reader(Limited { from, left });
+    let mut deserializer = serde_json::Deserializer::from_reader(Limited { from: Utf8::new(from), left });
     let mut outcome = Ok(());
     // At the end of the input there is no document any more.
     while outcome.is_ok() && !matches!(deserializer.end(), Ok(())) {
@@ -139,9 +164,9 @@ impl Sink<'_> {
         let wrapped = WRAPPERS.iter().find_map(|name| value.get(name)?.as_str()).or(value.as_str());
         if let Some(text) = wrapped.map(str::trim_start).filter(|text| text.starts_with('{')) {
             // Several stand one after the other where a command line has joined them.
-            for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-                match value {
-                    Ok(value) => self.one(&value),
+            for record in serde_json::Deserializer::from_str(text).into_iter::<Record>() {
+                match record {
+                    Ok(Record(members)) => self.one(&Value::Object(members)),
                     Err(_) => self.content.others += 1,
                 }
             }
@@ -162,6 +187,35 @@ impl Sink<'_> {
         } else {
             self.content.others += 1;
         }
+    }
+}
+
+/// What is kept of a record.
+struct Record(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Record;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a record of CloudTrail")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
+                let mut members = Map::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if is_kept(&name) {
+                        members.insert(name, map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Record(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
     }
 }
 
@@ -191,12 +245,11 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
             if is_list && !members.contains_key("eventVersion") {
                 map.next_value_seed(Document(&mut *self.0))?;
                 has_list = true;
-            } else {
-                let value = map.next_value()?;
+            } else if has_list || !is_kept(&name) {
                 // What stands beside a list says nothing about calls.
-                if !has_list {
-                    members.insert(name, value);
-                }
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                members.insert(name, map.next_value()?);
             }
         }
         if !has_list {
@@ -301,6 +354,29 @@ mod tests {
         assert!(count > 0 && matches!(outcome, Err(Unreadable::CutOff)), "{count} {outcome:?}");
         let (_, _, outcome) = ids(&[&whole[..20], b"damage"].concat());
         assert!(matches!(outcome, Err(Unreadable::Io(_) | Unreadable::CutOff)), "{outcome:?}");
+    }
+
+    #[test]
+    fn what_powershell_and_editors_save_is_read() {
+        let text = format!("\u{feff}{{\"Records\":[{EVENT},{EVENT}]}}\r\n");
+        let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for source in [text.into_bytes(), utf_16] {
+            let (count, content, outcome) = ids(&source);
+            assert!(count == 2 && content.records == 2 && outcome.is_ok(), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_told_by_what_refusals_are_told_by() {
+        let whole = format!(r#"{{"requestParameters":{{"a":[1,{{}}]}},"responseElements":"x",{}"#, &EVENT[1..]);
+        let wrapped = serde_json::json!({"CloudTrailEvent": whole}).to_string();
+        for source in [whole, wrapped] {
+            let (_, outcome) = read(source.as_bytes(), &mut |record| {
+                let names: Vec<&String> = record.as_object().unwrap().keys().collect();
+                assert_eq!(names, ["eventSource", "eventName", "eventID"], "{source}");
+            });
+            outcome.unwrap();
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Wanted {
     pub until: Option<Timestamp>,
     /// The ARN of whoever asked, or of its role, or the last part of one: `*` and `?` are wildcards.
     pub principal: Option<String>,
-    /// The action (`s3:Get*`).
+    /// The action (`s3:Get*`); without a service, that of any.
     pub action: Option<String>,
 }
 
@@ -112,8 +112,14 @@ impl Wanted {
         time(|time, limit| time >= limit, self.since)
             && time(|time, limit| time < limit, self.until)
             && self.principal.as_ref().is_none_or(of_principal)
-            && self.action.as_ref().is_none_or(|pattern| is_like(pattern, &denied.action))
+            && self.action.as_ref().is_none_or(|pattern| is_action(pattern, &denied.action))
     }
+}
+
+/// Whether a pattern names an action, with its service or without.
+fn is_action(pattern: &str, action: &str) -> bool {
+    let name = if pattern.contains(':') { action } else { action.rsplit(':').next().unwrap_or_default() };
+    is_like(pattern, name)
 }
 
 impl Denied {
@@ -295,7 +301,16 @@ mod tests {
             let principal = Some(principal.to_owned());
             assert_eq!(count(&Wanted { principal: principal.clone(), ..all() }), expected, "{principal:?}");
         }
-        for (action, expected) in [("dynamodb:*", 1), ("DynamoDB:putitem", 1), ("dynamodb:Get*", 0), ("*", 1)] {
+        for (action, expected) in [
+            ("dynamodb:*", 1),
+            ("DynamoDB:putitem", 1),
+            ("dynamodb:Get*", 0),
+            ("*", 1),
+            ("PutItem", 1),
+            ("put*", 1),
+            ("GetItem", 0),
+            ("dynamodb", 0),
+        ] {
             assert_eq!(count(&Wanted { action: Some(action.to_owned()), ..all() }), expected, "{action}");
         }
     }

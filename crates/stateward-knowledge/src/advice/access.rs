@@ -41,7 +41,9 @@ impl Case<'_> {
             return "No policy is proposed for it: that is to be decided, not pasted.";
         }
         match asked::cut(self.denial) {
-            None if asked::is_service_linked(self.denial) => "A service-linked role is the service's own: IAM attaches nothing to it.",
+            None if asked::is_service_linked(self.denial) => {
+                "A service-linked role is the service's own: IAM attaches nothing to it."
+            }
             Some(_) => "No policy is written for a name that may go on: it would allow something else.",
             None => {
                 "The text does not name the resource, so that no policy can be written that is not too wide: `Resource` must name it."

@@ -86,6 +86,28 @@ fn a_trails_bucket_is_read_where_it_can_tell_of_the_time_asked_for() {
     assert!(output.stderr.contains("no identity-based policy allows") && output.stderr.contains("stateward explain"));
 }
 
+#[test]
+fn a_damaged_log_is_told_and_the_others_count() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let bucket = moto.create_bucket();
+    let region = "audit/AWSLogs/o-abc/111122223333/CloudTrail/eu-west-1/2026/03/01";
+    let whole = log(&[event("1", "PutObject", "2026-03-01T10:00:00Z", true)]);
+    moto.put_object(&bucket, &format!("{region}/a.json.gz"), &whole[..whole.len() - 12]);
+    moto.put_object(
+        &bucket,
+        &format!("{region}/b.json.gz"),
+        log(&[event("2", "GetObject", "2026-03-01T10:00:00Z", true)]),
+    );
+    let env = AwsEnv::new().s3(moto.url());
+    let source = format!("s3://{bucket}/audit");
+    let output = cli(&dir, &env).run(&["trail", &source, "--since", "2026-03-01", "--json"]).expect_code(1);
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    let actions: Vec<&Value> = answer["items"].as_array().unwrap().iter().map(|item| &item["action"]).collect();
+    assert!(actions.contains(&&json!("s3:GetObject")), "{answer}");
+    let warning = answer["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("a.json.gz`: it is cut off") && warning.contains("counts"), "{answer}");
+}
+
 fn page(events: &[Value], next: Option<&str>) -> Fault {
     let events: Vec<Value> = events
         .iter()

@@ -115,6 +115,28 @@ fn standard_input_is_a_source() {
 }
 
 #[test]
+fn what_powershell_saves_is_read_and_times_and_actions_are_written_as_people_do() {
+    let world = World::local();
+    let event = refused(1, "run-1", "2026-03-01T10:00:00Z", NOT_ALLOWED).to_string();
+    let saved: Vec<u8> = format!("\u{feff}{event}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let count = |arguments: &[&str]| {
+        let output = world.cli().run_with_input(&[&["trail", "-", "--json"], arguments].concat(), saved.clone());
+        let answer: Value = serde_json::from_str(&output.expect_success().stdout).unwrap();
+        answer["items"].as_array().unwrap().len()
+    };
+    for (arguments, expected) in [
+        (&[][..], 1),
+        (&["--since", "2026-03-01"], 1),
+        (&["--since", "2026-03-02"], 0),
+        (&["--until", "-1h"], 1),
+        (&["--action", "PutItem"], 1),
+        (&["--action", "GetItem"], 0),
+    ] {
+        assert_eq!(count(arguments), expected, "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_policy_that_would_have_allowed_it() {
     let world = world();
     let output = world.cli().run(&["trail", "logs", "--fix"]).expect_success();

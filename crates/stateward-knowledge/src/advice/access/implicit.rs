@@ -55,7 +55,10 @@ fn identity(case: &Case<'_>) -> Advice {
     let step = match &policy {
         Some(_) => attach(case),
         None if is_service_linked(case.denial) => {
-            format!("Look at the service that {} is for, and its settings: AWS alone changes the policies of this role.", case.who)
+            format!(
+                "Look at the service that {} is for, and its settings: AWS alone changes the policies of this role.",
+                case.who
+            )
         }
         None if case.risk().is_some() => {
             format!("Decide whether {} should do {target} at all.", case.who)

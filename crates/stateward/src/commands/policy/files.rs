@@ -42,7 +42,7 @@ fn text(path: &Path, from: io::Result<impl Read>, failed: &str) -> Result<String
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        malformed(path, &format!("byte {at} is no UTF-8: save the file as text in UTF-8 or, with its mark, UTF-16"))
+        malformed(path, &format!("byte {at} is no UTF-8: save the file as text in UTF-8"))
     })
 }
 

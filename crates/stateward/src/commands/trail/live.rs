@@ -64,8 +64,10 @@ pub(super) async fn bucket(reading: &mut Reading, args: &TrailArgs, url: &str) -
     let progress = Progress::work("reading the trail's bucket");
     let read = TrailBucket::new(services.s3, bucket, &prefix).read(&wanted, reading.now, &mut reading.tally).await;
     drop(progress);
-    let content = read.map_err(|error| no_bucket(url, error))?;
+    let (content, faults) = read.map_err(|error| no_bucket(url, error))?;
     reading.content = reading.content.and(content);
+    reading.is_short |= !faults.is_empty();
+    reading.warnings.extend(faults.iter().map(|fault| format!("{fault}; what could be read of it counts")));
     if content.records == 0 {
         let since = wanted.since.map(|since| format!(" since {since}")).unwrap_or_default();
         reading.warnings.push(format!("`{url}` has no records{since}: does the trail log, and to this prefix?"));
@@ -97,12 +99,17 @@ fn no_bucket(url: &str, error: BucketError) -> Failure {
 /// AWS refused, or was not reached.
 fn refused(what: &str, needs: &str, failed: &Failed) -> Failure {
     let what = format!("{what} cannot be read");
-    let kind = match failed.problem().map(|problem| problem.kind) {
+    let known = failed.problem().map(|problem| problem.kind);
+    let kind = match known {
         Some(ProblemKind::AccessDenied | ProblemKind::Authentication) => Kind::Denied,
         Some(ProblemKind::NotFound) => Kind::NotFound,
         _ => Kind::Unavailable,
     };
     let next = match kind {
+        // Nobody has to allow anything to who is not known.
+        Kind::Denied if known == Some(ProblemKind::Authentication) => {
+            "log in, or give credentials: `aws sts get-caller-identity` shows whether there are any; `--profile` names others".to_owned()
+        }
         Kind::Denied => {
             format!("it needs {needs}; give the text above to `stateward explain`, which says who can allow it")
         }
