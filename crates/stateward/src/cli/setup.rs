@@ -42,7 +42,7 @@ pub(crate) enum Emit {
 #[derive(Debug, Args)]
 pub(crate) struct SetupAwsArgs {
     /// The bucket.
-    #[arg(long, value_name = "NAME", required_unless_present = "state_table")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["state_table", "engine"])]
     pub(crate) bucket: Option<String>,
     /// A lock table in DynamoDB; without it Terraform's locks are files in the bucket.
     #[arg(long, value_name = "NAME")]

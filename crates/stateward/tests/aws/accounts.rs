@@ -150,6 +150,9 @@ const INIT: &[&str] = &["init", "-backend-config=use_path_style=true"];
 fn each_environment_has_an_account_and_is_worked_in_from_another() {
     let accounts = Accounts::set_up(&[]);
     for (at, (name, account)) in ACCOUNTS.into_iter().enumerate() {
+        let place =
+            format!("account {account} in us-east-1, as arn:aws:sts::{account}:assumed-role/administrator/setup\n");
+        assert!(accounts.told[at].starts_with(&place), "{}", accounts.told[at]);
         let work = accounts.work(name, accounts.block(at));
         accounts.run(&work, at, INIT).expect_success();
         for command in [&["plan"][..], APPLY, &["workspace", "new", "feature"], APPLY] {

@@ -3,6 +3,7 @@
 //! Read in the sources of Terragrunt 1.1.3 (`internal/remotestate/backend/s3/client.go`) and of Cloud Posse's module
 //! `terraform-aws-tfstate-backend` (`main.tf`).
 
+use std::slice;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -92,7 +93,7 @@ impl Place {
         };
         self.made_by(&[
             self.in_bucket("CreateBucket", json!({ "ObjectOwnership": "ObjectWriter" })),
-            self.policy(&[root.clone()]),
+            self.policy(slice::from_ref(&root)),
             self.policy(&[tls(&self.arns()), root]),
             self.in_bucket("PutPublicAccessBlock", json!({ "PublicAccessBlockConfiguration": blocked })),
             self.in_bucket("PutBucketVersioning", json!({ "VersioningConfiguration": { "Status": "Enabled" } })),

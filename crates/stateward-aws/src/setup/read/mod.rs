@@ -24,6 +24,8 @@ pub struct Caller {
     pub account: String,
     /// Its partition: `aws`, `aws-cn`.
     pub partition: String,
+    /// Who: the ARN of a user, or of a role's session.
+    pub arn: String,
 }
 
 /// Asks AWS whose credentials these are.
@@ -34,8 +36,9 @@ pub struct Caller {
 pub async fn caller(services: &Services) -> Result<Caller, Failed> {
     let answer = services.sts.get_caller_identity().send().await;
     let answer = answer.map_err(|error| Failed::new("STS: GetCallerIdentity", &error))?;
-    let partition = answer.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
-    Ok(Caller { account: answer.account.unwrap_or_default(), partition })
+    let arn = answer.arn.unwrap_or_default();
+    let partition = arn.split(':').nth(1).unwrap_or("aws").to_owned();
+    Ok(Caller { account: answer.account.unwrap_or_default(), partition, arn })
 }
 
 /// The policies of the keys that are in use, of those that may be read, and how many may not.

@@ -14,7 +14,8 @@ use super::{in_the_way, refused};
 use crate::cli::{Emit, Engine, SetupAwsArgs};
 use crate::failure::{Failure, Result};
 
-pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
+/// What is asked for, of whose account, and who asks.
+pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted, String)> {
     let named = named(args)?;
     let access = Access { region: args.region.clone(), profile: args.profile.clone(), ..Access::default() };
     let settings = configuration(&access).await;
@@ -23,9 +24,9 @@ pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted)> {
         Failure::usage("nothing was done", why, "say `--region REGION`, or set `AWS_REGION`")
     })?;
     let services = Services::new(&settings, Layout::of(&settings));
-    let Caller { account, partition } =
+    let Caller { account, partition, arn } =
         setup::caller(&services).await.map_err(|failed| refused("AWS was not asked for anything yet", &failed))?;
-    Ok((services, Wanted { region, account, partition, ..named }))
+    Ok((services, Wanted { region, account, partition, ..named }, arn))
 }
 
 /// What is asked for, as code.
@@ -65,6 +66,9 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
         let why =
             "`--engine dynamodb` keeps state in the table that `--state-table` names, and no other engine has one";
         return Err(Failure::usage("nothing was done", why, "give both, or neither"));
+    }
+    if args.bucket.is_none() && args.state_table.is_none() {
+        return Err(Failure::usage("nothing was done", "no bucket is named", "say `--bucket NAME`"));
     }
     let replica = replica(args)?;
     let copies = replica.as_ref().map(|replica| replica.bucket.clone());

@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
         output::text(&asked::emitted(args, format)?)?;
         return Ok(Exit::Done);
     }
-    let (services, wanted) = asked::asked(args).await?;
+    let (services, wanted, caller) = asked::asked(args).await?;
     let progress = Progress::work("reading what is there");
     let found =
         setup::read(&services, &wanted).await.map_err(|failed| refused("what is there was not read", &failed))?;
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
     if context.out.json && (args.dry_run || is_done || obstacle.is_some()) {
         output::json(&plan)?;
     } else if !context.out.json {
-        output::text(&told::plan(&plan.items))?;
+        output::text(&(told::place(&wanted, &caller) + &told::plan(&plan.items)))?;
     }
     if let Some(item) = obstacle {
         return Err(in_the_way(&item));

@@ -14,6 +14,11 @@ const SILENT: &str =
 /// As wide as an action and its blanks.
 const INDENT: &str = "          ";
 
+/// Whose account it is about. Credentials come from many places, and what is made costs and stays.
+pub(super) fn place(wanted: &Wanted, caller: &str) -> String {
+    format!("account {} in {}, as {}\n\n", wanted.account, wanted.region, one_line(caller))
+}
+
 /// Each resource with its settings, each with what is done about it and why.
 pub(super) fn plan(items: &[Item]) -> String {
     let resources = items.chunk_by(|one, other| one.resource == other.resource);

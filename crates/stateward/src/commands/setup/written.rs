@@ -23,7 +23,8 @@ pub(super) async fn write(services: &Services, wanted: &Wanted, found: &Found, d
         let path = dir.join(name);
         fs::write(&path, text).map_err(|error| Failure::file(FAILED, &path, &error, next))?;
     }
-    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".toml")).collect();
+    let names: Vec<&str> =
+        files.iter().map(|file| file.name.as_str()).filter(|name| name.rsplit('.').next() == Some("toml")).collect();
     let of_keys = match unread {
         0 => "",
         _ => " The key's policy may not be read (kms:GetKeyPolicy): whom it lets in is not in there.",
