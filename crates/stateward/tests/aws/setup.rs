@@ -104,14 +104,34 @@ fn a_key_that_is_there_is_not_forgotten() {
     assert_eq!(block(&again), block(&made));
 }
 
-/// At some points of many the process dies, without a chance to say or to finish anything; the next one goes on.
+/// The process dies at each of these requests, without a chance to say or to finish anything; the next one goes on, and the last one ends it.
+fn is_killed_at(operations: &[&str], all: &[&str]) {
+    let dir = TestDir::new();
+    for operation in operations {
+        let proxy = FaultProxy::to(Moto::shared().url());
+        // Long enough that it is dead by then; the request is done all the same.
+        proxy.inject(Rule::new(Fault::Delay(Duration::from_secs(2))).operation(operation).nth(1));
+        let running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(all);
+        let is_asked = (0..20_000).any(|_| {
+            thread::sleep(Duration::from_millis(5));
+            proxy.count(operation) > 0
+        });
+        let output = running.kill9();
+        assert!(is_asked, "no {operation}\n{}", output.report());
+    }
+    cli(&dir, &Moto::shared().env()).run(all).expect_success();
+    let answer = cli(&dir, &Moto::shared().env()).run(&[all, &["--json"]].concat()).expect_success();
+    let answer = document(&answer);
+    assert!(actions(&answer).iter().all(|action| *action == "keep"), "{answer}");
+}
+
 #[test]
 fn a_process_that_is_killed() {
-    let (dir, names) = (TestDir::new(), names());
+    let names = names();
     let [states, logs, trail] = ["states", "logs", "trail"].map(fresh_name);
     let server = ["--kms-key", "create", "--engine", "dynamodb", "--state-table", &states];
     let all = arguments(&names, &[&server[..], &["--access-log", &logs, "--trail", &trail, "--yes"]].concat());
-    for operation in [
+    let operations = [
         "CreateKey",
         "CreateAlias",
         "CreateBucket",
@@ -120,22 +140,17 @@ fn a_process_that_is_killed() {
         "UpdateTimeToLive",
         "CreateTrail",
         "PutEventSelectors",
-    ] {
-        let proxy = FaultProxy::to(Moto::shared().url());
-        // Long enough that it is dead by then; the request is done all the same.
-        proxy.inject(Rule::new(Fault::Delay(Duration::from_secs(2))).operation(operation).nth(1));
-        let running = cli(&dir, &AwsEnv::new().others(proxy.url())).spawn(&all);
-        let is_asked = (0..20_000).any(|_| {
-            thread::sleep(Duration::from_millis(5));
-            proxy.count(operation) > 0
-        });
-        let output = running.kill9();
-        assert!(is_asked, "no {operation}\n{}", output.report());
-    }
-    cli(&dir, &Moto::shared().env()).run(&all).expect_success();
-    let answer = cli(&dir, &Moto::shared().env()).run(&[&all[..], &["--json"]].concat()).expect_success();
-    let answer = document(&answer);
-    assert!(actions(&answer).iter().all(|action| *action == "keep"), "{answer}");
+    ];
+    is_killed_at(&operations, &all);
+}
+
+#[test]
+fn a_process_that_is_killed_over_environments_and_a_copy() {
+    let (names, copies) = (names(), format!("{}@eu-west-1", fresh_name("copies")));
+    let environments = ["--environments", "dev,prod", "--trust", "arn:aws:iam::123456789012:root"];
+    let all = arguments(&names, &[&environments[..], &["--replicate-to", &copies, "--yes"]].concat());
+    let operations = ["CreateRole", "PutRolePolicy", "PutBucketReplication", "CreatePolicy", "AttachRolePolicy"];
+    is_killed_at(&operations, &all);
 }
 
 /// Where S3 alone has an endpoint of its own, too, that is asked for buckets in the path.
