@@ -44,7 +44,8 @@ struct Evaluation {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Check {
-    check_type: String,
+    #[serde(rename = "checkType")]
+    of: String,
     evaluated_effect: String,
     /// The part of the organization that it hangs on.
     target_arn: Option<String>,
@@ -190,7 +191,7 @@ fn of_evaluation(evaluation: &Evaluation, policies: &[&PolicyInfo]) -> String {
 
 impl Check {
     fn kind(&self) -> String {
-        words(&self.check_type)
+        words(&self.of)
     }
 
     fn target(&self) -> String {

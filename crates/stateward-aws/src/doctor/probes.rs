@@ -8,6 +8,7 @@ use bytes::Bytes;
 use stateward_store_aws::{Bucket, Fault, Ids, once};
 
 use super::Patient;
+use super::target::is_probe;
 use crate::Failed;
 
 pub(crate) type Outcome<T> = Result<T, Failed>;
@@ -250,7 +251,7 @@ impl Patient {
         let mut left = Vec::new();
         for probe in self.probes.all() {
             if let (Probe::Upload(name, None), Some(bucket)) = (&probe, &self.bucket)
-                && !self.target.is_probe(name)
+                && !is_probe(name)
             {
                 // Others may have begun theirs under the state's own name.
                 let what = format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name);

@@ -135,12 +135,6 @@ impl Target {
         }
     }
 
-    /// Whether a name is one of [`probe`](Self::probe).
-    pub(crate) fn is_probe(&self, name: &str) -> bool {
-        let marks = ["stateward-doctor-", ".stateward/doctor/"];
-        marks.iter().any(|mark| name.contains(mark))
-    }
-
     /// The names that are listed: those of the state, or all of a store. Policies may allow these alone.
     pub(crate) fn listed(&self) -> String {
         match (self.layout, self.key.as_str()) {
@@ -180,6 +174,12 @@ impl Target {
             ..Keeping::new(self.layout, self.place.as_str(), self.key.as_str())
         }
     }
+}
+
+/// Whether a name is one of [`Target::probe`].
+pub(crate) fn is_probe(name: &str) -> bool {
+    let marks = ["stateward-doctor-", ".stateward/doctor/"];
+    marks.iter().any(|mark| name.contains(mark))
 }
 
 /// As it stands in a URL within single quotes.

@@ -200,6 +200,8 @@ async fn region_clock_and_endpoint() {
 async fn the_bucket() {
     let warn = |check| [(check, Status::Warn)];
     planted("missing", &[("bucket-exists", Status::Fail)], |place| place.target.place = fresh_name("nowhere")).await;
+    planted("no name of a bucket", &[("bucket-exists", Status::Fail)], |place| place.target.place = "a b".to_owned())
+        .await;
     planted("another's", &warn("bucket-exists"), |place| {
         // S3 refuses whatever names another owner than the bucket has.
         let refused = Rule::new(Fault::status(403));
@@ -476,8 +478,10 @@ async fn a_large_state_is_not_read_whole() {
 /// Each fix releases exactly what was found.
 #[tokio::test]
 async fn locks_that_do_not_belong_together() {
+    /// File, item, how it is judged, title, words of the reason, end of the fix.
+    type Case<'a> = (&'a str, &'a str, Status, &'a str, &'a [&'a str], &'a str);
     let other = lock(5).replace("1a2b3c4d", "9e8f7a6b").replace("ana@laptop", "bob@ci");
-    let cases: [(&str, &str, Status, &str, &[&str], &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&lock(5), &other, Status::Fail, "of two runs", &["ana@laptop", "bob@ci", "9e8f7a6b"], "--release --force"),
         (
             "",
