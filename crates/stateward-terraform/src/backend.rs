@@ -291,13 +291,14 @@ fn is_override(name: &str) -> bool {
 /// What `init` noted of the backend in a data directory (`.terraform`); `None` where it has not been run, or for the `local` backend
 /// without a block.
 pub fn cached(data_dir: &Path) -> Option<Backend> {
-    let noted = workdir::Backend::of(Path::new(""), Some(data_dir)).ok()??;
-    let arguments = json::arguments(&noted.config);
-    Some(if noted.kind == "cloud" {
-        Backend::Cloud { arguments }
-    } else {
-        Backend::Block { kind: noted.kind, arguments }
-    })
+    workdir::Backend::of(Path::new(""), Some(data_dir)).ok()?.map(Backend::from)
+}
+
+impl From<workdir::Backend> for Backend {
+    fn from(noted: workdir::Backend) -> Self {
+        let arguments = json::arguments(&noted.config);
+        if noted.kind == "cloud" { Self::Cloud { arguments } } else { Self::Block { kind: noted.kind, arguments } }
+    }
 }
 
 /// Reads what `-backend-config` names: `NAME=VALUE`, or the path of a file, relative to a directory.

@@ -137,16 +137,6 @@ impl Backend {
         Ok(initialised.backend.map(|Recorded { kind, config }| Self { kind, config }))
     }
 
-    /// The text of an argument within another, such as the `s3` in `endpoints`.
-    pub fn text_in(&self, argument: &str, within: &str) -> Option<&str> {
-        self.config.get(argument)?.get(within)?.as_str().filter(|text| !text.is_empty())
-    }
-
-    /// Whether an argument is `true`.
-    pub fn is_set(&self, argument: &str) -> bool {
-        self.config.get(argument) == Some(&Value::Bool(true))
-    }
-
     /// An argument that is a text, and not empty.
     pub fn text(&self, argument: &str) -> Option<&str> {
         self.config.get(argument)?.as_str().filter(|text| !text.is_empty())

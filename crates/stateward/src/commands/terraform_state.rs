@@ -1,11 +1,12 @@
 //! States that Terraform's own `s3` backend keeps, where they are: no store of ours is needed.
 
 use jiff::Timestamp;
-use stateward_aws::doctor::Target;
+use stateward_aws::doctor::{Given, Target};
 use stateward_core::{Error, Kind};
 use stateward_store::StoreError;
 use stateward_store::outside::Spot;
 use stateward_store_s3::{LockKind, Options, Sharing, TerraformPlace};
+use stateward_terraform::Backend;
 
 use super::Context;
 use super::doctor::backend_of_directory;
@@ -59,6 +60,13 @@ impl TerraformState {
         let at = versions.first().filter(|version| version.current)?.at;
         Timestamp::UNIX_EPOCH.checked_add(jiff::SignedDuration::try_from(at).ok()?).ok()
     }
+}
+
+/// The place of an `s3` backend that `init` noted. `refusal` is what a message begins with.
+pub(super) fn noted_target(noted: &Backend, refusal: &str) -> Result<Target> {
+    let mut given = Given::default();
+    given.add(noted.arguments());
+    given.target(None).map_err(|error| Failure::usage(refusal, error.to_string(), error.advice()))
 }
 
 /// How the place of a backend is reached: with the key in place of a store's prefix.

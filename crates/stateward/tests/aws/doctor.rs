@@ -188,6 +188,28 @@ fn the_doctor_is_who_terraform_would_be() {
     assert!(astray.is_empty(), "{astray:?}");
 }
 
+/// Every command is who a profile says that is named, also where the environment has keys.
+#[test]
+fn a_named_profile_counts_for_every_command() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (proxy, bucket) = (FaultProxy::to(moto.url()), moto.create_bucket());
+    let file = dir.write("shared", "[ci]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = hidden\n");
+    let file = [("AWS_SHARED_CREDENTIALS_FILE", file.display().to_string())];
+    let (store, trail) = (format!("s3://{bucket}/p?use_path_style=true&profile=ci"), format!("s3://{bucket}/trail"));
+    for arguments in [
+        &["setup", "aws", "--bucket", &bucket, "--use-lockfile", "--profile", "ci", "--dry-run"][..],
+        &["trail", &trail, "--profile", "ci"],
+        &["trail", "--lookup", "--profile", "ci"],
+        &["--store", &store, "state", "list"],
+        &["state", "import", "x", &format!("s3://{bucket}/k?use_path_style=true&profile=ci"), "--store", "memory:"],
+    ] {
+        proxy.forget_requests();
+        let output = cli(&dir, &AwsEnv::new().others(proxy.url())).envs(file.clone()).run(arguments);
+        let keys: Vec<String> = signed(&proxy).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["AKIAPROFILE"], "{}", output.report());
+    }
+}
+
 /// Fails unless the doctor stops at this check, says these words on it, and does so without a dump of what lies within.
 #[track_caller]
 fn stops(cli: &Cli<'_>, arguments: &[&str], check: &str, words: &[&str]) {

@@ -182,10 +182,3 @@ fn disagreement(Difference { argument, here, noted }: &Difference) -> String {
         None => format!("the files say {here}, and `terraform init` noted {noted}"),
     }
 }
-
-/// The place of an `s3` backend that `init` noted.
-pub(super) fn noted_s3(noted: &Backend) -> Result<Target> {
-    let mut given = Given::default();
-    given.add(noted.arguments());
-    given.target(None).map_err(|error| Failure::usage(NOT_MOVED, error.to_string(), error.advice()))
-}

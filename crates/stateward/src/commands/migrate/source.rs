@@ -7,13 +7,13 @@ use stateward_store_s3::Options;
 use stateward_terraform::Backend;
 
 use super::super::state::bucket::S3State;
-use super::super::terraform_state::options_of;
+use super::super::terraform_state::{noted_target, options_of};
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
 use super::local::Local;
 use super::locking::Lock;
 use super::ours::Ours;
-use super::setting::{Setting, noted_s3};
+use super::setting::Setting;
 use crate::cli::MigrateArgs;
 use crate::config::Target;
 use crate::failure::{Failure, Result};
@@ -78,7 +78,7 @@ impl Source {
             Some((backend, Some("local"))) => Local::hold(&setting.directory, Some(backend)).map(Self::Local),
             Some((backend, Some("s3"))) => {
                 let target = match from {
-                    From::Cached(_) => noted_s3(backend)?,
+                    From::Cached(_) => noted_target(backend, NOT_MOVED)?,
                     _ => setting.locked_s3()?,
                 };
                 Self::bucket(options_of(target)).await

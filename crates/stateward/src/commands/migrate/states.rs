@@ -5,10 +5,11 @@ use stateward_core::{Error, Kind, Original, Workspace};
 use stateward_terraform::{Change, Written};
 
 use super::super::Context;
+use super::super::terraform_state::noted_target;
 use super::block::Writing;
 use super::carry::{Carried, Carry, all_locks};
 use super::locking::Locks;
-use super::setting::{LOCKS, Setting, noted_s3};
+use super::setting::{LOCKS, Setting};
 use super::source::{Coming, From, Source};
 use super::target::{Look, Target};
 use super::told::{Answer, Check, Item, Outcome, Status};
@@ -161,7 +162,7 @@ fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'
         return Ok(Some(if is_another { (declared, false) } else { (From::Local, true) }));
     };
     let place = match cached.kind() {
-        Some("s3") => Some(noted_s3(cached)?),
+        Some("s3") => Some(noted_target(cached, NOT_MOVED)?),
         _ => None,
     };
     Ok(match target.is(cached, place.as_ref()) || target.may_be_another(cached) {

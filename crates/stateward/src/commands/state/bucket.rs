@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use stateward_client::transfer::{Place, Snapshot};
 use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
 use stateward_store::outside::Spot;
-use stateward_store_s3::{Options, Sharing, TerraformPlace};
-use stateward_terraform::workdir::Backend;
+use stateward_store_s3::{Options, TerraformPlace};
+use stateward_terraform::Backend;
 
 use super::import::NOT_IMPORTED;
-use crate::commands::terraform_state::open_key;
+use crate::commands::terraform_state::{noted_target, open_key, options_of};
 use crate::failure::Failure;
 
 /// The state under one key of a bucket.
@@ -32,25 +32,9 @@ impl S3State {
         Self::open(options, NOT_IMPORTED).await
     }
 
-    /// From what `terraform init` noted. `None` where it noted no bucket or key.
-    pub(super) async fn from_backend(backend: &Backend) -> Result<Option<Self>, Failure> {
-        let (Some(bucket), Some(key)) = (backend.text("bucket"), backend.text("key")) else { return Ok(None) };
-        let mut options = Options::new(bucket, key);
-        let text = |name| backend.text(name).map(str::to_owned);
-        let endpoint =
-            |service: &str| backend.text_in("endpoints", service).or(backend.text("endpoint")).map(str::to_owned);
-        options.access.region = text("region");
-        options.access.profile = text("profile");
-        options.access.endpoint = endpoint("s3");
-        options.dynamodb_endpoint = backend.text_in("endpoints", "dynamodb").map(str::to_owned);
-        options.objects.path_style = backend.is_set("use_path_style") || backend.is_set("force_path_style");
-        let workspace_key_prefix = text("workspace_key_prefix").unwrap_or_else(|| "env:".to_owned());
-        options.sharing = Some(Sharing {
-            workspace_key_prefix,
-            lock_table: text("dynamodb_table"),
-            use_lockfile: backend.is_set("use_lockfile"),
-        });
-        Self::open(options, NOT_IMPORTED).await.map(Some)
+    /// From what `terraform init` noted.
+    pub(super) async fn from_backend(noted: &Backend) -> Result<Self, Failure> {
+        Self::open(options_of(noted_target(noted, NOT_IMPORTED)?), NOT_IMPORTED).await
     }
 
     /// `options` have the key in place of a prefix; `refusal` is what a message begins with.

@@ -50,7 +50,12 @@ async fn from_place(
     place: &dyn Place,
     connection: &dyn Connection,
 ) -> Result<Exit> {
-    let pairs = pairs(&place.workspaces().await?, &args.name, args.workspace.as_ref(), &place.name())?;
+    let there = match (place.workspaces().await, &args.workspace) {
+        // Others may have names that are none here.
+        (Err(error), Some(wanted)) if error.kind() == Kind::Invalid => vec![wanted.clone()],
+        (there, _) => there?,
+    };
+    let pairs = pairs(&there, &args.name, args.workspace.as_ref(), &place.name())?;
     let mut report = Report::new(context, Doing::Import, pairs.len());
     for (workspace, target) in pairs {
         let outcome = one(connection, place, workspace, args.with_versions, &target).await;
@@ -157,10 +162,10 @@ async fn from_directory(context: &Context, directory: &Path) -> Result<Found> {
             };
             from_http(context, address, (backend.text("username"), backend.text("password"))).await
         }
-        Some(backend) if backend.kind == "s3" => match S3State::from_backend(backend).await? {
-            Some(bucket) => Ok(Found::Place(Box::new(bucket))),
-            None => Err(not_yet("an `s3` backend whose bucket or key is not noted").into()),
-        },
+        Some(backend) if backend.kind == "s3" => {
+            let noted = backend.clone().into();
+            Ok(Found::Place(Box::new(S3State::from_backend(&noted).await?)))
+        }
         Some(backend) if backend.kind != "local" => {
             Err(not_yet(&format!("states in `{}` backends", backend.kind)).into())
         }

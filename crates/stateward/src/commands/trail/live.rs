@@ -5,7 +5,7 @@ use stateward_aws::trail::{self, BucketError, TrailBucket};
 use stateward_aws::{Failed, Layout, Services};
 use stateward_core::{Error, Kind};
 use stateward_denial::Kind as ProblemKind;
-use stateward_store_aws::{Access, configuration};
+use stateward_store_aws::{Access, at_endpoint, configuration};
 use stateward_store_s3::Options;
 
 use super::Reading;
@@ -56,7 +56,7 @@ pub(super) async fn bucket(reading: &mut Reading, args: &TrailArgs, url: &str) -
     access.profile = access.profile.or_else(|| args.profile.clone());
     let mut settings = configuration(&access).await;
     if let Some(endpoint) = &access.endpoint {
-        settings = settings.into_builder().endpoint_url(endpoint).build();
+        settings = at_endpoint(&settings, endpoint);
     }
     let layout = if objects.path_style { Layout::Path } else { Layout::Host };
     let services = Services::new(&settings, layout);

@@ -226,6 +226,8 @@ fn a_workspace_whose_name_is_none_here() {
     let import = ["state", "import", "net/prod", &url, "--store", &store];
     let refused = crate::cli(&dir, &moto.env()).run(&import).expect_code(1);
     assert!(refused.stderr.contains("feature:x"), "{}", refused.report());
+    let import = [&import[..], &["--workspace", "default"]].concat();
+    crate::cli(&dir, &moto.env()).run(&import).expect_success();
 }
 
 /// One configuration for several environments, whose place is given to `init`.
