@@ -11,6 +11,9 @@ const levels = (list) => (list ?? []).map((policies, at) => ({ orgIdentifier: `l
 const together = (policies) =>
   policies && { Version: '2012-10-17', Statement: policies.flatMap(({ policy }) => policy.Statement) }
 
+// AWS's own among resource control policies, which allows all; it is taken to be there, and refused as somebody's.
+const withoutAws = (policies) => policies.filter(({ name }) => name !== 'RCPFullAWSAccess')
+
 async function answer(scenario) {
   const { request } = scenario
   const result = await runSimulation(
@@ -26,7 +29,7 @@ async function answer(scenario) {
       sessionPolicy: together(scenario.session),
       resourcePolicy: scenario.resource_policy?.policy,
       serviceControlPolicies: levels(scenario.scps),
-      resourceControlPolicies: levels(scenario.rcps),
+      resourceControlPolicies: levels(scenario.rcps?.map(withoutAws)),
       vpcEndpointPolicies: scenario.vpc_endpoint,
     },
     {},

@@ -6,7 +6,7 @@ use aws_credential_types::Credentials;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_lab::{Config, Running, Surroundings, World};
-use stateward_testkit::{FaultProxy, Moto, fresh_name};
+use stateward_testkit::{FaultProxy, Moto, expect_oracle_agrees, fresh_name};
 
 use crate::place::{Place, tls_only};
 
@@ -81,6 +81,16 @@ impl LabPlace {
         change(&mut world);
         self.lab.lab().change(compiled(&world));
         self.place.heal();
+    }
+}
+
+/// Another evaluator comes to the same about each request.
+impl Drop for LabPlace {
+    fn drop(&mut self) {
+        let decided = self.lab.lab().decisions().into_iter().filter(|own| own.decision.is_some());
+        if !std::thread::panicking() {
+            expect_oracle_agrees(decided.map(|own| (own.scenario, json!(own.decision))));
+        }
     }
 }
 

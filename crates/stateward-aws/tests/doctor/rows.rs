@@ -45,7 +45,10 @@ struct Row {
 }
 
 fn for_everybody(effect: &str, action: &str) -> Value {
-    json!({ "Statement": [{ "Sid": "Own", "Effect": effect, "Principal": "*", "Action": action, "Resource": "*" }] })
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Sid": "Own", "Effect": effect, "Principal": "*", "Action": action, "Resource": "*" }],
+    })
 }
 
 /// The guide's own, whose `Resource` is empty there.
@@ -331,8 +334,9 @@ fn left_out() -> Vec<Row> {
             "the organization denies it to whoever asks for the resource",
             Who::User,
             |world| {
-                let own = [for_everybody("Allow", "*"), for_everybody("Deny", "dynamodb:PutItem")];
-                world["accounts"][ACCOUNT] = json!({ "organization": "o-lab", "rcps": [[own[0]], own] });
+                let full = json!({ "name": "RCPFullAWSAccess", "policy": for_everybody("Allow", "*") });
+                let levels = json!([[full], [full, for_everybody("Deny", "dynamodb:PutItem")]]);
+                world["accounts"][ACCOUNT] = json!({ "organization": "o-lab", "rcps": levels });
             },
             (Layer::Rcp, Effect::Explicit),
             Some(Outcome::ExplicitDeny),
