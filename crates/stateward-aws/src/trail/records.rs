@@ -110,7 +110,9 @@ pub fn read(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(
 fn documents(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<(), Unreadable>) {
     let left = Rc::new(Cell::new(RECORD_MAX));
     let mut sink = Sink { content: Content::default(), each, left: Rc::clone(&left) };
-    let mut deserializer = serde_json::Deserializer::from_reader(Limited { from: Utf8::new(from), left });
+    // The deserializer asks for single bytes.
+    let from = BufReader::new(Limited { from: Utf8::new(from), left });
+    let mut deserializer = serde_json::Deserializer::from_reader(from);
     let mut outcome = Ok(());
     // At the end of the input there is no document any more.
     while outcome.is_ok() && !matches!(deserializer.end(), Ok(())) {
