@@ -27,6 +27,10 @@ pub enum Value {
     Text(String),
     /// `true` or `false`.
     Flag(bool),
+    /// A number, as it is written.
+    Number(u32),
+    /// A list of texts.
+    List(Vec<String>),
     /// An object of texts.
     Texts(Vec<(String, String)>),
 }
@@ -37,6 +41,11 @@ impl Value {
         match self {
             Self::Text(text) => quoted(text),
             Self::Flag(flag) => flag.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::List(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+                format!("[{}]", texts.join(", "))
+            }
             Self::Texts(pairs) => {
                 let pairs: Vec<_> = pairs.iter().map(|(name, text)| (name.as_str(), quoted(text))).collect();
                 format!("{{\n{}{indent}}}", aligned(&pairs, &format!("{indent}{INDENT}")))

@@ -2,6 +2,7 @@
 
 use stateward_client::ServerUrl;
 use stateward_core::{Kind, StateName, Workspace};
+use stateward_store_aws::Access;
 use stateward_store_s3::{Encryption, Options};
 use stateward_terraform::{Change, Edit, EditError, Value, Written};
 
@@ -32,6 +33,13 @@ pub(super) fn s3(options: &Options) -> Written {
     flag("skip_requesting_account_id", is_other);
     flag("skip_region_validation", is_other);
     flag("skip_metadata_api_check", is_other || access.skip_metadata_api_check);
+    if access.max_retries != Access::default().max_retries {
+        arguments.push(("max_retries", Value::Number(access.max_retries)));
+    }
+    if !access.shared_credentials_files.is_empty() {
+        let files = access.shared_credentials_files.iter().map(|file| file.display().to_string());
+        arguments.push(("shared_credentials_files", Value::List(files.collect())));
+    }
     if let Encryption::Kms { key } = &options.objects.encryption {
         arguments.push(("kms_key_id", key.as_str().into()));
     }
@@ -54,6 +62,15 @@ pub(super) fn s3(options: &Options) -> Written {
         kind: "s3".to_owned(),
         arguments: arguments.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     }
+}
+
+/// Options of a URL for which Terraform's backend has no argument.
+pub(super) fn without_argument(options: &Options) -> Vec<String> {
+    let tags = options.objects.tags.iter().map(|(name, _)| format!("`tag.{name}`"));
+    // A key of the customer would be a secret in the block; Terraform has it from `AWS_SSE_CUSTOMER_KEY` as well.
+    let key =
+        matches!(options.objects.encryption, Encryption::Customer(_)).then(|| "`sse_customer_key_file`".to_owned());
+    tags.chain(key).collect()
 }
 
 /// The block for a server.
@@ -127,7 +144,8 @@ fn text(change: &Change) -> String {
             let line = |(name, value): &(String, Option<Value>)| match value {
                 Some(Value::Flag(flag)) => format!("set {name} = {flag}\n"),
                 Some(Value::Text(text)) => format!("set {name} = \"{text}\"\n"),
-                Some(Value::Texts(_)) => format!("set {name}\n"),
+                Some(Value::Number(number)) => format!("set {name} = {number}\n"),
+                Some(Value::Texts(_) | Value::List(_)) => format!("set {name}\n"),
                 None => format!("take out {name}\n"),
             };
             arguments.iter().map(line).collect()

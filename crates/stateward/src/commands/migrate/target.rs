@@ -173,6 +173,14 @@ impl Target {
                 Check::new("bucket-versioning", Status::Warn, title)
             }
         }];
+        let without = block::without_argument(options);
+        if !without.is_empty() {
+            let title = format!(
+                "the block can say nothing of {}: Terraform writes the next state without, unless its environment has it",
+                without.join(", ")
+            );
+            checks.push(Check::new("block", Status::Warn, title));
+        }
         if *chose_lock {
             let title = "the URL names no lock: a lock file is taken (`use_lockfile`)";
             checks.push(Check::new("lock", Status::Ok, title));

@@ -228,6 +228,20 @@ fn what_the_old_block_says_and_the_new_one_does_not_is_told() {
 }
 
 #[test]
+fn what_the_url_says_is_in_the_block_or_told() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("terraform.tfstate", state(3, "x"));
+    let keys = dir.write("keys", "[default]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = hidden\n");
+    let more = format!("&shared_credentials_file={}&tag.team=net", keys.display());
+    let done = run(&dir, &work, &["--to", &(place.url(moto.url()) + &more)]);
+    let block = dir.read("work/backend.tf");
+    assert!(block.contains("max_retries") && block.contains(&format!("[\"{}\"]", keys.display())), "{block}");
+    assert!(done["checks"].to_string().contains("nothing of `tag.team`"), "{done}");
+    work.run(&["init", "-reconfigure"]).expect_success();
+}
+
+#[test]
 fn two_names_whose_locks_have_nothing_in_common() {
     let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
     let work = workdir(&dir);
