@@ -71,8 +71,9 @@ impl Backend {
     #[must_use]
     pub fn filled(self, from: &Self) -> Self {
         if self.title() == from.title() {
-            let known =
-                from.arguments().iter().filter(|(name, text)| text.is_some() && !self.arguments().contains_key(*name));
+            // What is there and not written out, such as a variable, `init` has been told.
+            let is_open = |name: &String| self.arguments().get(name).is_none_or(Option::is_none);
+            let known = from.arguments().iter().filter(|(name, text)| text.is_some() && is_open(name));
             let known: Arguments = known.map(|(name, text)| (name.clone(), text.clone())).collect();
             return self.with(&known);
         }

@@ -44,7 +44,7 @@ impl<'a> Carry<'a> {
             carried = self.under_locks(&mut locks, &progress) => carried,
             _ = tokio::signal::ctrl_c() => Err(interrupted().into()),
         };
-        let given = locks.give_back().await;
+        let given = locks.give_back(carried.is_ok()).await;
         let carried = carried?;
         given?;
         Ok(carried)

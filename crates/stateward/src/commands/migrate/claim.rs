@@ -13,6 +13,8 @@ use crate::store;
 /// Lies beside what `init` noted.
 const NAME: &str = "stateward-migrate";
 
+const TRIES_MAX: u32 = 100;
+
 /// The name under which a run takes locks: one of its own, or that of an earlier run in this directory which did not give all of them
 /// back. Other directories have other names, even of the same person and machine, so that no run takes another one's lock for its own.
 pub(super) struct Claim {
@@ -45,20 +47,23 @@ impl Claim {
     pub(super) fn hold(&mut self) -> Result<()> {
         let failed = |path: &Path, error: &io::Error| {
             let why = format!("`{}`: {error}", path.display());
-            let next = "see that the directory can be written to, or name another one by `TF_DATA_DIR`";
+            let next =
+                "see that the directory can be written to, or copy it to one that can, and name that by `TF_DATA_DIR`";
             Error::new(Kind::Unavailable, NOT_MOVED, why, next)
         };
         let directory = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
         let failed = |error: io::Error| failed(&self.path, &error);
+        let mut tries = 0;
         let mut file = loop {
+            tries += 1;
             let file =
                 File::options().read(true).write(true).create(true).truncate(false).open(&self.path).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, &self.path) => break file,
                 // Its holder ended, and took it away.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(at_work()),
+                Ok(()) if tries < TRIES_MAX => {}
+                Ok(()) | Err(TryLockError::WouldBlock) => return Err(at_work()),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         };
@@ -67,8 +72,10 @@ impl Claim {
         match left.as_str() {
             "" => file.write_all(self.name.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?,
             left if left == self.name => {}
-            // Somebody was killed since this was read.
-            _ => return Err(at_work()),
+            _ => {
+                let why = "an earlier run in this directory was killed since this one began";
+                return Err(Error::new(Kind::Locked, NOT_MOVED, why, "run the same command again"));
+            }
         }
         self.file = Some(file);
         Ok(())
@@ -76,7 +83,7 @@ impl Claim {
 
     /// All locks have been given back.
     pub(super) fn end(self) {
-        if self.file.is_some() {
+        if self.file.is_some_and(|file| is_at(&file, &self.path)) {
             // What stays is taken for a lock that may be left: looked for by the next run, and not found.
             let _stays = fs::remove_file(&self.path);
         }

@@ -98,7 +98,9 @@ impl<'a> Locks<'a> {
     pub(super) fn new(context: &Context, setting: &Setting, to: &str) -> Self {
         let claim = Claim::read(&setting.data_dir);
         let tool = TOOL.split_once('/').map_or(TOOL, |(_, version)| version);
-        let info = own_lock(OPERATION, &[claim.name()], format!("to {to}"), &context.who(), tool, SystemClock.now());
+        // Who it is may be another the next time: a container has a name of its own.
+        let info = own_lock(OPERATION, &[claim.name()], format!("to {to}"), "", tool, SystemClock.now());
+        let info = LockInfo { who: context.who(), ..info };
         let raw = Bytes::from(serde_json::to_vec(&info).unwrap_or_default());
         Self { claim, info, raw, held: Vec::new() }
     }
@@ -192,8 +194,9 @@ impl<'a> Locks<'a> {
         Err(Error::new(Kind::Unsupported, NOT_MOVED, why, next).into())
     }
 
-    /// Gives all of them back; the first failure is told when all have been tried.
-    pub(super) async fn give_back(self) -> Result<()> {
+    /// Gives all of them back; the first failure is told when all have been tried. `is_done`: all that an earlier run may have held
+    /// has been held by this one, too.
+    pub(super) async fn give_back(self, is_done: bool) -> Result<()> {
         let mut outcome = Ok(());
         for lock in self.held.iter().rev() {
             let given = self.unlock(lock).await.map_err(|error| {
@@ -202,7 +205,7 @@ impl<'a> Locks<'a> {
             });
             outcome = outcome.and(given);
         }
-        if outcome.is_ok() {
+        if outcome.is_ok() && (is_done || !self.claim.was_left()) {
             self.claim.end();
         }
         outcome

@@ -251,7 +251,7 @@ async fn prove(places: &Places, workspaces: &[Workspace], mut held: Locks<'_>, t
             Err(Error::new(Kind::Unavailable, NOT_MOVED, why, "run the same command again to go on").into())
         }
     };
-    let given = held.give_back().await;
+    let given = held.give_back(outcome.is_ok()).await;
     let forgotten = outcome?;
     given?;
     Ok(forgotten)

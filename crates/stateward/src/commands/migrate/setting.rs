@@ -74,12 +74,17 @@ impl Setting {
     pub(super) fn elsewhere(&self) -> Vec<&'static str> {
         let Some(whole) = self.whole() else { return Vec::new() };
         let places: &[&'static str] = match whole.kind() {
-            Some("s3") => &["bucket", "key"],
+            Some("s3") => &["bucket", "key", "workspace_key_prefix"],
             Some("http") => &["address"],
             Some("local") => &["path", "workspace_dir"],
             _ => &[],
         };
-        places.iter().copied().filter(|name| whole.argument(name).is_some() && !self.is_in_block(name)).collect()
+        let declared = self.declared();
+        let is_elsewhere = |name: &&str| {
+            let said = whole.argument(name);
+            said.is_some() && said != declared.and_then(|declared| declared.argument(name))
+        };
+        places.iter().copied().filter(is_elsewhere).collect()
     }
 
     /// Refuses where the files and what `init` noted do not name one place: the state may be in either.

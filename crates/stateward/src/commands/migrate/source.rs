@@ -48,6 +48,16 @@ impl Remote {
     }
 }
 
+/// What says where the state of a `local` or `http` backend is, and is a variable or the like; of `s3` its own reader says so.
+fn not_written_out(backend: &Backend) -> Option<&'static str> {
+    let places: &[&'static str] = match backend.kind() {
+        Some("local") => &["path", "workspace_dir"],
+        Some("http") => &["address"],
+        _ => &[],
+    };
+    places.iter().copied().find(|name| backend.arguments().get(*name).is_some_and(Option::is_none))
+}
+
 /// A state as it comes.
 pub(super) struct Coming<'a> {
     pub(super) workspace: Workspace,
@@ -73,6 +83,11 @@ impl Source {
             From::Declared(backend) | From::Cached(backend) => Some(backend),
             From::Local => None,
         };
+        if let Some(open) = backend.and_then(not_written_out) {
+            let why = format!("`{open}` is not written out in the block, and `init` has not noted it");
+            let next = format!("pass it with `--backend-config {open}=…`");
+            return Err(Failure::usage(NOT_MOVED, why, next));
+        }
         match backend.map(|backend| (backend, backend.kind())) {
             None => Local::hold(&setting.directory, None).map(Self::Local),
             Some((backend, Some("local"))) => Local::hold(&setting.directory, Some(backend)).map(Self::Local),

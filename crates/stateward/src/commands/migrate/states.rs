@@ -42,7 +42,7 @@ pub(super) struct Looked<'a> {
 pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting) -> Result<Exit> {
     let mut target = Target::open(context, args, setting).await?;
     let Some((from, is_declared)) = origin_of(setting, &target)? else {
-        return nothing_to_do(context, setting, &target).await;
+        return nothing_to_do(context, args, setting, &target).await;
     };
     let source = match Source::open(context, args, setting, from).await {
         // It has been moved already, as the block says, or where the block does not say which store it means.
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
                 && (is_declared || setting.whole().is_some_and(|backend| target.may_be_another(backend)))
                 && !target.workspaces().await?.is_empty() =>
         {
-            return nothing_to_do(context, setting, &target).await;
+            return nothing_to_do(context, args, setting, &target).await;
         }
         source => source?,
     };
@@ -67,7 +67,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     checks.extend(about_source(&source, &target, setting, &looked.moving));
     checks.extend(about_block(setting, &written).filter(|_| !is_declared));
     if is_declared && looked.moving.is_empty() {
-        return nothing_to_do(context, setting, &target).await;
+        return nothing_to_do(context, args, setting, &target).await;
     }
     // Where the block is a person's to write, the states stay where it still points.
     let puts_aside = source.is_in_the_way() && !args.print;
@@ -172,17 +172,17 @@ fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'
 }
 
 /// The state is at the target. A lock that an earlier run left there is given back.
-async fn nothing_to_do(context: &Context, setting: &Setting, target: &Target) -> Result<Exit> {
+async fn nothing_to_do(context: &Context, args: &MigrateArgs, setting: &Setting, target: &Target) -> Result<Exit> {
     let name = target.name();
     let mut locks = Locks::new(context, setting, &name);
-    if locks.were_left() {
+    if locks.were_left() && !args.dry_run {
         locks.begin()?;
         let mut workspaces = target.workspaces().await?;
         workspaces.push(Workspace::default());
         for lock in workspaces.iter().filter_map(|workspace| target.held_as(workspace)) {
             locks.tidy(&lock).await?;
         }
-        locks.give_back().await?;
+        locks.give_back(true).await?;
     }
     let mut after = target.next(setting, true);
     if setting.whole().is_some_and(|backend| backend.kind() == Some("s3")) {

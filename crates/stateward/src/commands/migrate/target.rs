@@ -196,7 +196,11 @@ impl Target {
         let Self::Bucket { options, chose_lock: false, .. } = self else { return None };
         let wanted = options.sharing.as_ref()?;
         let is_same = (&wanted.lock_table, wanted.use_lockfile) == (&declared.lock_table, declared.use_lockfile);
-        let to = if wanted.lock_table.is_some() { "dynamodb-lock" } else { "lockfile" };
+        let to = match &wanted.lock_table {
+            Some(table) if declared.lock_table.is_none() => format!("dynamodb-lock --lock-table {table}"),
+            Some(_) if !wanted.use_lockfile => "dynamodb-lock".to_owned(),
+            _ => "lockfile".to_owned(),
+        };
         (!is_same).then(|| format!("the state is there, and the block locks it in another way than was asked for: stateward migrate --to {to}"))
     }
 

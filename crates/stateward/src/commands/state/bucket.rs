@@ -77,7 +77,7 @@ impl S3State {
     fn is_no_name(&self, workspace: &str, error: &NameError) -> Error {
         let why = format!("the workspace `{workspace}` has a name that is none here: {error}");
         let next = "give it another one: `terraform state pull` there, then `terraform workspace new` and `terraform state push`, and delete the old one";
-        Error::new(Kind::Invalid, format!("{} cannot be taken along whole", self.name()), why, next)
+        Error::new(Kind::Invalid, format!("not all workspaces of {} can be named here", self.name()), why, next)
     }
 
     /// Which place it is that does not answer.

@@ -251,6 +251,31 @@ fn a_block_that_others_may_share() {
     assert_eq!(dir.read("work/prod.tfbackend"), prod);
 }
 
+/// A place that is a variable's, or the command line's in place of the block's.
+#[test]
+fn a_place_that_the_block_does_not_say() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let to = ["--to", &place.url(moto.url())];
+    let local = |path: &str| format!("terraform {{\n  backend \"local\" {{\n    path = {path}\n  }}\n}}\n");
+    work.write("states/net.tfstate", state(3, "x"));
+    work.write("backend.tf", local("var.p"));
+    refused(&dir, &work, &to, 2, "`path` is not written out");
+    work.write("backend.tf", local("\"states/net.tfstate\""));
+    work.run(&["init"]).expect_success();
+    work.write("backend.tf", local("var.p"));
+    refused(&dir, &work, &to, 2, "`path` comes from");
+    work.write("backend.tf", "terraform {\n  backend \"http\" {\n    address = var.a\n  }\n}\n");
+    work.remove(".terraform/terraform.tfstate");
+    refused(&dir, &work, &[&to[..], &["--state", "net/prod"]].concat(), 2, "`address` is not written out");
+    work.write_s3_backend(&place.backend(moto.url()));
+    moto.put_object(&place.bucket, "other", state(4, "y"));
+    let elsewhere = Place::new();
+    let to = ["--to", &elsewhere.url(moto.url()), "--backend-config", "key=other"];
+    refused(&dir, &work, &to, 2, "`key` comes from `-backend-config`");
+    assert!(moto.objects(&elsewhere.bucket).is_empty());
+}
+
 /// `init` would ask to copy it over the one that is moved.
 #[test]
 fn an_unrelated_state_where_terraform_looks_for_one() {
