@@ -163,14 +163,15 @@ impl Patient {
         }
     }
 
-    /// Tries to write to a name of the doctor's own, and where that leaves nothing behind, or may not be, to the state's: it is that which
+    /// Tries to write to a name of the doctor's own, and where that leaves nothing behind, or is refused, to the state's: it is that which
     /// counts, and a policy may tell them apart.
     async fn write_right(&self, bucket: &Bucket, suffix: &str) -> Live {
         let probe = self.target.probe(&self.probes.id()) + suffix;
         match (self.try_upload(bucket, &probe).await, self.target.object()) {
             (Ok(false), _) | (Ok(true), None) => Live::Allowed,
             (Err(failed), None) => Live::of(Err(failed)),
-            (Err(failed), Some(_)) if !failed.is_refused() || !lacks_allow(&failed) => Live::of(Err(failed)),
+            // Whatever refuses the one name may allow the other, and a refusal leaves nothing.
+            (Err(failed), Some(_)) if !failed.is_refused() => Live::of(Err(failed)),
             (_, Some(state)) => Live::of(self.try_upload(bucket, &(state + suffix)).await.map(drop)),
         }
     }

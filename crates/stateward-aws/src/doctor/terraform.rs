@@ -134,8 +134,9 @@ impl Given {
         if let Some(workspace) = workspace {
             workspace.clone_into(&mut target.workspace);
         }
-        if let Some(prefix) = self.text("workspace_key_prefix")? {
-            target.workspace_key_prefix = prefix;
+        // An empty one is one: workspaces lie below their names then.
+        if self.arguments.contains_key("workspace_key_prefix") {
+            target.workspace_key_prefix = self.text("workspace_key_prefix")?.unwrap_or_default();
         }
         target.lock_table = self.text("dynamodb_table")?;
         target.use_lockfile = self.flag("use_lockfile")?;
@@ -219,6 +220,12 @@ mod tests {
         assert_eq!(access.shared_credentials_files, [std::path::PathBuf::from("/old")]);
         all.add(&Arguments::from([("shared_config_files.0".to_owned(), Some("/c".to_owned()))]));
         assert_eq!(all.target(None).unwrap().access.shared_config_files, [std::path::PathBuf::from("/c")]);
+    }
+
+    #[test]
+    fn an_empty_prefix_is_no_missing_one() {
+        let prefix = |pairs: &[(&str, &str)]| given(pairs).target(None).unwrap().workspace_key_prefix;
+        assert_eq!((prefix(&[]).as_str(), prefix(&[("workspace_key_prefix", "")]).as_str()), ("env:", ""));
     }
 
     #[test]
