@@ -202,7 +202,7 @@ fn wrong_keys(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settin
 /// Whether what is written has to say how it is encrypted, by a policy that was there, and whether with ours anything can be written.
 fn written(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings) -> Option<Item> {
     let there = found.policy.as_deref()?;
-    let not_made = format!("arn:{}:kms:{}:{}:key/not-made", wanted.partition, wanted.region, wanted.account);
+    let not_made = headers::not_made(wanted);
     let asked = match key {
         KeyIs::NotWanted => None,
         KeyIs::NotMade => Some(not_made.as_str()),
@@ -220,6 +220,13 @@ fn written(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings)
                 named(&by)
             );
             Some(of.keep("write-headers", json!("said"), why))
+        }
+        Demand::Key(by) => {
+            let why = format!(
+                "The bucket's policy takes only what names a key of KMS ({}). Say which one with `--kms-key`, or change that statement.",
+                named(&by)
+            );
+            Some(of.refuse("write-headers", (Value::Null, json!("key")), why))
         }
         Demand::Impossible(by) => {
             let why = format!(

@@ -78,6 +78,8 @@ pub(super) enum Demand {
     None,
     /// That it is said; the statements that refuse else.
     Said(Vec<String>),
+    /// That a key is named, and none is known; the statements that refuse else.
+    Key(Vec<String>),
     /// What nobody can say: the statements that refuse one thing or the other.
     Impossible(Vec<String>),
 }
@@ -90,8 +92,10 @@ pub(super) fn demand(policy: &str, wanted: &Wanted, bucket: &str, key: Option<&s
         return Demand::None;
     }
     let said = refusing(&key.map_or(Header::S3, |key| Header::Key(key.to_owned())));
+    let takes_a_key = || key.is_none() && refusing(&Header::Key(not_made(wanted))).is_empty();
     match said.is_empty() {
         true => Demand::Said(silent),
+        false if takes_a_key() => Demand::Key(said),
         false => Demand::Impossible(silent.into_iter().chain(said).collect::<BTreeSet<_>>().into_iter().collect()),
     }
 }
@@ -114,6 +118,11 @@ fn condition_keys(statement: &Value) -> Vec<String> {
     let operators = statement["Condition"].as_object().into_iter().flatten();
     let keys = operators.flat_map(|(_, keys)| keys.as_object().into_iter().flatten());
     keys.map(|(key, _)| key.to_ascii_lowercase()).collect()
+}
+
+/// Some key that is yet to be made.
+pub(super) fn not_made(wanted: &Wanted) -> String {
+    format!("arn:{}:kms:{}:{}:key/not-made", wanted.partition, wanted.region, wanted.account)
 }
 
 /// Whether a statement refuses a write, to somebody who may do everything; `None` where that cannot be told.
@@ -225,6 +234,8 @@ mod tests {
             says(&[only(&["AES256"])], Some(ARN)),
             Demand::Impossible(named(&["DenyIncorrectEncryptionHeader"]))
         );
+        assert_eq!(says(&[only(&["aws:kms"])], None), Demand::Key(named(&["DenyIncorrectEncryptionHeader"])));
+        assert_eq!(says(&[only(&["aws:kms"])], Some(ARN)), Demand::Said(named(&["DenyIncorrectEncryptionHeader"])));
         let of_somebody = json!({"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::111122223333:user/bob"}, "Action": "s3:PutObject", "Resource": "*", "Condition": {"Null": {ALGORITHM: "true"}}});
         assert_eq!(says(&[of_somebody], None), Demand::None);
     }

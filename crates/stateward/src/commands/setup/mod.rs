@@ -8,7 +8,7 @@ use std::future;
 use std::io;
 use std::pin::Pin;
 
-use stateward_aws::setup::{self, Action, ApplyError, Found, Headers, Item, KeysInUse, Wanted};
+use stateward_aws::setup::{self, Action, ApplyError, Headers, Item, KeysInUse, Wanted};
 use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
 use stateward_core::{Error, Kind};
@@ -66,14 +66,13 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
     let found = unless_interrupted(&mut interrupt, setup::read(&services, &wanted)).await;
     let why = "it was interrupted before that was read once more, and so the block is not printed";
     let found = found.ok_or_else(|| interrupted("all is there", why, "run it again: it prints the block"))?;
+    // Without it the block would say of encryption what the bucket may refuse.
+    let found = found.map_err(|failed| refused("all is there, and was not read once more for the block", &failed))?;
     if !context.out.json {
-        let there = found.as_ref().ok();
-        let keys = there.map(|found| KeysInUse::of(&wanted, found)).unwrap_or_default();
-        let headers = Headers::of(&wanted, there.unwrap_or(&Found::default()));
+        let (keys, headers) = (KeysInUse::of(&wanted, &found), Headers::of(&wanted, &found));
         output::text(&told::ready(&wanted, &keys, &headers))?;
     }
     if let Some(dir) = &args.write_policies {
-        let found = found.map_err(|failed| refused(written::FAILED, &failed))?;
         written::write(&services, &wanted, &found, dir).await?;
     }
     Ok(Exit::Done)
