@@ -25,6 +25,8 @@ pub(super) struct Setting {
     pub(super) configuration: Configuration,
     /// What the last `init` noted; what it had from the environment is taken from there.
     pub(super) cached: Option<Backend>,
+    /// As far as it is about the declared backend: what is noted of another place says nothing of this one.
+    noted: Option<Backend>,
     /// The declared backend with what its block leaves out: from the command line, what `init` noted, or the environment.
     whole: Option<Backend>,
     /// The one workspace of a state in stateward that the address of an `http` backend names: to Terraform it is the default one.
@@ -46,19 +48,19 @@ impl Setting {
         let cached = cached(&data_dir).map(|noted| noted.filled(&environment));
         let extra = extra_arguments(&args.backend_config)?;
         let declared = configuration.declared.as_ref().map(|declared| declared.backend.clone());
-        let whole = declared.map(|declared| {
-            let given = extra.iter().fold(declared, Backend::with);
-            cached.iter().chain([&environment]).fold(given, Backend::filled)
-        });
-        let mut setting = Self { directory, data_dir, configuration, cached, whole, only: None, extra };
+        let given = declared.map(|declared| extra.iter().fold(declared, Backend::with));
+        let is_of = |given: &Backend, noted: &Backend| given.differs(noted).is_none();
+        let noted = cached.clone().filter(|noted| given.as_ref().is_some_and(|given| is_of(given, noted)));
+        let whole = given.map(|given| noted.iter().chain([&environment]).fold(given, Backend::filled));
+        let mut setting = Self { directory, data_dir, configuration, cached, noted, whole, only: None, extra };
         setting.only = setting.only()?;
         Ok(setting)
     }
 
     fn only(&self) -> Result<Option<Workspace>> {
-        let backend = self.whole().filter(|backend| backend.kind() == Some("http")).or(self.cached.as_ref());
-        let address = backend.filter(|backend| backend.kind() == Some("http")).and_then(|it| it.argument("address"));
-        let name = address.and_then(workspace_in_address);
+        let mut backends = self.whole().into_iter().chain(&self.cached);
+        let backend = backends.find(|backend| backend.kind() == Some("http"));
+        let name = backend.and_then(|backend| backend.argument("address")).and_then(workspace_in_address);
         name.map(str::parse).transpose().map_err(|error: NameError| {
             let why = format!("the workspace in the address of the backend: {error}");
             Failure::usage(NOT_MOVED, why, "put its name there as it is, without escapes")
@@ -145,8 +147,8 @@ impl Setting {
     /// What the block leaves out, `init` may have noted.
     fn s3(&self, counts: impl Fn(&str) -> bool) -> Result<Target> {
         let mut given = Given::default();
-        if let Some(cached) = self.cached.as_ref().filter(|cached| cached.kind() == Some("s3")) {
-            let mut noted = cached.arguments().clone();
+        if let Some(noted) = &self.noted {
+            let mut noted = noted.arguments().clone();
             noted.retain(|name, _| counts(name));
             given.add(&noted);
         }

@@ -117,6 +117,23 @@ fn an_address_with_a_workspace_means_that_one() {
     assert_eq!((place.object("default"), moto.objects(&place.bucket)), (state(3, "x"), vec![KEY.to_owned()]));
 }
 
+/// Until `init` is run again its notes are those of the place that was left.
+#[test]
+fn notes_of_the_old_place_say_nothing_of_the_new_one() {
+    let (moto, dir, place, other) = (Moto::shared(), TestDir::new(), Place::new(), Place::new());
+    let work = workdir(&dir);
+    work.write_s3_backend(&place.backend(moto.url()).lockfile().set("workspace_key_prefix", "\"envs\""));
+    work.run(&["init"]).expect_success();
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    // Neither endpoint nor prefix: the environment has the one, and the other is the usual one.
+    let to = format!("s3://{}/{KEY}?region=us-east-1&use_path_style=true&use_lockfile=true", other.bucket);
+    run(&dir, &work, &["--to", &to]);
+    moto.put_object(&other.bucket, KEY, state(4, "later"));
+    let again = run(&dir, &work, &["--to", &to]);
+    assert!(again["checks"].to_string().contains("has gone on to serial 4"), "{again}");
+    assert_eq!((place.object("default"), other.object("default")), (state(3, "x"), state(4, "later")));
+}
+
 /// GitLab's addresses look like those of a server of ours.
 #[test]
 fn another_backend_with_state_in_its_address() {
