@@ -85,9 +85,15 @@ impl HeldState {
 
     /// Whether a path leads to it.
     pub fn is_at(&self, path: &Path) -> bool {
-        let identity = |found: fs::Metadata| (found.dev(), found.ino());
-        fs::metadata(path).map(identity).ok() == self.file.metadata().map(identity).ok()
+        is_at(&self.file, path)
     }
+}
+
+/// Whether a path leads to an open file.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    let (at, open) = (fs::metadata(path).map(identity).ok(), file.metadata().map(identity).ok());
+    at.is_some() && at == open
 }
 
 /// Why a directory could not be read.

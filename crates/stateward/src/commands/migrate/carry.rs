@@ -44,7 +44,7 @@ impl<'a> Carry<'a> {
             carried = self.under_locks(&mut locks, &progress) => carried,
             _ = tokio::signal::ctrl_c() => Err(interrupted().into()),
         };
-        let given = locks.give_back(carried.is_ok()).await;
+        let given = locks.give_back().await;
         let carried = carried?;
         given?;
         Ok(carried)
@@ -91,10 +91,6 @@ impl<'a> Carry<'a> {
     /// Takes the locks at both ends. The workspaces for which the target shows the lock of the source: there it is one place.
     async fn lock(&self, locks: &mut Locks<'a>) -> Result<Vec<Workspace>> {
         let mut workspaces = locked(self.todo);
-        locks.begin()?;
-        for there in workspaces.iter().filter_map(|workspace| self.target.held_as(workspace)) {
-            locks.tidy(&there).await?;
-        }
         let mut shared = Vec::new();
         for workspace in &workspaces {
             let Some(source) = self.source.lock(workspace) else { continue };

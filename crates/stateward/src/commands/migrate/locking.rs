@@ -7,12 +7,17 @@ use stateward_client::Connection;
 use stateward_client::transfer::own_lock;
 use stateward_core::{Clock, Error, Kind, LockInfo, LockRequest, Result, StateId, Workspace};
 use stateward_store::outside::{LockPlace, Taken};
+use stateward_store_s3::Options;
 
 use super::super::state::bucket::S3State;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
-use super::claim::Claim;
+use super::claim::{At, Claim, Left};
 use super::setting::Setting;
+use super::told::{Check, Status};
+use crate::config::Target as Config;
+use crate::failure::{self, Failure};
+use crate::store::{self, Missing};
 use crate::system::SystemClock;
 
 /// How the lock says what it is for.
@@ -24,14 +29,14 @@ pub(super) enum Lock<'a> {
     /// Terraform's own, in a bucket and maybe a table.
     Place(&'a S3State, Workspace),
     /// One of a store or server.
-    State(&'a dyn Connection, StateId),
+    State(&'a dyn Connection, &'a Config, StateId),
 }
 
 impl Lock<'_> {
     fn name(&self) -> String {
         match self {
             Self::Place(place, workspace) => place.title(workspace),
-            Self::State(_, state) => state.to_string(),
+            Self::State(_, _, state) => state.to_string(),
         }
     }
 
@@ -42,7 +47,7 @@ impl Lock<'_> {
                 let raw = place.place().holder(&place.spot(workspace)).await?;
                 Ok(raw.map(|raw| LockInfo::parse(&raw).unwrap_or_default()))
             }
-            Self::State(connection, state) => {
+            Self::State(connection, _, state) => {
                 let held = connection.locks(Some(state)).await?.items.into_iter().next();
                 Ok(held.map(|held| LockInfo {
                     id: held.id,
@@ -55,11 +60,18 @@ impl Lock<'_> {
         }
     }
 
+    fn at(&self) -> At {
+        match self {
+            Self::Place(place, workspace) => At::Place { url: place.url(), workspace: workspace.clone() },
+            Self::State(_, at, state) => At::State { at: text(at), state: state.clone() },
+        }
+    }
+
     /// How to break it.
     fn release(&self, id: &str) -> String {
         match self {
             Self::Place(..) => format!("terraform force-unlock {id}"),
-            Self::State(_, state) => format!("stateward lock release {state} --id {id}"),
+            Self::State(_, _, state) => format!("stateward lock release {state} --id {id}"),
         }
     }
 
@@ -85,7 +97,7 @@ pub(super) fn held(name: &str, holder: &LockInfo, gone: Option<&str>) -> Error {
     Error::new(Kind::Locked, NOT_MOVED, why, next)
 }
 
-/// Locks that are held, all under one ID, by which the next run in this directory knows what a killed one left.
+/// Locks that are held, all under one ID. Each is written down first, for the next run in this directory if this one is killed.
 pub(super) struct Locks<'a> {
     claim: Claim,
     info: LockInfo,
@@ -98,48 +110,98 @@ impl<'a> Locks<'a> {
     pub(super) fn new(context: &Context, setting: &Setting, to: &str) -> Self {
         let claim = Claim::read(&setting.data_dir);
         let tool = TOOL.split_once('/').map_or(TOOL, |(_, version)| version);
-        // Who it is may be another the next time: a container has a name of its own.
-        let info = own_lock(OPERATION, &[claim.name()], format!("to {to}"), "", tool, SystemClock.now());
-        let info = LockInfo { who: context.who(), ..info };
+        // An ID of its own: two runs of one person on one machine do not take each other's locks for theirs.
+        let unique = hex::encode(store::seed());
+        let info = own_lock(OPERATION, &[&unique], format!("to {to}"), &context.who(), tool, SystemClock.now());
         let raw = Bytes::from(serde_json::to_vec(&info).unwrap_or_default());
         Self { claim, info, raw, held: Vec::new() }
     }
 
-    /// An earlier run may have left some.
+    /// There is something to say of locks of earlier runs.
     pub(super) fn were_left(&self) -> bool {
-        self.claim.was_left()
+        !self.claim.left().is_empty() || !self.claim.copied().is_empty()
     }
 
-    /// Before any is taken or tidied: from now on no other run in this directory is.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.claim.hold()
+    /// Before any is taken: from now on no other run in this directory is, and what earlier ones left is given back. What could not be
+    /// given back, and is in nobody's way here, is told.
+    pub(super) async fn begin(&mut self, context: &Context, known: &[Lock<'_>]) -> Result<Vec<Check>> {
+        self.claim.hold()?;
+        let mut told = Vec::new();
+        for left in self.claim.left().to_vec() {
+            let given = match known.iter().find(|lock| lock.at() == left.at) {
+                Some(lock) => Ok(self.unlock(lock, &left.id).await?),
+                None => self.give_back_elsewhere(context, &left).await,
+            };
+            match given {
+                Ok(()) => self.claim.gave(&left)?,
+                // Where nothing is any more no lock is.
+                Err(Failure::Refused(error)) if error.kind() == Kind::NotFound => self.claim.gave(&left)?,
+                Err(failure) => {
+                    let why = failure.message().map(|message| message.why).unwrap_or_default();
+                    told.push(format!("an earlier run may have left a lock, and it cannot be given back ({why})"));
+                    told.push(format!("see whether it is there, and give it back: {}", left.command()));
+                }
+            }
+        }
+        for left in self.claim.copied() {
+            told.push(format!(
+                "the data directory is a copy of another; if no `stateward migrate` is at work there, give back what it left: {}",
+                left.command()
+            ));
+        }
+        Ok(told.into_iter().map(|title| Check::new("left-lock", Status::Warn, title)).collect())
+    }
+
+    /// Gives back a lock at a place that this run has nothing to do with.
+    async fn give_back_elsewhere(&self, context: &Context, left: &Left) -> failure::Result<()> {
+        let wrong = |why: String| Failure::usage("the lock was not given back", why, "see `stateward lock inspect`");
+        match &left.at {
+            At::Place { url, workspace } => {
+                let options = Options::from_url(url).map_err(|error| wrong(error.to_string()))?;
+                let place = S3State::open(options, NOT_MOVED).await?;
+                let given = self.unlock(&Lock::Place(&place, workspace.clone()), &left.id).await;
+                given.map_err(|error| place.unread(error))?;
+            }
+            At::State { at, state } => {
+                let at = match at.starts_with("http") {
+                    true => Config::Server(at.parse().map_err(|error| wrong(format!("{error}")))?),
+                    false => Config::Store(at.parse().map_err(wrong)?),
+                };
+                let settings = context.settings();
+                let token = if at == context.config.target { &settings.token } else { &settings.from_token };
+                let connection = context.connect_to(&at, token.as_ref(), Missing::Refuse).await?;
+                self.unlock(&Lock::State(&*connection, &at, state.clone()), &left.id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses where somebody else holds one of them. What an earlier try left is ours.
     pub(super) async fn look(&self, locks: &[Lock<'a>]) -> Result<()> {
         for lock in locks {
-            if let Some(holder) = lock.holder().await?.filter(|holder| holder.id != self.info.id) {
+            let is_left = |holder: &LockInfo| self.claim.left().iter().any(|left| left.id == holder.id);
+            if let Some(holder) = lock.holder().await?.filter(|holder| !is_left(holder)) {
                 return Err(lock.is_held(&holder));
             }
         }
         Ok(())
     }
 
-    /// Gives back what an earlier try left at a place.
-    pub(super) async fn tidy(&self, lock: &Lock<'_>) -> Result<()> {
-        if !self.is_ours(lock).await? {
-            return Ok(());
-        }
-        self.unlock(lock).await
-    }
-
-    async fn unlock(&self, lock: &Lock<'_>) -> Result<()> {
+    /// Gives back a lock if it is held under an ID; whatever else is held stays.
+    async fn unlock(&self, lock: &Lock<'_>, id: &str) -> Result<()> {
+        let info = LockInfo { id: id.to_owned(), ..self.info.clone() };
+        let raw = Bytes::from(serde_json::to_vec(&info).unwrap_or_default());
         match lock {
             Lock::Place(place, workspace) => {
-                place.place().unlock(&place.spot(workspace), &self.info.id, &self.raw).await.map_err(Error::from)
+                place.place().unlock(&place.spot(workspace), id, &raw).await.map_err(Error::from)
             }
-            Lock::State(connection, state) => connection.unlock(state, self.raw.clone()).await,
+            Lock::State(connection, _, state) => connection.unlock(state, raw).await,
         }
+    }
+
+    /// As it is written down.
+    fn left(&self, lock: &Lock<'_>) -> Left {
+        Left { id: self.info.id.clone(), at: lock.at() }
     }
 
     /// Whether it is held under our ID.
@@ -150,23 +212,24 @@ impl<'a> Locks<'a> {
     /// Takes a lock.
     pub(super) async fn take(&mut self, lock: Lock<'a>) -> Result<()> {
         // Noted first: where the answer is lost it has to be given back, too.
+        self.claim.takes(self.left(&lock))?;
         self.held.push(lock.clone());
         match &lock {
             Lock::Place(place, workspace) => {
                 let taken = place.place().lock(&place.spot(workspace), &self.info.id, &self.raw).await?;
                 if let Taken::Held(holder) = taken {
-                    self.held.pop();
+                    self.was_not_taken()?;
                     return Err(lock.is_held(&LockInfo::parse(&holder).unwrap_or_default()));
                 }
                 Ok(())
             }
-            Lock::State(connection, state) => {
+            Lock::State(connection, _, state) => {
                 let request = LockRequest { raw: self.raw.clone(), wait: Some(Duration::ZERO), lease: None };
                 let taken = connection.lock(state, request).await;
                 if let Err(error) = &taken
                     && error.kind() == Kind::Locked
                 {
-                    self.held.pop();
+                    self.was_not_taken()?;
                     let holder = error.holder().and_then(|raw| LockInfo::parse(raw).ok()).unwrap_or_default();
                     return Err(lock.is_held(&holder));
                 }
@@ -175,39 +238,61 @@ impl<'a> Locks<'a> {
         }
     }
 
+    /// Somebody else has the last one.
+    fn was_not_taken(&mut self) -> Result<()> {
+        match self.held.pop() {
+            Some(lock) => self.claim.gave(&self.left(&lock)),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses where a place does not keep others out while one of these locks is held.
     pub(super) async fn see_that_it_keeps_out(
-        &self,
+        &mut self,
         place: &S3State,
         workspace: &Workspace,
-    ) -> crate::failure::Result<()> {
+    ) -> failure::Result<()> {
         let other =
-            own_lock(OPERATION, &["another"], String::new(), &self.info.who, &self.info.version, SystemClock.now());
+            own_lock(OPERATION, &["another"], String::new(), &self.info.id, &self.info.version, SystemClock.now());
         let raw = serde_json::to_vec(&other).unwrap_or_default();
         let spot = place.spot(workspace);
-        if place.place().lock(&spot, &other.id, &raw).await.map_err(Error::from)? != Taken::Yes {
+        let left = Left { id: other.id.clone(), at: Lock::Place(place, workspace.clone()).at() };
+        self.claim.takes(left.clone())?;
+        let taken = place.place().lock(&spot, &other.id, &raw).await.map_err(Error::from)?;
+        if taken == Taken::Yes {
+            place.place().unlock(&spot, &other.id, &raw).await.map_err(Error::from)?;
+        }
+        self.claim.gave(&left)?;
+        if taken != Taken::Yes {
             return Ok(());
         }
-        place.place().unlock(&spot, &other.id, &raw).await.map_err(Error::from)?;
         let why = "the storage gave the lock file to two at once: it does not heed `If-None-Match`";
         let next = "stay with the lock table, or use a storage with conditional writes";
         Err(Error::new(Kind::Unsupported, NOT_MOVED, why, next).into())
     }
 
-    /// Gives all of them back; the first failure is told when all have been tried. `is_done`: all that an earlier run may have held
-    /// has been held by this one, too.
-    pub(super) async fn give_back(self, is_done: bool) -> Result<()> {
+    /// Gives all of them back; the first failure is told when all have been tried.
+    pub(super) async fn give_back(mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for lock in self.held.iter().rev() {
-            let given = self.unlock(lock).await.map_err(|error| {
+        for lock in std::mem::take(&mut self.held).iter().rev() {
+            let given = self.unlock(lock, &self.info.id).await.map_err(|error| {
                 let next = format!("run the same command again; if it does not go: {}", lock.release(&self.info.id));
                 Error::new(error.kind(), format!("the lock on `{}` was not given back", lock.name()), error.why(), next)
             });
+            if given.is_ok() {
+                // What stays written down is looked for by the next run, and not found.
+                let _stays = self.claim.gave(&self.left(lock));
+            }
             outcome = outcome.and(given);
         }
-        if outcome.is_ok() && (is_done || !self.claim.was_left()) {
-            self.claim.end();
-        }
+        self.claim.end();
         outcome
+    }
+}
+
+fn text(at: &Config) -> String {
+    match at {
+        Config::Store(store) => store.to_string(),
+        Config::Server(server) => server.to_string(),
     }
 }

@@ -61,6 +61,10 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         return end(context, &plan);
     }
     let trial = Trial::of(&wanted, finishes);
+    let mut held = held;
+    let left = held.begin(context, &places.locks(&workspaces)).await?;
+    plan.after.extend(left.iter().map(|check| check.title.clone()));
+    plan.checks.extend(left);
     let forgotten = prove(&places, &workspaces, held, trial).await?;
     if forgotten > 0 {
         let title = format!("{} removed: Terraform writes them anew where it needs them", counted(forgotten, "digest"));
@@ -251,7 +255,7 @@ async fn prove(places: &Places, workspaces: &[Workspace], mut held: Locks<'_>, t
             Err(Error::new(Kind::Unavailable, NOT_MOVED, why, "run the same command again to go on").into())
         }
     };
-    let given = held.give_back(outcome.is_ok()).await;
+    let given = held.give_back().await;
     let forgotten = outcome?;
     given?;
     Ok(forgotten)
@@ -265,7 +269,6 @@ async fn prove_each<'a>(
     progress: &Progress,
 ) -> Result<u64> {
     let mut forgotten = 0;
-    held.begin()?;
     for workspace in workspaces {
         progress.say(format!("locking the workspace {workspace}"));
         held.take(Lock::Place(&places.both, workspace.clone())).await?;

@@ -15,7 +15,7 @@ use super::locking::Lock;
 use super::ours::Ours;
 use super::setting::Setting;
 use crate::cli::MigrateArgs;
-use crate::config::Target;
+use crate::config::Target as Config;
 use crate::failure::{Failure, Result};
 use crate::input::Input;
 use crate::store::Missing;
@@ -24,7 +24,7 @@ use crate::store::Missing;
 pub(super) enum Source {
     Local(Local),
     Bucket(Box<S3State>),
-    Stateward { connection: Box<dyn Connection>, ours: Ours },
+    Stateward { connection: Box<dyn Connection>, at: Config, ours: Ours },
     Http(Remote),
 }
 
@@ -128,17 +128,18 @@ impl Source {
                 ));
             };
             let connection = context.open().await?;
-            return Self::stateward(connection, Ours { name: name.clone(), only: None }).await;
+            let at = context.config.target.clone();
+            return Self::stateward(connection, at, Ours { name: name.clone(), only: None }).await;
         };
         if let Some((server, name)) = address.split_once("/state/")
             && let Ok(server) = server.parse()
             && let Some(name) = name.split('?').next().and_then(|path| path.parse().ok()).or(args.state.clone())
         {
-            let (server, settings) = (Target::Server(server), context.settings());
+            let (server, settings) = (Config::Server(server), context.settings());
             // The token of the usual server is shown to no other.
             let token = if server == context.config.target { &settings.token } else { &settings.from_token };
             let connection = context.connect_to(&server, token.as_ref().or(password.as_ref()), Missing::Refuse).await?;
-            match Self::stateward(connection, Ours { name, only: setting.only.clone() }).await {
+            match Self::stateward(connection, server, Ours { name, only: setting.only.clone() }).await {
                 // Others, such as GitLab, have such addresses, too.
                 Err(Failure::Refused(error)) if error.kind() == Kind::Unsupported => {}
                 opened => return opened,
@@ -149,20 +150,20 @@ impl Source {
         Ok(Self::Http(Remote { address, login, workspace }))
     }
 
-    async fn stateward(connection: Box<dyn Connection>, ours: Ours) -> Result<Self> {
+    async fn stateward(connection: Box<dyn Connection>, at: Config, ours: Ours) -> Result<Self> {
         if ours.workspaces(&*connection).await?.is_empty() {
             let why = format!("there is no state `{ours}` in {}", connection.place());
             let next = "see `stateward state list`, and name it with `--state NAME`";
             return Err(Error::new(Kind::NotFound, NOT_MOVED, why, next).into());
         }
-        Ok(Self::Stateward { connection, ours })
+        Ok(Self::Stateward { connection, at, ours })
     }
 
     pub(super) fn name(&self, setting: &Setting) -> String {
         match self {
             Self::Local { .. } => format!("files in {}", setting.directory.display()),
             Self::Bucket(bucket) => format!("{} (Terraform's own `s3` backend)", Place::name(&**bucket)),
-            Self::Stateward { connection, ours } => format!("{ours} in {}", connection.place()),
+            Self::Stateward { connection, ours, .. } => format!("{ours} in {}", connection.place()),
             Self::Http(remote) => remote.name(),
         }
     }
@@ -173,7 +174,7 @@ impl Source {
             Self::Local(local) => Ok(local.workspaces.clone()),
             Self::Bucket(bucket) => bucket.there().await,
             Self::Http(remote) => Ok(vec![remote.workspace.clone()]),
-            Self::Stateward { connection, ours } => ours.workspaces(&**connection).await,
+            Self::Stateward { connection, ours, .. } => ours.workspaces(&**connection).await,
         }
     }
 
@@ -186,7 +187,7 @@ impl Source {
                 Self::Local(local) => Snapshots::look(&local.files, of, all, &mut quiet).await?,
                 Self::Bucket(bucket) => Snapshots::look(&**bucket, of, all, &mut quiet).await?,
                 Self::Http(remote) => Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?,
-                Self::Stateward { connection, ours } => {
+                Self::Stateward { connection, ours, .. } => {
                     let origin = Box::new(Held::new(&**connection, &ours.id(&of)));
                     origins.push(Coming { workspace, origin, left_out: 0 });
                     continue;
@@ -231,7 +232,7 @@ impl Source {
         if let Self::Local(local) = self {
             return local.see_that_it_stands();
         }
-        let Self::Stateward { connection, ours } = self else { return Ok(()) };
+        let Self::Stateward { connection, ours, .. } = self else { return Ok(()) };
         for state in workspaces.iter().map(|workspace| ours.id(workspace)) {
             let waiting: u64 = connection.locks(Some(&state)).await?.items.iter().map(|lock| lock.queue).sum();
             if waiting > 0 {
@@ -247,7 +248,7 @@ impl Source {
     pub(super) fn lock(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket(bucket) if bucket.place().takes_locks() => Some(Lock::Place(bucket, workspace.clone())),
-            Self::Stateward { connection, ours } => Some(Lock::State(&**connection, ours.id(workspace))),
+            Self::Stateward { connection, at, ours } => Some(Lock::State(&**connection, at, ours.id(workspace))),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use super::super::Context;
 use super::super::terraform_state::noted_target;
 use super::block::Writing;
 use super::carry::{Carried, Carry, all_locks};
-use super::locking::Locks;
+use super::locking::{Lock, Locks};
 use super::setting::{LOCKS, Setting};
 use super::source::{Coming, From, Source};
 use super::target::{Look, Target};
@@ -87,7 +87,8 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         plan.block = writing.map(|writing| writing.told(&change));
         return end(context, &plan);
     }
-    target.make(context).await?;
+    let mut held = locks(&plan.to);
+    let left = begin(context, &mut held, &source, &mut target, &todo).await?;
     let carry = Carry {
         source: &source,
         target: &target,
@@ -97,15 +98,29 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         writing: writing.as_ref(),
         puts_aside,
     };
-    let Carried { items, checks, apart, shared } = carry.run(locks(&plan.to)).await?;
+    let Carried { items, checks, apart, shared } = carry.run(held).await?;
     plan.items = items;
     plan.after = target.next(setting, !todo.is_empty());
+    let checks: Vec<Check> = left.into_iter().chain(checks).collect();
     plan.after.extend(checks.iter().map(|check| check.title.clone()));
     plan.after.extend(afterwards(&source, setting, &target, &apart, &shared, &todo));
     plan.checks.extend(checks);
     plan.block = writing.map(|writing| writing.told(&change));
     plan.outcome = Outcome::Done;
     end(context, &plan)
+}
+
+/// From now on no other run in this directory is at work. What earlier ones left is given back, and the store is made.
+async fn begin(
+    context: &Context,
+    held: &mut Locks<'_>,
+    source: &Source,
+    target: &mut Target,
+    todo: &[Workspace],
+) -> Result<Vec<Check>> {
+    let left = held.begin(context, &all_locks(source, target, todo)).await?;
+    target.make(context).await?;
+    Ok(left)
 }
 
 /// How the block gets into the files. One whose place is said elsewhere may serve others, who would get the new place with it.
@@ -171,24 +186,24 @@ fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'
     })
 }
 
-/// The state is at the target. A lock that an earlier run left there is given back.
+/// The state is at the target. Locks that an earlier run left are given back.
 async fn nothing_to_do(context: &Context, args: &MigrateArgs, setting: &Setting, target: &Target) -> Result<Exit> {
     let name = target.name();
     let mut locks = Locks::new(context, setting, &name);
+    let mut checks = Vec::new();
     if locks.were_left() && !args.dry_run {
-        locks.begin()?;
         let mut workspaces = target.workspaces().await?;
         workspaces.push(Workspace::default());
-        for lock in workspaces.iter().filter_map(|workspace| target.held_as(workspace)) {
-            locks.tidy(&lock).await?;
-        }
-        locks.give_back(true).await?;
+        let known: Vec<Lock<'_>> = workspaces.iter().filter_map(|workspace| target.held_as(workspace)).collect();
+        checks = locks.begin(context, &known).await?;
+        locks.give_back().await?;
     }
     let mut after = target.next(setting, true);
+    after.extend(checks.iter().map(|check| check.title.clone()));
     if setting.whole().is_some_and(|backend| backend.kind() == Some("s3")) {
         after.extend(target.other_lock(&setting.declared_s3()?));
     }
-    end(context, &Answer { after, ..Answer::unchanged(name.clone(), name) })
+    end(context, &Answer { checks, after, ..Answer::unchanged(name.clone(), name) })
 }
 
 /// Looks at each state, where it is and where it shall be.

@@ -216,12 +216,14 @@ impl Target {
     pub(super) fn held_as(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket { .. } => self.lock(workspace),
-            Self::Stateward { connection, ours, .. } => Some(Lock::State(connection.as_deref()?, ours.id(workspace))),
+            Self::Stateward { at, connection, ours, .. } => {
+                Some(Lock::State(connection.as_deref()?, at, ours.id(workspace)))
+            }
         }
     }
 
     /// Refuses where a lock file does not keep others out; the lock of this workspace has to be held.
-    pub(super) async fn see_that_it_keeps_out(&self, locks: &Locks<'_>, held: &Workspace) -> Result<()> {
+    pub(super) async fn see_that_it_keeps_out(&self, locks: &mut Locks<'_>, held: &Workspace) -> Result<()> {
         match self {
             Self::Bucket { file: Some(file), .. } => locks.see_that_it_keeps_out(file, held).await,
             Self::Bucket { .. } | Self::Stateward { .. } => Ok(()),

@@ -1,12 +1,14 @@
 //! A bucket in which Terraform's own `s3` backend keeps a state.
 
+use std::fmt::Write;
+
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use stateward_client::transfer::{Place, Snapshot};
 use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
 use stateward_store::outside::Spot;
-use stateward_store_s3::{Options, TerraformPlace};
+use stateward_store_s3::{Options, Sharing, TerraformPlace};
 use stateward_terraform::Backend;
 
 use super::import::NOT_IMPORTED;
@@ -48,7 +50,12 @@ impl S3State {
     /// A state as `stateward lock inspect` and `state repair` take it: `s3://BUCKET/KEY?…`, quoted, and the workspace.
     pub(in crate::commands) fn argument(&self, workspace: &Workspace) -> String {
         let workspace = if workspace.is_default() { String::new() } else { format!(" --workspace {workspace}") };
-        format!("'{}{}'{workspace}", self.name(), self.query)
+        format!("'{}'{workspace}", self.url())
+    }
+
+    /// `s3://BUCKET/KEY?…`, without what is secret.
+    pub(in crate::commands) fn url(&self) -> String {
+        format!("{}{}", self.name(), self.query)
     }
 
     /// The place, in which more may lie.
@@ -111,19 +118,41 @@ impl S3State {
 }
 
 fn query(options: &Options) -> String {
-    let sharing = options.sharing.as_ref();
+    let (access, sharing, role) = (&options.access, options.sharing.as_ref(), options.access.role.as_ref());
     let path_style = options.objects.path_style.then(|| "true".to_owned());
+    let usual = Sharing::default().workspace_key_prefix;
+    let prefix = sharing.map(|sharing| sharing.workspace_key_prefix.clone()).filter(|prefix| *prefix != usual);
     let pairs = [
-        ("region", options.access.region.clone()),
-        ("profile", options.access.profile.clone()),
-        ("endpoint", options.access.endpoint.clone()),
+        ("region", access.region.clone()),
+        ("profile", access.profile.clone()),
+        ("role_arn", role.map(|role| role.arn.clone())),
+        ("session_name", role.and_then(|role| role.session_name.clone())),
+        ("external_id", role.and_then(|role| role.external_id.clone())),
+        ("endpoint", access.endpoint.clone()),
+        ("sts_endpoint", access.sts_endpoint.clone()),
         ("dynamodb_endpoint", options.dynamodb_endpoint.clone()),
         ("use_path_style", path_style),
+        ("workspace_key_prefix", prefix),
         ("lock_table", sharing.and_then(|sharing| sharing.lock_table.clone())),
         ("use_lockfile", sharing.filter(|sharing| sharing.use_lockfile).map(|_| "true".to_owned())),
     ];
-    let pairs: Vec<String> = pairs.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", text?))).collect();
+    let pairs = pairs.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", in_query(&text?))));
+    let pairs: Vec<String> = pairs.collect();
     if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// With what means something in a query, or within quotes of a shell, by its number.
+fn in_query(text: &str) -> String {
+    let mut written = String::new();
+    for each in text.chars() {
+        match each {
+            '%' | '&' | '+' | '#' | ' ' | '\'' => {
+                let _always = write!(written, "%{:02X}", u32::from(each));
+            }
+            each => written.push(each),
+        }
+    }
+    written
 }
 
 #[async_trait]

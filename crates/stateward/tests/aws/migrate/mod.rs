@@ -1,5 +1,6 @@
 //! States on their way to another backend, and to another lock, with real Terraform before and after.
 
+mod left;
 mod locks;
 mod meanwhile;
 mod places;
