@@ -1,9 +1,8 @@
 //! A working directory of Terraform: which backend it was initialised for, and where the `local` backend keeps its states.
 
 use std::fs::{self, File};
-use std::io;
-use std::iter;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +16,10 @@ const DATA_DIR: &str = ".terraform";
 const STATE_FILE: &str = "terraform.tfstate";
 const WORKSPACES_DIR: &str = "terraform.tfstate.d";
 const DEFAULT: &str = "default";
+
+/// What stands in a state file that was put aside, for who has it open and waits for its lock: Terraform reads no such version, and stops.
+const RETIRED: &[u8] = b"{\"version\":99,\"moved_by\":\"stateward migrate\"}\n";
+const BUFFER: usize = 64 << 10;
 
 /// The backend that a directory was initialised for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +89,81 @@ impl HeldState {
     /// Whether a path leads to it.
     pub fn is_at(&self, path: &Path) -> bool {
         is_at(&self.file, path)
+    }
+
+    /// It was being [put aside](put_aside): its state has a name of its own already.
+    pub fn is_retired(&self) -> bool {
+        let mut head = [0; RETIRED.len()];
+        self.file.read_exact_at(&mut head, 0).is_ok() && head == RETIRED
+    }
+
+    /// Moves the state that a path leads to. Who waits for its lock finds nothing to read where it was, rather than a state that is
+    /// elsewhere by now.
+    fn move_to(&self, path: &Path, to: &Path) -> io::Result<()> {
+        if let Some(directory) = to.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        // By its other names it is somebody else's, too.
+        if self.file.metadata()?.nlink() > 1 || is_link(path) {
+            return fs::rename(path, to);
+        }
+        if !self.is_nothing()? {
+            if !to.exists() {
+                self.copy_to(to)?;
+            }
+            if !self.is_same_as(to)? {
+                return Err(io::Error::other("it was written to past the lock"));
+            }
+        }
+        self.file.write_all_at(RETIRED, 0)?;
+        self.file.set_len(RETIRED.len() as u64)?;
+        fs::remove_file(path)
+    }
+
+    /// No state is in it, or none any more.
+    fn is_nothing(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() == 0 || self.is_retired())
+    }
+
+    /// Copies it to a name that is free: whole, or not at all.
+    fn copy_to(&self, path: &Path) -> io::Result<()> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let mut copy = tempfile::Builder::new().prefix(".stateward_state.").tempfile_in(directory)?;
+        self.each_part(|part| copy.write_all(part).map(|()| true))?;
+        copy.as_file().set_permissions(self.file.metadata()?.permissions())?;
+        copy.as_file().sync_all()?;
+        copy.persist_noclobber(path)?;
+        File::open(directory)?.sync_all()
+    }
+
+    /// Whether another file has the same bytes.
+    fn is_same_as(&self, path: &Path) -> io::Result<bool> {
+        let (mut other, mut there) = (File::open(path)?, vec![0; BUFFER]);
+        let found = other.metadata()?;
+        if !found.is_file() || found.len() != self.file.metadata()?.len() {
+            return Ok(false);
+        }
+        self.each_part(|part| {
+            let there = there.get_mut(..part.len()).unwrap_or_default();
+            other.read_exact(there).map(|()| part == there)
+        })
+    }
+
+    /// Reads it without another descriptor, whose end would be that of the lock. `does` says whether to go on; true where it always did.
+    fn each_part(&self, mut does: impl FnMut(&[u8]) -> io::Result<bool>) -> io::Result<bool> {
+        let (mut buffer, mut at) = (vec![0; BUFFER], 0);
+        loop {
+            let read = self.file.read_at(&mut buffer, at)?;
+            match buffer.get(..read) {
+                Some(part) if read > 0 => {
+                    if !does(part)? {
+                        return Ok(false);
+                    }
+                }
+                _ => return Ok(true),
+            }
+            at += read as u64;
+        }
     }
 }
 
@@ -178,23 +256,88 @@ pub fn local_files(directory: &Path, backend: Option<&Backend>) -> Result<Vec<Lo
     Ok(states)
 }
 
-/// Gives what the `local` backend keeps at its usual place other names, which are returned: `init` would ask to copy it to the next backend.
-pub fn put_aside(directory: &Path) -> Result<Vec<PathBuf>, WorkdirError> {
-    let mut put = Vec::new();
-    // The state comes last: while it is there, it is known that this is not done.
-    for name in [WORKSPACES_DIR, STATE_FILE] {
-        let path = directory.join(name);
-        let is_empty_file = |found: fs::Metadata| found.is_file() && found.len() == 0;
-        if !path.exists() || fs::metadata(&path).is_ok_and(is_empty_file) {
-            continue;
+/// Gives what the `local` backend keeps at its usual place other names: `init` would ask to copy it to the next backend.
+///
+/// The files are copied, and those that are held emptied. A renamed file would be written to by whoever has it open and waits for the
+/// lock, where nobody looks. It may be cut off anywhere, and called again.
+pub fn put_aside(directory: &Path, held: &[HeldState]) -> Result<(), WorkdirError> {
+    let workspaces = directory.join(WORKSPACES_DIR);
+    let files = local_files(directory, None)?;
+    let held = |file: &LocalState| Some((held.iter().find(|held| held.is_at(&file.path))?, file.path.clone()));
+    let (mut of_workspaces, of_default): (Vec<_>, Vec<_>) =
+        files.iter().filter_map(held).partition(|(_, path)| path.starts_with(&workspaces));
+    if is_link(&workspaces) {
+        of_workspaces.clear();
+        let to = free_name(&workspaces, &[])?;
+        fs::rename(&workspaces, to).map_err(at(&workspaces))?;
+    }
+    let to = free_name(&workspaces, &of_workspaces)?;
+    for (held, path) in &of_workspaces {
+        held.move_to(path, &renamed(path, &workspaces, &to)).map_err(at(path))?;
+    }
+    take_along(&workspaces, &to).map_err(at(&workspaces))?;
+    // The default one comes last: while it is there, it is known that this is not done.
+    for (held, path) in &of_default {
+        held.move_to(path, &free_name(path, &of_default)?).map_err(at(path))?;
+    }
+    Ok(())
+}
+
+/// The first name under which nothing else stands; what an interrupted try has left there is the same.
+fn free_name(root: &Path, files: &[(&HeldState, PathBuf)]) -> Result<PathBuf, WorkdirError> {
+    let mut n = 1;
+    loop {
+        let mut name = root.as_os_str().to_owned();
+        name.push(if n == 1 { ".migrated".to_owned() } else { format!(".migrated-{n}") });
+        let (name, mut is_free) = (PathBuf::from(name), true);
+        for (held, path) in files {
+            let path = renamed(path, root, &name);
+            let is_same = || Ok(held.is_nothing()? || held.is_same_as(&path)?);
+            let is_same = if path.exists() { is_same() } else { Ok(true) };
+            is_free &= is_same.map_err(|error| WorkdirError::Io { path, error })?;
         }
-        let names = iter::once(format!("{name}.migrated")).chain((2..).map(|n| format!("{name}.migrated-{n}")));
-        if let Some(free) = names.map(|name| directory.join(name)).find(|path| !path.exists()) {
-            fs::rename(&path, &free).map_err(|error| WorkdirError::Io { path, error })?;
-            put.push(free);
+        if is_free && (!files.is_empty() || !name.exists()) {
+            return Ok(name);
+        }
+        n += 1;
+    }
+}
+
+/// Where a path leads when what it begins with has another name.
+fn renamed(path: &Path, root: &Path, to: &Path) -> PathBuf {
+    match path.strip_prefix(root) {
+        Ok(within) if !within.as_os_str().is_empty() => to.join(within),
+        _ => to.to_path_buf(),
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> WorkdirError {
+    move |error| WorkdirError::Io { path: path.to_path_buf(), error }
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
+}
+
+/// Takes what else lies in the directories of workspaces along, such as backups. What has a namesake there stays.
+fn take_along(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let there = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() && there.is_dir() {
+            take_along(&entry.path(), &there)?;
+        } else if !there.exists() {
+            fs::rename(entry.path(), there)?;
         }
     }
-    Ok(put)
+    match fs::remove_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        removed => removed,
+    }
 }
 
 /// The names of the directories in one, sorted; none where it is not there.
@@ -273,19 +416,82 @@ mod tests {
         assert!(held.is_replaced());
     }
 
+    fn hold_all(directory: &Path) -> Vec<HeldState> {
+        local_files(directory, None).unwrap().iter().map(|file| file.hold().unwrap().unwrap()).collect()
+    }
+
     #[test]
     fn what_was_put_aside_is_still_there_and_no_state_of_the_local_backend() {
         let directory = tempfile::tempdir().unwrap();
         let read = |name: &str| fs::read_to_string(directory.path().join(name)).ok();
-        for (n, suffix) in [("1", "migrated"), ("2", "migrated-2")] {
+        for (n, suffix) in [("1", "migrated"), ("2", "migrated-2"), ("2", "migrated-2")] {
             write(directory.path(), "terraform.tfstate", n);
             write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate", n);
-            assert_eq!(put_aside(directory.path()).unwrap().len(), 2);
+            write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate.backup", n);
+            write(directory.path(), "terraform.tfstate.d/empty/terraform.tfstate", "");
+            put_aside(directory.path(), &hold_all(directory.path())).unwrap();
             assert_eq!(read(&format!("terraform.tfstate.{suffix}")).as_deref(), Some(n));
             assert_eq!(read(&format!("terraform.tfstate.d.{suffix}/dev/terraform.tfstate")).as_deref(), Some(n));
+            assert_eq!(read(&format!("terraform.tfstate.d.{suffix}/dev/terraform.tfstate.backup")).as_deref(), Some(n));
             assert!(names(directory.path(), None).is_empty());
         }
-        assert_eq!(put_aside(directory.path()).unwrap(), Vec::<PathBuf>::new(), "there is nothing left");
+        assert!(!directory.path().join("terraform.tfstate.migrated-3").exists());
+        put_aside(directory.path(), &[]).unwrap();
+    }
+
+    /// It has the file open, and goes on with it as soon as it gets the lock.
+    #[test]
+    fn who_waits_for_a_state_that_was_put_aside_finds_none() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "terraform.tfstate", "{}");
+        let path = directory.path().join("terraform.tfstate");
+        // Opened by a descriptor of its own, which stays open: the lock stays, too.
+        let waiting = File::options().read(true).write(true).open(&path).unwrap();
+        let held = hold_all(directory.path());
+        put_aside(directory.path(), &held).unwrap();
+        let mut found = vec![0; 100];
+        let read = waiting.read_at(&mut found, 0).unwrap();
+        assert_eq!(&found[..read], RETIRED);
+        assert!(held[0].is_retired() && !path.exists());
+    }
+
+    #[test]
+    fn putting_aside_that_was_cut_off_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).ok();
+        // Copied, and emptied: torn, as a process may be killed in between.
+        write(directory.path(), "terraform.tfstate.migrated", "{\"serial\":1}");
+        let torn = [RETIRED, b"and the end of the state"].concat();
+        write(directory.path(), "terraform.tfstate", std::str::from_utf8(&torn).unwrap());
+        // Copied, and as it was.
+        write(directory.path(), "terraform.tfstate.d.migrated/dev/terraform.tfstate", "{}");
+        write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate", "{}");
+        put_aside(directory.path(), &hold_all(directory.path())).unwrap();
+        assert_eq!(read("terraform.tfstate.migrated").as_deref(), Some("{\"serial\":1}"));
+        assert_eq!(read("terraform.tfstate.d.migrated/dev/terraform.tfstate").as_deref(), Some("{}"));
+        assert!(local_files(directory.path(), None).unwrap().is_empty());
+        assert!(!directory.path().join("terraform.tfstate.migrated-2").exists());
+    }
+
+    /// Backups that share the file's bytes, and a link to where others look, too.
+    #[test]
+    fn a_file_with_other_names_keeps_its_state() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        write(directory.path(), "terraform.tfstate", "1");
+        fs::hard_link(at("terraform.tfstate"), at("backup")).unwrap();
+        write(directory.path(), "elsewhere/dev/terraform.tfstate", "2");
+        std::os::unix::fs::symlink("elsewhere", at("terraform.tfstate.d")).unwrap();
+        put_aside(directory.path(), &hold_all(directory.path())).unwrap();
+        for (name, text) in [
+            ("terraform.tfstate.migrated", "1"),
+            ("backup", "1"),
+            ("elsewhere/dev/terraform.tfstate", "2"),
+            ("terraform.tfstate.d.migrated/dev/terraform.tfstate", "2"),
+        ] {
+            assert_eq!(fs::read_to_string(at(name)).unwrap(), text, "{name}");
+        }
+        assert!(names(directory.path(), None).is_empty());
     }
 
     #[test]

@@ -1,24 +1,21 @@
 //! What is done while the locks at both ends are held.
 
 use stateward_core::{Error, Kind, Workspace};
-use stateward_terraform::workdir::put_aside;
 
 use super::NOT_MOVED;
 use super::block::Writing;
 use super::locking::{Lock, Locks};
-use super::setting::Setting;
 use super::source::Source;
 use super::states::{Looked, Moving, judge, look};
 use super::target::{Look, Target};
 use super::told::{Check, Item, Status};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::output::progress::Progress;
 
 /// States on their way, and the block that follows them.
 pub(super) struct Carry<'a> {
     pub(super) source: &'a Source,
     pub(super) target: &'a Target,
-    pub(super) setting: &'a Setting,
     /// The workspaces that were seen before.
     pub(super) todo: &'a [Workspace],
     pub(super) is_declared: bool,
@@ -136,14 +133,7 @@ impl<'a> Carry<'a> {
         if let Some(writing) = self.writing {
             writing.write()?;
         }
-        if !self.puts_aside {
-            return Ok(());
-        }
-        let put = put_aside(&self.setting.directory).map_err(|error| {
-            let next = "give them other names, so that `terraform init` does not ask to copy them";
-            Failure::usage("the state files are still where they were", error.to_string(), next)
-        });
-        put.map(drop)
+        if self.puts_aside { self.source.put_aside() } else { Ok(()) }
     }
 }
 

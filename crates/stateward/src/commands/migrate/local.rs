@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stateward_client::transfer::Files;
 use stateward_core::{Error, Kind, LockInfo, NameError, Workspace};
 use stateward_terraform::Backend;
-use stateward_terraform::workdir::{self, HeldState, LocalState, WorkdirError, local_files, local_states};
+use stateward_terraform::workdir::{self, HeldState, LocalState, WorkdirError, local_files, local_states, put_aside};
 
 use super::NOT_MOVED;
 use super::locking::held;
@@ -18,6 +18,8 @@ pub(super) struct Local {
     pub(super) workspaces: Vec<Workspace>,
     /// Some lie where Terraform looks for them whatever the backend is.
     pub(super) is_usual: bool,
+    /// The files of states that lie elsewhere.
+    pub(super) elsewhere: Vec<PathBuf>,
     directory: PathBuf,
     backend: Option<workdir::Backend>,
     /// Empty files too: a first apply holds one.
@@ -28,11 +30,12 @@ impl Local {
     pub(super) fn hold(directory: &Path, backend: Option<&Backend>) -> Result<Self> {
         let backend = backend.map(as_noted);
         let usual = local_states(directory, None).map_err(|error| failed(&error))?;
-        let (mut files, mut workspaces, mut all_held) =
-            (Files::new(directory.display().to_string()), Vec::new(), Vec::new());
+        let mut files = Files::new(directory.display().to_string());
+        let (mut workspaces, mut elsewhere, mut all_held) = (Vec::new(), Vec::new(), Vec::new());
         for state in local_files(directory, backend.as_ref()).map_err(|error| failed(&error))? {
             let held = hold(&state)?;
-            if !state.is_empty {
+            // What an interrupted run has put aside is no state any more.
+            if !state.is_empty && !held.is_retired() {
                 let workspace: Workspace = state.workspace.parse().map_err(|error: NameError| {
                     Failure::usage(
                         NOT_MOVED,
@@ -44,6 +47,7 @@ impl Local {
                     .map_err(|error| Failure::file(NOT_MOVED, &state.path, &error, "check the file"))?;
                 files = files.with(workspace.clone(), None, Box::new(input));
                 workspaces.push(workspace);
+                elsewhere.push(state.path);
             }
             all_held.push(held);
         }
@@ -51,8 +55,17 @@ impl Local {
         if let Some(other) = usual.iter().find(|state| !is_held(state)) {
             return Err(is_in_the_way(&other.path));
         }
+        elsewhere.retain(|path| !usual.iter().any(|state| state.path == *path));
         let directory = directory.to_path_buf();
-        Ok(Self { files, workspaces, is_usual: !usual.is_empty(), directory, backend, held: all_held })
+        Ok(Self { files, workspaces, is_usual: !usual.is_empty(), elsewhere, directory, backend, held: all_held })
+    }
+
+    /// Gives the files that lie where Terraform looks for them other names.
+    pub(super) fn put_aside(&self) -> Result<()> {
+        put_aside(&self.directory, &self.held).map_err(|error| {
+            let next = "run the same command again, so that `terraform init` does not ask to copy them";
+            Failure::usage("the state files are still where they were", error.to_string(), next)
+        })
     }
 
     /// Refuses where other files have come since they were held.

@@ -258,10 +258,22 @@ impl Source {
         matches!(self, Self::Local(local) if local.is_usual)
     }
 
+    /// Puts the state files aside for which `init` would ask.
+    pub(super) fn put_aside(&self) -> Result<()> {
+        match self {
+            Self::Local(local) => local.put_aside(),
+            _ => Ok(()),
+        }
+    }
+
     /// What may go when nobody needs it any more.
     pub(super) fn leftovers(&self, setting: &Setting, workspaces: &[Workspace]) -> String {
         match self {
-            Self::Local { .. } => format!("the state files in `{}`", setting.directory.display()),
+            Self::Local(local) => {
+                let usual = local.is_usual.then(|| format!("the state files in `{}`", setting.directory.display()));
+                let elsewhere = local.elsewhere.iter().map(|path| format!("`{}`", path.display()));
+                usual.into_iter().chain(elsewhere).collect::<Vec<_>>().join(" and ")
+            }
             Self::Bucket(bucket) => {
                 let place = bucket.place();
                 let object = |workspace| format!("s3://{}/{}", place.bucket(), place.object(&bucket.spot(workspace)));

@@ -66,11 +66,14 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     let refusal = judge(&looked, &mut checks, is_declared);
     checks.extend(about_source(&source, &target, setting, &looked.moving));
     checks.extend(about_block(setting, &written).filter(|_| !is_declared));
-    if is_declared && looked.moving.is_empty() {
-        return nothing_to_do(context, args, setting, &target).await;
-    }
     // Where the block is a person's to write, the states stay where it still points.
     let puts_aside = source.is_in_the_way() && !args.print;
+    if is_declared && looked.moving.is_empty() {
+        if puts_aside && !args.dry_run {
+            source.put_aside()?;
+        }
+        return nothing_to_do(context, args, setting, &target).await;
+    }
     let steps = steps(&looked.moving, writing.as_ref(), &target, puts_aside);
     let items = looked.moving.iter().map(Moving::item).collect();
     let unchanged = Answer::unchanged(source.name(setting), target.name());
@@ -89,15 +92,8 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     }
     let mut held = locks(&plan.to);
     let left = begin(context, &mut held, &source, &mut target, &todo).await?;
-    let carry = Carry {
-        source: &source,
-        target: &target,
-        setting,
-        todo: &todo,
-        is_declared,
-        writing: writing.as_ref(),
-        puts_aside,
-    };
+    let carry =
+        Carry { source: &source, target: &target, todo: &todo, is_declared, writing: writing.as_ref(), puts_aside };
     let Carried { items, checks, apart, shared } = carry.run(held).await?;
     plan.items = items;
     plan.after = target.next(setting, !todo.is_empty());

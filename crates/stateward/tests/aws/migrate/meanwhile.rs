@@ -65,6 +65,32 @@ fn a_first_apply_on_files() {
     running.wait(LIMIT).expect_success();
 }
 
+/// It has opened the file before, and would write where nobody looks any more.
+#[test]
+fn an_apply_that_waits_for_the_lock_of_a_file_that_is_put_aside() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.run(&["init"]).expect_success();
+    work.run(&["apply", "-auto-approve"]).expect_success();
+    let before = dir.read("work/terraform.tfstate");
+    // Terraform waits only for who says that it holds the file, as an apply does that ends just before.
+    let info = LockInfo::new("f108b30f-8c7b-b79e-433f-91f4236138ae", "OperationTypeApply");
+    let proxy = FaultProxy::to(moto.url());
+    let (said, waiting) = (info.to_bytes(), Arc::new(Mutex::new(None)));
+    let (waits, other, at) = (Arc::clone(&waiting), work.clone(), work.path().join(".terraform.tfstate.lock.info"));
+    at_first(&proxy, writes, move || {
+        std::fs::write(&at, &said).unwrap();
+        let mut apply = other.spawn(&["apply", "-auto-approve", "-lock-timeout=1m", "-no-color", "-var=n=2"]);
+        apply.wait_for("Acquiring state lock", LIMIT);
+        *waits.lock().unwrap() = Some(apply);
+    });
+    migrate(&dir, &moto.env(), work.path(), &["--to", &place.url(proxy.url()), "--yes"]).expect_success();
+    let apply = waiting.lock().unwrap().take().unwrap().wait(LIMIT).expect_code(1);
+    assert!(apply.stderr.contains("Unsupported state file format"), "{}", apply.report());
+    assert_eq!((dir.read("work/terraform.tfstate.migrated"), place.object("default")), (before.clone(), before));
+    assert!(!work.path().join("terraform.tfstate").exists());
+}
+
 #[test]
 fn a_workspace_and_a_state_that_come_while_it_works() {
     for (file, before) in

@@ -103,7 +103,38 @@ fn workspaces_beside_a_state_that_lies_elsewhere() {
     work.write("backend.tf", "terraform {\n  backend \"local\" {\n    path = \"net.tfstate\"\n  }\n}\n");
     two_workspaces(&work);
     work.run(&["workspace", "select", "default"]).expect_success();
-    migrate(&dir, &moto.env(), work.path(), &["--to", &place.url(moto.url()), "--yes"]).expect_success();
+    let done =
+        answer(&migrate(&dir, &moto.env(), work.path(), &["--to", &place.url(moto.url()), "--yes"]).expect_success());
+    let after = done["after"].to_string();
+    assert!(after.contains("/work` and `") && after.contains("/net.tfstate`"), "all that may go is named: {after}");
+    expect_no_change(&work);
+}
+
+/// The block is written, and of the files some are where they were: whole, or emptied for who waits for their lock.
+#[test]
+fn files_that_a_killed_run_has_not_put_aside() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    two_workspaces(&work);
+    work.run(&["workspace", "select", "default"]).expect_success();
+    let files = ["terraform.tfstate", "terraform.tfstate.d/dev/terraform.tfstate"];
+    let before = files.map(|file| dir.read(format!("work/{file}")));
+    let run = || migrate(&dir, &moto.env(), work.path(), &["--to", &place.url(moto.url()), "--yes"]).expect_success();
+    run();
+    let emptied = "{\"version\":99,\"moved_by\":\"stateward migrate\"}\n";
+    for left in [[&*before[0], &*before[1]], [emptied, &*before[1]], [&*before[0], emptied], [emptied, emptied]] {
+        for (file, text) in files.iter().zip(left) {
+            work.write(file, text);
+        }
+        run();
+        for file in files {
+            assert!(!work.path().join(file).exists(), "{file}: {left:?}");
+        }
+        assert_eq!(dir.read("work/terraform.tfstate.migrated"), before[0]);
+        assert_eq!(dir.read("work/terraform.tfstate.d.migrated/dev/terraform.tfstate"), before[1]);
+        assert!(!work.path().join("terraform.tfstate.migrated-2").exists());
+    }
+    assert_eq!([place.object("default"), place.object("dev")], before);
     expect_no_change(&work);
 }
 
