@@ -92,19 +92,23 @@ impl Backend {
         ADDRESSES.into_iter().find(|name| self.kind() == Some("http") && self.arguments().contains_key(*name))
     }
 
+    /// The arguments that say where the state is, each with what it is where it is left out; of kinds whose states are read here.
+    pub fn places(&self) -> &'static [(&'static str, &'static str)] {
+        match self.kind() {
+            Some("s3") => &[("bucket", ""), ("key", ""), ("workspace_key_prefix", "env:")],
+            Some("http") => &[("address", "")],
+            Some("local") => &[("path", "terraform.tfstate"), ("workspace_dir", "terraform.tfstate.d")],
+            _ => &[],
+        }
+    }
+
     /// The argument in which two backends do not name the same place, and what each of them says; `None` where they may be the same.
     /// What `self` leaves out may have come from the command line.
     pub fn differs(&self, noted: &Self) -> Option<Difference> {
         if self.title() != noted.title() {
             return Some(Difference { argument: None, here: self.title(), noted: noted.title() });
         }
-        let places: &[(&'static str, &str)] = match self.kind() {
-            Some("s3") => &[("bucket", ""), ("key", ""), ("workspace_key_prefix", "env:")],
-            Some("http") => &[("address", "")],
-            Some("local") => &[("path", "terraform.tfstate"), ("workspace_dir", "terraform.tfstate.d")],
-            _ => &[],
-        };
-        places.iter().find_map(|&(name, usual)| {
+        self.places().iter().find_map(|&(name, usual)| {
             let (here, noted) = (self.argument(name)?, noted.argument(name).unwrap_or(usual));
             let difference = Difference { argument: Some(name), here: here.to_owned(), noted: noted.to_owned() };
             (here != noted).then_some(difference)

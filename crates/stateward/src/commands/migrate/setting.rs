@@ -75,18 +75,12 @@ impl Setting {
     /// What says where the state is and does not stand in the block: others may use the same files with other values.
     pub(super) fn elsewhere(&self) -> Vec<&'static str> {
         let Some(whole) = self.whole() else { return Vec::new() };
-        let places: &[&'static str] = match whole.kind() {
-            Some("s3") => &["bucket", "key", "workspace_key_prefix"],
-            Some("http") => &["address"],
-            Some("local") => &["path", "workspace_dir"],
-            _ => &[],
-        };
         let declared = self.declared();
         let is_elsewhere = |name: &&str| {
             let said = whole.argument(name);
             said.is_some() && said != declared.and_then(|declared| declared.argument(name))
         };
-        places.iter().copied().filter(is_elsewhere).collect()
+        whole.places().iter().map(|(name, _)| *name).filter(is_elsewhere).collect()
     }
 
     /// Refuses where the files and what `init` noted do not name one place: the state may be in either.

@@ -50,12 +50,8 @@ impl Remote {
 
 /// What says where the state of a `local` or `http` backend is, and is a variable or the like; of `s3` its own reader says so.
 fn not_written_out(backend: &Backend) -> Option<&'static str> {
-    let places: &[&'static str] = match backend.kind() {
-        Some("local") => &["path", "workspace_dir"],
-        Some("http") => &["address"],
-        _ => &[],
-    };
-    places.iter().copied().find(|name| backend.arguments().get(*name).is_some_and(Option::is_none))
+    let is_open = |name: &&str| backend.arguments().get(*name).is_some_and(Option::is_none);
+    backend.places().iter().map(|(name, _)| *name).find(|name| backend.kind() != Some("s3") && is_open(name))
 }
 
 /// A state as it comes.
