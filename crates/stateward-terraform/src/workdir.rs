@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,9 +128,15 @@ impl HeldState {
     /// Copies it to a name that is free: whole, or not at all.
     fn copy_to(&self, path: &Path) -> io::Result<()> {
         let directory = path.parent().unwrap_or(Path::new("."));
-        let mut copy = tempfile::Builder::new().prefix(".stateward_state.").tempfile_in(directory)?;
+        // A name that is ignored where states are (`*.tfstate.*`): it may stay behind.
+        let mut prefix = path.file_name().unwrap_or_default().to_owned();
+        prefix.push(".");
+        let mut copy = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory)?;
         self.each_part(|part| copy.write_all(part).map(|()| true))?;
-        copy.as_file().set_permissions(self.file.metadata()?.permissions())?;
+        let found = self.file.metadata()?;
+        // Only the superuser can give it to another, and has to.
+        let _is_ours = fchown(copy.as_file(), Some(found.uid()), Some(found.gid()));
+        copy.as_file().set_permissions(found.permissions())?;
         copy.as_file().sync_all()?;
         copy.persist_noclobber(path)?;
         File::open(directory)?.sync_all()
@@ -445,6 +451,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), "terraform.tfstate", "{}");
         let path = directory.path().join("terraform.tfstate");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let found_before = fs::metadata(&path).unwrap();
         // Opened by a descriptor of its own, which stays open: the lock stays, too.
         let waiting = File::options().read(true).write(true).open(&path).unwrap();
         let held = hold_all(directory.path());
@@ -453,6 +461,8 @@ mod tests {
         let read = waiting.read_at(&mut found, 0).unwrap();
         assert_eq!(&found[..read], RETIRED);
         assert!(held[0].is_retired() && !path.exists());
+        let copy = fs::metadata(directory.path().join("terraform.tfstate.migrated")).unwrap();
+        assert_eq!((copy.mode() & 0o777, copy.uid()), (0o600, found_before.uid()), "as it was");
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Local {
                     .map_err(|error| Failure::file(NOT_MOVED, &state.path, &error, "check the file"))?;
                 files = files.with(workspace.clone(), None, Box::new(input));
                 workspaces.push(workspace);
-                elsewhere.push(state.path);
+                if usual.iter().all(|usual| !held.is_at(&usual.path)) {
+                    elsewhere.push(state.path);
+                }
             }
             all_held.push(held);
         }
@@ -55,7 +57,6 @@ impl Local {
         if let Some(other) = usual.iter().find(|state| !is_held(state)) {
             return Err(is_in_the_way(&other.path));
         }
-        elsewhere.retain(|path| !usual.iter().any(|state| state.path == *path));
         let directory = directory.to_path_buf();
         Ok(Self { files, workspaces, is_usual: !usual.is_empty(), elsewhere, directory, backend, held: all_held })
     }
