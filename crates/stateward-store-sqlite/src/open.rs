@@ -45,7 +45,7 @@ pub(crate) fn open(options: &Options) -> Result<(PathBuf, Connection), OpenError
     let mut connection = schema::connect(&path, Role::Writer).map_err(failed)?;
     if schema::is_blank(&connection).map_err(failed)? {
         if !options.create {
-            return Err(OpenError::Foreign { path, reason: "it is empty".into() });
+            return Err(OpenError::Blank { path });
         }
         schema::create(&mut connection).map_err(failed)?;
     }

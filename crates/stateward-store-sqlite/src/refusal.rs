@@ -14,6 +14,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// Nothing is in the file, as where a process was killed that had just made it, and nothing was to be made.
+    #[error("there is no database at `{}` yet: the file is empty", path.display())]
+    Blank {
+        /// The file.
+        path: PathBuf,
+    },
     /// The path names something that is not a file.
     #[error("`{}` is not a file", path.display())]
     NotAFile {
@@ -76,7 +82,7 @@ impl OpenError {
     /// What to do next.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Missing { .. } => "check the path, or allow the database to be created",
+            Self::Missing { .. } | Self::Blank { .. } => "check the path, or allow the database to be created",
             Self::NotAFile { .. } => "name a file inside that directory",
             Self::NetworkFilesystem { .. } => {
                 "put the file on a local disk of the server, or use an `s3:` or `dynamodb:` store to share it between machines"
@@ -93,6 +99,7 @@ impl OpenError {
 
     fn subject(&self) -> String {
         let (Self::Missing { path }
+        | Self::Blank { path }
         | Self::NotAFile { path }
         | Self::NetworkFilesystem { path, .. }
         | Self::NotWritable { path, .. }
@@ -109,7 +116,7 @@ impl From<OpenError> for StoreError {
         let what = error.subject();
         let reason = format!("{error}; {}", error.advice());
         match error {
-            OpenError::Missing { .. } => Self::NotFound { what },
+            OpenError::Missing { .. } | OpenError::Blank { .. } => Self::NotFound { what },
             OpenError::NotAFile { .. }
             | OpenError::NetworkFilesystem { .. }
             | OpenError::Foreign { .. }

@@ -94,7 +94,7 @@ fn a_database_of_another_program() {
 fn an_empty_file_is_filled_only_where_one_may_be_made() {
     let (_directory, path) = place();
     fs::write(&path, "").unwrap();
-    assert!(matches!(refusal(&existing(&path)), OpenError::Foreign { .. }));
+    assert!(matches!(refusal(&existing(&path)), OpenError::Blank { .. }));
     SqliteStore::open(&Options::new(&path)).unwrap().close();
     SqliteStore::open(&existing(&path)).unwrap().close();
 }

@@ -83,14 +83,13 @@ pub(crate) fn file_of(settings: &Settings) -> Result<&Path> {
 
 fn refused(error: &OpenError) -> Error {
     let kind = match error {
-        OpenError::Missing { path } => {
+        OpenError::Missing { path } | OpenError::Blank { path } => {
+            let why = match error {
+                OpenError::Blank { .. } => "the file is empty",
+                _ => "the file does not exist",
+            };
             let next = "check the path (`stateward config show` says where it comes from); `serve` and `state push` make a new store";
-            return Error::new(
-                Kind::NotFound,
-                format!("there is no store at `sqlite:{}`", path.display()),
-                "the file does not exist",
-                next,
-            );
+            return Error::new(Kind::NotFound, format!("there is no store at `sqlite:{}`", path.display()), why, next);
         }
         OpenError::NotWritable { .. } => Kind::Denied,
         OpenError::Corrupt { .. } => Kind::Corrupt,

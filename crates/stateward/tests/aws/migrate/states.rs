@@ -138,6 +138,18 @@ fn files_that_a_killed_run_has_not_put_aside() {
     expect_no_change(&work);
 }
 
+/// A run was killed that had just made the file.
+#[test]
+fn a_store_that_a_killed_run_has_only_begun() {
+    let dir = TestDir::new();
+    let work = workdir(&dir);
+    work.write("terraform.tfstate", state(3, "x"));
+    dir.write("here.db", "");
+    let to = ["--to", &sqlite(&dir, "here.db"), "--state", "a", "--yes"];
+    let done = answer(&migrate(&dir, &AwsEnv::new(), work.path(), &to).expect_success());
+    assert!(done["steps"].to_string().contains("make the store"), "{done}");
+}
+
 /// Cuts a move off at each write to S3 and the table in turn, and runs it again. Where the block has been written, as it is before the
 /// locks are given back, everything is there.
 fn cut_off_everywhere(
