@@ -33,6 +33,8 @@ pub(super) struct Setting {
     pub(super) only: Option<Workspace>,
     /// What the command line adds to the block.
     extra: Vec<Arguments>,
+    /// `TF_WORKSPACE`.
+    variable: Option<String>,
 }
 
 impl Setting {
@@ -45,6 +47,7 @@ impl Setting {
         }
         let data_dir = data_dir(&directory, context.environment.get("TF_DATA_DIR"));
         let environment = of_environment(context);
+        let variable = context.environment.get("TF_WORKSPACE").map(str::to_owned);
         let cached = cached(&data_dir).map(|noted| noted.filled(&environment));
         let extra = extra_arguments(&args.backend_config)?;
         let declared = configuration.declared.as_ref().map(|declared| declared.backend.clone());
@@ -52,7 +55,8 @@ impl Setting {
         let is_of = |given: &Backend, noted: &Backend| given.differs(noted).is_none();
         let noted = cached.clone().filter(|noted| given.as_ref().is_some_and(|given| is_of(given, noted)));
         let whole = given.map(|given| noted.iter().chain([&environment]).fold(given, Backend::filled));
-        let mut setting = Self { directory, data_dir, configuration, cached, noted, whole, only: None, extra };
+        let mut setting =
+            Self { directory, data_dir, configuration, cached, noted, whole, only: None, extra, variable };
         setting.only = setting.only()?;
         Ok(setting)
     }
@@ -115,6 +119,11 @@ impl Setting {
     /// The workspace that is selected, unless it is the default one.
     pub(super) fn selected(&self) -> Option<Workspace> {
         selected_workspace(&self.data_dir)?.parse().ok()
+    }
+
+    /// The workspace that `TF_WORKSPACE` selects, unless it is the default one.
+    pub(super) fn selected_by_variable(&self) -> Option<&str> {
+        self.variable.as_deref().filter(|name| !name.is_empty() && *name != Workspace::default().as_str())
     }
 
     /// Whether the declared `s3` block, or the command line, has an argument.

@@ -296,6 +296,12 @@ fn about_source(source: &Source, target: &Target, setting: &Setting, moving: &[M
         );
         checks.push(Check::new("unsaved", Status::Warn, title));
     }
+    if let Some(name) = setting.selected_by_variable().filter(|_| target.is_stateward()) {
+        let title = format!(
+            "`TF_WORKSPACE` is `{name}`: unset it, since Terraform does not start with it on an `http` backend, which has no workspaces"
+        );
+        checks.push(Check::new("workspace", Status::Warn, title));
+    }
     let has_others = moving.iter().any(|moving| !moving.workspace.is_default());
     if moving.is_empty() {
         checks.push(Check::new("source", Status::Warn, "there is no state yet: the block alone changes"));

@@ -192,6 +192,21 @@ fn what_stays_behind_is_told() {
     assert!(!dir.join("here.db").exists());
 }
 
+/// It selects a workspace as long as it is set, which an `http` backend does not take.
+#[test]
+fn a_workspace_that_a_variable_selects() {
+    let dir = TestDir::new();
+    let work = workdir(&dir);
+    work.write("terraform.tfstate", state(3, "x"));
+    let store = sqlite(&dir, "here.db");
+    let to = ["migrate", "--dir", work.path().to_str().unwrap(), "--to", &store, "--state", "a", "--dry-run"];
+    for (name, is_told) in [("dev", true), ("default", false), ("", false)] {
+        let env = [("TF_WORKSPACE".to_owned(), name.to_owned())];
+        let planned = Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).envs(env).limit(LIMIT).run(&to).expect_success();
+        assert_eq!(planned.stdout.contains("unset it"), is_told, "{name}: {}", planned.report());
+    }
+}
+
 #[test]
 fn without_credentials() {
     let (dir, place) = (TestDir::new(), Place::new());
