@@ -1,20 +1,22 @@
 //! Locks that a run leaves which is killed, and who gives them back.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use stateward_testkit::{Fault, FaultProxy, Moto, Rule, SeenRequest, TestDir, Workdir};
 
-use super::{KEY, Place, answer, migrate, workdir};
+use super::{KEY, Place, answer, at_server, migrate, workdir};
 use crate::state;
 
 /// From when the first lock is to be given back nothing gets through: as where the process is killed then.
 fn killed_at_the_end(proxy: &FaultProxy) {
     let is_unlock = |seen: &SeenRequest| seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    proxy.inject(Rule::new(Fault::LoseRequest).when(move |seen| {
-        is_over.fetch_or(is_unlock(seen), std::sync::atomic::Ordering::SeqCst);
-        is_over.load(std::sync::atomic::Ordering::SeqCst)
-    }));
+    let is_over = AtomicBool::new(false);
+    proxy.inject(
+        Rule::new(Fault::LoseRequest)
+            .when(move |seen| is_over.fetch_or(is_unlock(seen), Ordering::SeqCst) || is_unlock(seen)),
+    );
 }
 
 fn has_lock(place: &Place) -> bool {
@@ -72,6 +74,36 @@ fn a_lock_at_the_old_place_that_cannot_be_given_back() {
     crate::cli(&dir, &moto.env()).run(&inspect).expect_success();
     from.expect_no_lock("as the command does");
     assert!(!answer(&run())["after"].to_string().contains("lock inspect"), "it is told no more");
+}
+
+/// At a server that the block no longer names.
+#[test]
+fn a_lock_in_a_store_after_init_was_run_for_s3() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let (server, http) = at_server(&dir, &work);
+    let (here, there) = (FaultProxy::to(&server.url("")), FaultProxy::to(moto.url()));
+    work.write_http_backend(&format!("{}/state/net/prod", here.url()));
+    let is_over = Arc::new(AtomicBool::new(false));
+    for proxy in [&here, &there] {
+        let is_over = Arc::clone(&is_over);
+        proxy.inject(Rule::new(Fault::LoseRequest).when(move |seen| {
+            let is_unlock = seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
+            is_over.fetch_or(is_unlock, Ordering::SeqCst) || is_unlock
+        }));
+    }
+    let arguments = ["--to", &place.url(there.url()), "--yes"];
+    let cut = migrate(&dir, &moto.env(), work.path(), &arguments);
+    assert_ne!(cut.code(), Some(0), "{}", cut.report());
+    let has_lock_here = || !http.request("GET", "/api/v1/locks", &[], b"").text().contains("\"items\":[]");
+    assert!(has_lock_here() && has_lock(&place), "locks are left: {}", cut.report());
+    here.heal();
+    there.heal();
+    work.run(&["init", "-reconfigure"]).expect_success();
+    let again = migrate(&dir, &moto.env(), work.path(), &arguments).expect_success();
+    assert_eq!(answer(&again)["outcome"], "unchanged");
+    assert!(!has_lock_here(), "{}", again.report());
+    place.expect_no_lock("where it is");
 }
 
 /// Both runs are cut off: what the first left, the third gives back.
