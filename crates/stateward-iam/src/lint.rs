@@ -6,6 +6,7 @@ mod overlap;
 mod resources;
 mod statement;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -97,17 +98,9 @@ impl fmt::Display for Finding {
 
 /// Reads a policy and looks for what cannot be meant. Findings come in order of their places.
 pub fn lint(text: &str, kind: PolicyKind) -> Vec<Finding> {
-    let mut findings = Findings { text, statement: None, list: Vec::new() };
+    let mut findings = Findings::default();
     match Policy::parse(text, kind) {
-        Err(error) => {
-            findings.list.push(Finding {
-                rule: Rule::Malformed,
-                severity: Severity::Error,
-                place: error.place,
-                statement: None,
-                message: error.message(),
-            });
-        }
+        Err(error) => findings.add(Rule::Malformed, error.place.offset, error.message()),
         Ok(policy) => {
             if let Some(problem) = size::too_large(&policy) {
                 findings.add(Rule::Size, 0, format!("the policy {problem}"));
@@ -115,31 +108,39 @@ pub fn lint(text: &str, kind: PolicyKind) -> Vec<Finding> {
             if policy.statements.is_empty() {
                 findings.add(Rule::Empty, 0, "`Statement` is empty: AWS stores no policy without a statement");
             }
+            let mut sids = HashSet::new();
             for (number, statement) in policy.statements.iter().enumerate() {
                 findings.statement = Some(number);
-                statement::sid(statement, policy.statements.get(..number).unwrap_or_default(), kind, &mut findings);
+                statement::sid(statement, &mut sids, kind, &mut findings);
                 statement::check(statement, policy.version, &mut findings);
             }
         }
     }
-    findings.list.sort_by_key(|finding| (finding.place.offset, finding.rule));
-    findings.list
+    findings.placed(text)
 }
 
-struct Findings<'t> {
-    text: &'t str,
+/// What was found, by byte of the text.
+#[derive(Default)]
+struct Findings {
     statement: Option<usize>,
-    list: Vec<Finding>,
+    list: Vec<(usize, Rule, Option<usize>, String)>,
 }
 
-impl Findings<'_> {
+impl Findings {
     fn add(&mut self, rule: Rule, at: usize, message: impl Into<String>) {
-        self.list.push(Finding {
+        self.list.push((at, rule, self.statement, message.into()));
+    }
+
+    fn placed(mut self, text: &str) -> Vec<Finding> {
+        self.list.sort_by_key(|(at, rule, ..)| (*at, *rule));
+        let mut place = Place::all(text);
+        let finding = |(at, rule, statement, message): (usize, Rule, _, _)| Finding {
             rule,
             severity: rule.severity(),
-            place: Place::of(self.text, at),
-            statement: self.statement,
-            message: message.into(),
-        });
+            place: place(at),
+            statement,
+            message,
+        };
+        self.list.into_iter().map(finding).collect()
     }
 }

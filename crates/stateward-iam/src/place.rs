@@ -21,9 +21,29 @@ impl Place {
             offset -= 1;
         }
         let before = text.get(..offset).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        Self { offset, line: before.matches('\n').count() + 1, column }
+        Self { offset: 0, line: 1, column: 1 }.after(before)
+    }
+
+    /// The place of the end of a text that begins here.
+    fn after(self, text: &str) -> Self {
+        let (lines, last) = match text.rfind('\n') {
+            None => (0, text),
+            Some(at) => (text.matches('\n').count(), text.get(at + 1..).unwrap_or_default()),
+        };
+        let start = if lines == 0 { self.column } else { 1 };
+        Self { offset: self.offset + text.len(), line: self.line + lines, column: start + last.chars().count() }
+    }
+
+    /// The places of offsets that do not go back, with the text read once for all of them.
+    pub(crate) fn all(text: &str) -> impl FnMut(usize) -> Self {
+        let mut last = Self::of(text, 0);
+        move |offset| {
+            match text.get(last.offset..offset) {
+                Some(between) => last = last.after(between),
+                None => last = Self::of(text, offset),
+            }
+            last
+        }
     }
 }
 
@@ -45,5 +65,9 @@ mod tests {
             assert_eq!((place.line, place.column), (line, column), "offset {offset}");
         }
         assert_eq!(Place::of(text, 1).offset, 0, "never inside a character");
+        let mut place = Place::all(text);
+        for offset in [0, 0, 1, 2, 3, 6, 6, 9, 99, 4] {
+            assert_eq!(place(offset), Place::of(text, offset), "offset {offset}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::data::Key;
 use crate::policy::condition::{Base, Condition, Operator, SetOperator, Test};
 use crate::policy::{Effect, Statement, Version};
 
-pub(super) fn check(condition: &Condition, statement: &Statement, version: Version, findings: &mut Findings<'_>) {
+pub(super) fn check(condition: &Condition, statement: &Statement, version: Version, findings: &mut Findings) {
     let key = &condition.key_name;
     if condition.known == Key::Unknown {
         findings.add(Rule::UnknownKey, condition.at, format!("AWS has no condition key `{key}`"));
@@ -19,7 +19,7 @@ pub(super) fn check(condition: &Condition, statement: &Statement, version: Versi
     set(condition, operator, statement, findings);
 }
 
-fn values(condition: &Condition, operator: Operator, version: Version, findings: &mut Findings<'_>) {
+fn values(condition: &Condition, operator: Operator, version: Version, findings: &mut Findings) {
     let name = &condition.operator_name;
     for (test, value) in condition.tests.iter().zip(&condition.values) {
         if matches!(test, Test::Invalid(_)) {
@@ -34,7 +34,7 @@ fn values(condition: &Condition, operator: Operator, version: Version, findings:
     }
 }
 
-fn set(condition: &Condition, operator: Operator, statement: &Statement, findings: &mut Findings<'_>) {
+fn set(condition: &Condition, operator: Operator, statement: &Statement, findings: &mut Findings) {
     let key = &condition.key_name;
     if operator.set == Some(SetOperator::All) && statement.effect == Effect::Allow && !asks_for(statement, condition) {
         let message = format!(

@@ -9,7 +9,7 @@ use crate::policy::{ResourceElement, Statement, Version};
 use crate::value::arn::{ResourcePattern, Shape};
 use crate::value::template::{Piece, Template};
 
-pub(super) fn check(statement: &Statement, version: Version, findings: &mut Findings<'_>) {
+pub(super) fn check(statement: &Statement, version: Version, findings: &mut Findings) {
     let Some(element) = &statement.resources else { return };
     for (at, pattern) in &element.patterns {
         shape(*at, pattern, version, findings);
@@ -30,7 +30,7 @@ pub(super) fn check(statement: &Statement, version: Version, findings: &mut Find
     }
 }
 
-fn shape(at: usize, pattern: &ResourcePattern, version: Version, findings: &mut Findings<'_>) {
+fn shape(at: usize, pattern: &ResourcePattern, version: Version, findings: &mut Findings) {
     let source = &pattern.source;
     if version == Version::V2008 && source.contains("${") {
         findings.add(
@@ -82,7 +82,7 @@ fn forms(service: &str) -> String {
     }
 }
 
-fn whole_arn(at: usize, source: &str, segments: &[Template], findings: &mut Findings<'_>) {
+fn whole_arn(at: usize, source: &str, segments: &[Template], findings: &mut Findings) {
     let service = service_of(source);
     if service.bytes().any(|byte| byte.is_ascii_uppercase()) {
         let message = format!("the service in `{source}` must be in lower case: it matches nothing");
@@ -106,7 +106,7 @@ fn works_on(
     at: usize,
     element: &ResourceElement,
     met: &mut HashMap<&'static str, bool>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) {
     let name = format!("{}:{}", action.service, action.name);
     if action.resources.is_empty() {

@@ -1,10 +1,12 @@
 //! Statements: their actions, and what they grant without naming it.
 
+use std::collections::HashSet;
+
 use super::{Findings, Rule, conditions, resources};
 use crate::data;
 use crate::policy::{ActionPattern, Effect, PolicyKind, Statement, Version};
 
-pub(super) fn check(statement: &Statement, version: Version, findings: &mut Findings<'_>) {
+pub(super) fn check(statement: &Statement, version: Version, findings: &mut Findings) {
     for pattern in &statement.actions.patterns {
         action(pattern, findings);
     }
@@ -18,9 +20,15 @@ pub(super) fn check(statement: &Statement, version: Version, findings: &mut Find
 }
 
 /// Names of statements: each once, and in IAM of letters and digits alone. Buckets, keys and other resources take others.
-pub(super) fn sid(statement: &Statement, before: &[Statement], kind: PolicyKind, findings: &mut Findings<'_>) {
+/// `before` are those of the statements before it.
+pub(super) fn sid<'p>(
+    statement: &'p Statement,
+    before: &mut HashSet<&'p str>,
+    kind: PolicyKind,
+    findings: &mut Findings,
+) {
     let Some(sid) = statement.sid().filter(|sid| !sid.is_empty()) else { return };
-    if before.iter().any(|other| other.sid() == Some(sid)) {
+    if !before.insert(sid) {
         let message = format!("another statement has the `Sid` `{sid}`: AWS takes each only once in a policy");
         findings.add(Rule::Sid, statement.at, message);
     }
@@ -31,7 +39,7 @@ pub(super) fn sid(statement: &Statement, before: &[Statement], kind: PolicyKind,
     }
 }
 
-fn allows_the_rest(statement: &Statement, findings: &mut Findings<'_>) {
+fn allows_the_rest(statement: &Statement, findings: &mut Findings) {
     let negated = [
         ("NotAction", statement.actions.negated),
         ("NotResource", statement.resources.as_ref().is_some_and(|element| element.negated)),
@@ -69,7 +77,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("kms:reencrypt", "kms:ReEncryptFrom` and `kms:ReEncryptTo"),
 ];
 
-fn action(pattern: &ActionPattern, findings: &mut Findings<'_>) {
+fn action(pattern: &ActionPattern, findings: &mut Findings) {
     let source = pattern.source.as_str();
     let lower = source.to_ascii_lowercase();
     let Some((service, name)) = lower.split_once(':').filter(|(service, _)| *service != "*") else { return };
