@@ -50,6 +50,11 @@ impl Reader {
         Self { next: CHUNK + AHEAD, ..Self::default() }
     }
 
+    /// A reader of a text that is known to be complete: a name at its end goes on nowhere.
+    pub fn of_whole() -> Self {
+        Self { is_whole: true, ..Self::new() }
+    }
+
     /// Takes the next piece: any bytes, cut anywhere.
     pub fn push(&mut self, piece: &[u8]) {
         for part in piece.chunks(CHUNK) {
@@ -139,9 +144,9 @@ pub fn read_record(record: &serde_json::Value) -> Option<Vec<Problem>> {
     json::of_record(record)
 }
 
-/// Reads a text that is there and known to be complete, as an answer of AWS is that just came: a name at its end goes on nowhere.
+/// Reads a text that is there and known to be complete, as an answer of AWS is that just came.
 pub fn read_whole(text: &[u8]) -> Vec<Problem> {
-    let mut reader = Reader { is_whole: true, ..Reader::new() };
+    let mut reader = Reader::of_whole();
     reader.push(text);
     reader.finish().problems
 }

@@ -108,7 +108,7 @@ fn finish(case: &Case<'_>, mut advice: Advice) -> Advice {
                 "Give the whole text: it ends behind `{}`, and the name may go on. `TF_LOG=debug` shows all that AWS answered.",
                 words::short(name)
             ),
-            "No policy is written for half a name: it would allow something else. If that is the whole name, put it in quotes.",
+            "No policy is written for half a name: it would allow something else. If that is the whole name, say so with `stateward explain --whole`.",
         );
         advice.steps.insert(0, whole);
     }

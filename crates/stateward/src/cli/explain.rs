@@ -8,6 +8,9 @@ use clap::Args;
 pub(crate) struct ExplainArgs {
     /// The file with the text; `-` for standard input [default: -].
     pub(crate) file: Option<PathBuf>,
+    /// The text is all that AWS said: a name at its very end is no half of one, and gets a policy.
+    #[arg(long)]
+    pub(crate) whole: bool,
     /// Mask account IDs, names of users, roles and sessions, people, access keys and addresses, so that the answer can be passed on.
     #[arg(long)]
     pub(crate) share: bool,

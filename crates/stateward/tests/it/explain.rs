@@ -239,6 +239,22 @@ fn what_is_shared_names_nobody() {
 }
 
 #[test]
+fn a_name_at_the_end_is_whole_where_that_is_said() {
+    let world = World::local();
+    let text = "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: dynamodb:PutItem on resource: \
+                arn:aws:dynamodb:eu-west-1:111122223333:table/locks\n";
+    let policies = |arguments: &[&str]| -> Vec<Value> {
+        let answer = json(&world, arguments, text);
+        let steps = answer["problems"][0]["do"].as_array().expect("steps").clone();
+        steps.into_iter().map(|step| step["policy"].clone()).filter(|policy| !policy.is_null()).collect()
+    };
+    assert_eq!(policies(&[]), [] as [Value; 0]);
+    assert!(told(&explain(&world, &[], text)).contains("--whole"));
+    let whole = policies(&["--whole"]);
+    assert_eq!(whole[0]["Statement"][0]["Resource"], "arn:aws:dynamodb:eu-west-1:111122223333:table/locks");
+}
+
+#[test]
 fn nothing_recognised() {
     let world = World::local();
     for text in ["", "Apply complete! Resources: 0 added, 0 changed, 0 destroyed.\n"] {
@@ -278,6 +294,8 @@ fn bad_input_is_no_reason_to_panic() {
     !   next: check its path, and that you may read it
     [exit 1]
     ");
+    let output = world.cli().run(&["explain", "User: arn:aws:iam::111122223333:user/ci is not authorized to perform"]);
+    assert!(output.expect_code(1).stderr.contains("next: to have a text read that is in no file, pipe it into"));
     world.dir.write("half.json", "{\"Version\": ");
     world.dir.write("ci.log", LOCK);
     assert_snapshot!(world.told(&["explain ci.log --scp half.json", "explain ci.log --policy missing.json"]), @"

@@ -34,7 +34,7 @@ struct Answer {
 
 pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
     let given = given(args)?;
-    let Findings { problems, left_out } = read(args.file.as_deref().unwrap_or(Path::new("-")))?;
+    let Findings { problems, left_out } = read(args.file.as_deref().unwrap_or(Path::new("-")), args.whole)?;
     let mut mask = args.share.then(Mask::new);
     if let Some(mask) = &mut mask {
         problems.iter().for_each(|problem| mask.learn(problem));
@@ -56,9 +56,15 @@ pub(super) fn run(context: &Context, args: &ExplainArgs) -> Result<Exit> {
 }
 
 /// Reads a text of any length in bounded memory.
-fn read(path: &Path) -> Result<Findings> {
+fn read(path: &Path, is_whole: bool) -> Result<Findings> {
     let failed = |error: io::Error| {
-        Failure::file("the text cannot be read", path, &error, "check its path, and that you may read it")
+        let is_text = error.kind() != io::ErrorKind::PermissionDenied && path.to_string_lossy().contains(": ");
+        let next = if is_text {
+            "to have a text read that is in no file, pipe it into `stateward explain`"
+        } else {
+            "check its path, and that you may read it"
+        };
+        Failure::file("the text cannot be read", path, &error, next)
     };
     let mut from: Box<dyn Read> = if path == Path::new("-") {
         let stdin = io::stdin();
@@ -69,7 +75,7 @@ fn read(path: &Path) -> Result<Findings> {
     } else {
         Box::new(File::open(path).map_err(failed)?)
     };
-    let mut reader = Reader::new();
+    let mut reader = if is_whole { Reader::of_whole() } else { Reader::new() };
     let mut piece = vec![0; PIECE];
     loop {
         match from.read(&mut piece) {
