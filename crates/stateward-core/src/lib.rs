@@ -15,7 +15,6 @@ mod error;
 mod index;
 mod ingest;
 mod latch;
-pub mod lockinfo;
 pub mod locks;
 mod name;
 mod ops;
@@ -34,7 +33,6 @@ pub use adoption::{Adoption, Fingerprint, Original};
 pub use backend::Backend;
 pub use claim::{Claim, Ending};
 pub use error::{Error, Kind, Result};
-pub use lockinfo::LockInfo;
 pub use name::{NameError, StateId, StateName, Workspace};
 pub use ops::{
     Begin, Begun, BodyStream, Content, Grant, LockRequest, PlanBase, Post, Pruned, PushOutcome, Recover, StatesQuery,
@@ -43,4 +41,5 @@ pub use ops::{
 pub use outside::Outside;
 pub use ports::{Clock, Entropy, Timestamp};
 pub use settings::{ForceUnlock, Limits, PlanLocks, Retention, Settings};
+pub use stateward_store::outside::LockInfo;
 pub use version::Version;

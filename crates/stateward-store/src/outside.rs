@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 
 use crate::Result;
 
-pub use lock_info::{lock_id_in, lock_info_at};
+pub use lock_info::{LockInfo, OPERATION_PLAN, lock_id_in, lock_info_at, with_who};
 
 /// What is kept, by its name and workspace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

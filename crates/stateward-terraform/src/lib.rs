@@ -10,7 +10,6 @@ mod edit;
 mod environment;
 mod hcl;
 mod json;
-mod lock_info;
 mod override_file;
 mod run_dir;
 mod s3_locks;
@@ -26,7 +25,6 @@ pub use backend::{
 pub use child::{Changes, Child, Signals, Terminal};
 pub use edit::{Change, Edit, EditError, Value, Written};
 pub use environment::{Addresses, REMOVED, variables};
-pub use lock_info::with_who;
 pub use override_file::{OverrideError, OverrideFile};
 pub use run_dir::{InitError, RunDir};
 pub use s3_locks::{LockStep, NoWay, S3Locks, WantedLock, arguments as lock_arguments};

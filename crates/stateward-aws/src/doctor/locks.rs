@@ -13,7 +13,7 @@ use super::state::{MANY, time};
 use super::table::NO_TABLE;
 use super::{Finding, Patient, Reached};
 use crate::Failed;
-use crate::recovery::{LockInfo, Verdict, Weighed, weigh};
+use crate::recovery::{Verdict, Weighed, taken_at, weigh};
 
 const CHECK: &str = "orphan-lock";
 /// A lock that is older is told of.
@@ -142,12 +142,12 @@ fn word(kind: LockKind) -> &'static str {
 /// When a lock was taken: as it says itself, or S3.
 fn taken(lock: &StandingLock) -> Option<Timestamp> {
     let written = || Timestamp::UNIX_EPOCH.checked_add(SignedDuration::try_from(lock.written?).ok()?).ok();
-    LockInfo::of(lock).taken().or_else(written)
+    taken_at(&lock.lock_info()).or_else(written)
 }
 
 /// Who holds them, each once.
 fn holders(locks: &[StandingLock]) -> Vec<String> {
-    let mut holders: Vec<String> = locks.iter().map(|lock| LockInfo::of(lock).who).collect();
+    let mut holders: Vec<String> = locks.iter().map(|lock| lock.lock_info().who).collect();
     holders.retain(|who| !who.is_empty());
     holders.dedup();
     holders
@@ -166,7 +166,7 @@ fn why(locks: &[StandingLock], weighed: &Weighed) -> String {
 }
 
 fn described(what: &str, lock: &StandingLock) -> String {
-    let info = LockInfo::of(lock);
+    let info = lock.lock_info();
     let since = taken(lock).map(|taken| format!(" since {taken}")).unwrap_or_default();
     let Some(id) = &lock.id else {
         return format!("{what} stands there{since}, and is not what Terraform writes: nobody can tell whose it is");

@@ -7,40 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use stateward_store::outside::LockInfo;
 use stateward_store_s3::{LockKind, StandingLock};
 
-/// The information in Terraform's locks.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct LockInfo {
-    /// The lock's ID.
-    #[serde(rename = "ID")]
-    pub id: String,
-    /// `OperationTypeApply`, …
-    pub operation: String,
-    /// Free text; empty in practice.
-    pub info: String,
-    /// `user@host`.
-    pub who: String,
-    /// The tool's version.
-    pub version: String,
-    /// When it was taken, RFC 3339.
-    pub created: String,
-    /// What is locked.
-    pub path: String,
-}
-
-impl LockInfo {
-    /// What a standing lock says; empty where it cannot be read.
-    pub fn of(lock: &StandingLock) -> Self {
-        serde_json::from_slice(&lock.info).unwrap_or_default()
-    }
-
-    /// When it was taken, where that can be read.
-    pub fn taken(&self) -> Option<Timestamp> {
-        self.created.parse().ok()
-    }
+/// When a lock was taken, where its information says so.
+pub fn taken_at(info: &LockInfo) -> Option<Timestamp> {
+    info.created.parse().ok()
 }
 
 /// This machine.
@@ -105,20 +78,20 @@ pub fn weigh(
     now: Timestamp,
 ) -> Weighed {
     let mut evidence = Vec::new();
-    let mut infos: Vec<LockInfo> = locks.iter().map(LockInfo::of).collect();
+    let mut infos: Vec<LockInfo> = locks.iter().map(StandingLock::lock_info).collect();
     infos.dedup_by(|one, other| one.id == other.id && one.created == other.created && one.who == other.who);
     let mut gone = !infos.is_empty();
     for info in &infos {
         let found = on_machine(info, machine);
         gone &= found.shows == Some(Verdict::Gone);
         evidence.push(found);
-        if let (Some(taken), Some(written)) = (info.taken(), written) {
+        if let (Some(taken), Some(written)) = (taken_at(info), written) {
             evidence.push(written_since(taken, written));
         }
     }
     if let [lock] = locks
         && kinds.len() > 1
-        && LockInfo::of(lock).taken().is_none_or(|taken| now.duration_since(taken) > BETWEEN)
+        && taken_at(&lock.lock_info()).is_none_or(|taken| now.duration_since(taken) > BETWEEN)
     {
         let (held, missing) = match lock.kind {
             LockKind::File => ("lock file", "item in the lock table"),
@@ -156,7 +129,7 @@ fn on_machine(info: &LockInfo, machine: &Machine) -> Evidence {
     if COMMON_HOSTS.contains(&host) {
         return open(format!("many machines are called `{host}`: this need not be the one that took it"));
     }
-    let Some(taken) = info.taken() else { return open("it does not say when it was taken".to_owned()) };
+    let Some(taken) = taken_at(info) else { return open("it does not say when it was taken".to_owned()) };
     match running_since(&machine.processes, taken) {
         Ok(Found::Restarted(at)) => Evidence {
             shows: Some(Verdict::Gone),

@@ -11,5 +11,5 @@ mod repair;
 
 pub use decide::{Choice, Decision, DigestStep, Keep, Plan, Wish, Write, decide};
 pub use facts::{Content, Facts, StateCopy, VERSIONS_READ, look};
-pub use holder::{Evidence, LockInfo, Machine, Verdict, Weighed, weigh};
+pub use holder::{Evidence, Machine, Verdict, Weighed, taken_at, weigh};
 pub use repair::{Done, Repair, RepairError};

@@ -6,12 +6,11 @@ use serde::Serialize;
 use stateward_state::edit::with_serial;
 use stateward_state::scan::scan;
 use stateward_store::StoreError;
-use stateward_store::outside::{BytesPlace, LockPlace, Seen, Spot, Taken};
+use stateward_store::outside::{BytesPlace, LockInfo, LockPlace, Seen, Spot, Taken};
 use stateward_store_s3::TerraformPlace;
 
 use super::decide::{Decision, DigestStep, Plan, Wish, decide};
 use super::facts::{Facts, look_knowing, md5_of, whole};
-use super::holder::LockInfo;
 
 /// Why a repair was not carried out, or not to its end.
 #[derive(Debug, thiserror::Error)]

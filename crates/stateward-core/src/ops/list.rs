@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::SignedDuration;
-use stateward_store::outside::LockPlace;
+use stateward_store::outside::{LockInfo, LockPlace};
 use stateward_store::{Key, StoreError};
 
 use super::tx;
@@ -12,7 +12,6 @@ use crate::access::{Caller, Right};
 use crate::backend::Backend;
 use crate::control::{Control, Head, Held, Mode, OpenTx};
 use crate::error::{Error, Result};
-use crate::lockinfo::LockInfo;
 use crate::name::StateId;
 use crate::outside::{spot, state_at};
 use crate::ports::Timestamp;

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
+use stateward_store::outside::{LockInfo, OPERATION_PLAN};
 use tokio::time::{Instant, timeout_at};
 
 use crate::access::{Caller, Right};
@@ -13,7 +14,6 @@ use crate::backend::{Backend, Beside, Moment, Step};
 use crate::claim::{Claims, Ending};
 use crate::control::{Control, Group, Held, Mode, OpenTx};
 use crate::error::{Error, Kind, Result};
-use crate::lockinfo::{LockInfo, OPERATION_PLAN};
 use crate::locks::{self, Answer, Ask, HEARTBEAT, Renewal};
 use crate::name::StateId;
 use crate::ports::Timestamp;

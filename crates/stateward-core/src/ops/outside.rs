@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use stateward_store::StoreError;
-use stateward_store::outside::{BytesPlace, Incoming, Mark, Outgoing, Seen, Spot, Taken};
+use stateward_store::outside::{BytesPlace, Incoming, LockInfo, Mark, Outgoing, Seen, Spot, Taken};
 
 use super::BodyStream;
 use super::write::{Terms, Under};
@@ -21,7 +21,6 @@ use crate::audit::{AuditItem, Deed};
 use crate::backend::{Backend, Step};
 use crate::control::{Control, Deleted, Head};
 use crate::error::{Error, Kind, Result};
-use crate::lockinfo::LockInfo;
 use crate::name::StateId;
 use crate::outside::{Look, Standing, label, spot, standing, state_at};
 

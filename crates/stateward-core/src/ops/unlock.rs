@@ -1,6 +1,7 @@
 //! Giving locks back, and breaking them.
 
 use bytes::Bytes;
+use stateward_store::outside::LockInfo;
 
 use crate::access::{Caller, Right};
 use crate::audit::{AuditItem, Deed};
@@ -8,7 +9,6 @@ use crate::backend::{Backend, Beside, Moment, Step};
 use crate::claim::Ending;
 use crate::control::{Control, Held, Mode};
 use crate::error::{Error, Kind, Result};
-use crate::lockinfo::LockInfo;
 use crate::locks::{self, Release, Released};
 use crate::name::StateId;
 use crate::settings::ForceUnlock;

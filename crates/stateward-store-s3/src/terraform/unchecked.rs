@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use stateward_store::outside::{Mark, Seen, Spot, lock_id_in as id_in};
+use stateward_store::outside::{LockInfo, Mark, Seen, Spot, lock_id_in as id_in};
 use stateward_store::{Result, StoreError};
 use stateward_store_aws::{Condition, Fault, fault_of};
 
@@ -37,6 +37,11 @@ pub enum LockKind {
 }
 
 impl StandingLock {
+    /// What it says of its holder; empty where it cannot be read.
+    pub fn lock_info(&self) -> LockInfo {
+        serde_json::from_slice(&self.info).unwrap_or_default()
+    }
+
     /// A lock with this information, as if it stood somewhere.
     pub fn new(kind: LockKind, info: Bytes) -> Self {
         Self { kind, id: id_in(&info), info, written: None, tag: None }

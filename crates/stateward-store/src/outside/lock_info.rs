@@ -1,16 +1,63 @@
-//! Terraform's lock information as it stands in places that Terraform's own backends read.
+//! Terraform's lock information: what it sends, and what stands in places that its own backends read.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-/// The fields that are passed on.
-#[derive(Deserialize, Default)]
+/// The fields of Terraform's `LockInfo`, in its order. Where they are passed on, the bytes themselves are kept as they came.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct LockInfo {
-    operation: String,
-    info: String,
-    who: String,
-    version: String,
-    created: String,
+pub struct LockInfo {
+    /// Whatever the client chose, often in the form of a UUID.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// `OperationTypePlan`, `OperationTypeApply`, `init`, `state-push`, …
+    pub operation: String,
+    /// Free text; empty in practice.
+    pub info: String,
+    /// `user@host`.
+    pub who: String,
+    /// The tool's version.
+    pub version: String,
+    /// When the client asked, RFC 3339.
+    pub created: String,
+    /// Filled in by some backends.
+    pub path: String,
+}
+
+/// Terraform's word for a plan in [`LockInfo::operation`].
+pub const OPERATION_PLAN: &str = "OperationTypePlan";
+
+const ID_BYTES_MAX: usize = 1024;
+
+impl LockInfo {
+    /// Reads lock information. The error says what is wrong with it, without its content.
+    pub fn parse(raw: &[u8]) -> Result<Self, String> {
+        let info: Self = serde_json::from_slice(raw).map_err(|error| {
+            format!(
+                "the body is not Terraform's lock information in JSON (line {}, column {})",
+                error.line(),
+                error.column()
+            )
+        })?;
+        match info.id.len() {
+            0 => Err("the lock information has no `ID`".to_owned()),
+            1..=ID_BYTES_MAX => Ok(info),
+            _ => Err("the lock's `ID` is longer than 1024 bytes".to_owned()),
+        }
+    }
+
+    /// The text that Terraform would write: compact, and with `<>&` escaped as Go does.
+    pub fn to_json(&self) -> String {
+        // Serialising plain data into memory has no way to fail.
+        as_go_writes(&serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// True where only the ID is set, which is how OpenTofu's `force-unlock` asks.
+    pub fn is_id_only(&self) -> bool {
+        self.who.is_empty()
+            && self.operation.is_empty()
+            && (self.created.is_empty() || self.created.starts_with("0001-01-01"))
+    }
 }
 
 /// What Terraform's own backends write for the lock information `sent`: byte for byte what Go makes of it, with the path filled in.
@@ -20,17 +67,17 @@ struct LockInfo {
 pub fn lock_info_at(path: &str, id: &str, sent: &[u8]) -> String {
     let sent: LockInfo = serde_json::from_slice(sent).unwrap_or_default();
     let created = go_time(&sent.created);
-    let fields = [
-        ("ID", id),
-        ("Operation", &sent.operation),
-        ("Info", &sent.info),
-        ("Who", &sent.who),
-        ("Version", &sent.version),
-        ("Created", &created),
-        ("Path", path),
-    ];
-    let fields = fields.map(|(name, value)| format!("\"{name}\":{}", go_string(value)));
-    format!("{{{}}}", fields.join(","))
+    LockInfo { id: id.to_owned(), path: path.to_owned(), created, ..sent }.to_json()
+}
+
+/// The same lock information with another `Who`, and all that is in it beside that, in the form in which Go writes it.
+/// `None` where the text is no lock information.
+pub fn with_who(raw: &[u8], who: &str) -> Option<Vec<u8>> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(raw).ok()?;
+    fields.get("ID")?.as_str()?;
+    fields.insert("Who".to_owned(), Value::from(who));
+    let text = serde_json::to_string(&fields).ok()?;
+    Some(as_go_writes(&text).into_bytes())
 }
 
 /// The ID in lock information as it stands somewhere.
@@ -43,9 +90,8 @@ pub fn lock_id_in(info: &[u8]) -> Option<String> {
     serde_json::from_slice::<OnlyId>(info).ok().map(|info| info.id)
 }
 
-fn go_string(text: &str) -> String {
-    // Text into memory: there is no way to fail.
-    let json = serde_json::to_string(text).unwrap_or_default();
+/// Outside of strings, compact JSON has none of these characters.
+fn as_go_writes(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
@@ -76,7 +122,40 @@ fn go_time(created: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn terraform_s_own_bytes() {
+        let raw = br#"{"ID":"f108b30f-8c7b-b79e-433f-91f4236138ae","Operation":"OperationTypeApply","Info":"","Who":"root@vm","Version":"1.11.4","Created":"2026-11-20T15:34:51.102410368Z","Path":""}"#;
+        let info = LockInfo::parse(raw).unwrap();
+        assert_eq!((info.who.as_str(), info.is_id_only()), ("root@vm", false));
+    }
+
+    #[test]
+    fn an_id_alone_is_a_verified_force_unlock() {
+        let raw =
+            br#"{"ID":"x","Operation":"","Info":"","Who":"","Version":"","Created":"0001-01-01T00:00:00Z","Path":""}"#;
+        assert!(LockInfo::parse(raw).unwrap().is_id_only());
+        assert!(LockInfo::parse(br#"{"ID":"x"}"#).unwrap().is_id_only());
+    }
+
+    #[test]
+    fn what_is_no_lock_information() {
+        for bad in [
+            &b""[..],
+            b"{}",
+            b"[]",
+            b"\"x\"",
+            br#"{"ID":""}"#,
+            br#"{"ID":7}"#,
+            b"{\"ID\":\"x\"",
+            &[b"{\"ID\":\"", &[b'x'; 2000][..], b"\"}"].concat(),
+        ] {
+            assert!(LockInfo::parse(bad).is_err());
+        }
+    }
 
     #[test]
     fn information_is_as_go_writes_it() {
@@ -106,5 +185,23 @@ mod tests {
     fn the_id_is_read_back() {
         assert_eq!(lock_id_in(lock_info_at("p", "a\"<b", b"{}").as_bytes()).as_deref(), Some("a\"<b"));
         assert_eq!(lock_id_in(b"garbage"), None);
+    }
+
+    #[test]
+    fn what_is_no_lock_information_is_nobody_s() {
+        for raw in ["", "{}", "[]", r#"{"ID":7}"#, "{"] {
+            assert_eq!(with_who(raw.as_bytes(), "ana"), None, "{raw}");
+        }
+        assert_eq!(with_who(br#"{"ID":"x"}"#, "ana").unwrap(), br#"{"ID":"x","Who":"ana"}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_terraform_would_have_written(id in "\\PC{1,20}", operation in "\\PC{0,20}", who in "\\PC{0,20}") {
+            let info = stateward_testkit::LockInfo::new(&id, &operation);
+            let expected = stateward_testkit::LockInfo { who: who.clone(), ..info.clone() };
+            let changed = with_who(&info.to_bytes(), &who).unwrap();
+            prop_assert_eq!(String::from_utf8(changed).unwrap(), String::from_utf8(expected.to_bytes()).unwrap());
+        }
     }
 }

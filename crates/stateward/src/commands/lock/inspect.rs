@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rustix::system::uname;
 use serde::Serialize;
-use stateward_aws::recovery::{LockInfo, Machine, Verdict, Weighed, weigh};
+use stateward_aws::recovery::{Machine, Verdict, Weighed, taken_at, weigh};
 use stateward_core::{Clock, Error, Kind};
 use stateward_store_s3::{LockKind, StandingLock};
 
@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, args: &InspectArgs) -> Result<Exit> {
     let Some(other) = left.iter().find(|lock| wanted.contains(lock) || !locks.contains(lock)) else {
         return Ok(Exit::Done);
     };
-    let holder = LockInfo::of(other).who;
+    let holder = other.lock_info().who;
     let why = format!("{} holds it by now: that lock is another than the one that was looked at", one_line(&holder));
     Err(Error::new(Kind::Locked, format!("{} is locked again", state.url()), why, "look at it again").into())
 }
@@ -111,8 +111,8 @@ fn wanted<'a>(
 }
 
 fn item(state: &TerraformState, lock: &StandingLock, now: Timestamp) -> Item {
-    let info = LockInfo::of(lock);
-    let created = info.taken().or_else(|| written(lock));
+    let info = lock.lock_info();
+    let created = taken_at(&info).or_else(|| written(lock));
     Item {
         state: state.url(),
         kind: match lock.kind {

@@ -8,7 +8,7 @@ use stateward_client::{Event, Session};
 use stateward_core::view::Stored;
 use stateward_core::{BodyStream, Result, StateId, Timestamp};
 use stateward_server::OneState;
-use stateward_terraform::with_who;
+use stateward_store::outside::with_who;
 
 use crate::output::human::{age, one_line};
 

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use stateward_aws::recovery::{
-    Decision, DigestStep, Done, Facts, LockInfo, Plan, Repair, RepairError, StateCopy, Wish, decide, look,
+    Decision, DigestStep, Done, Facts, Plan, Repair, RepairError, StateCopy, Wish, decide, look,
 };
-use stateward_core::{Clock, Error, Kind};
+use stateward_core::{Clock, Error, Kind, LockInfo};
 
 use crate::cli::RepairArgs;
 use crate::commands::terraform_state::{TerraformState, refused};
