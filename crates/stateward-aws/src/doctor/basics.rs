@@ -66,6 +66,7 @@ impl Patient {
         let mut found = self.names();
         found.extend(self.credentials().await);
         found.push(self.region());
+        found.extend(self.of_arguments());
         found
     }
 

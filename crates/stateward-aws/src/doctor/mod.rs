@@ -4,6 +4,7 @@
 //! throttled request or a service that is down is told once, by the check that is about it, and the others say that they could not be
 //! tested. [`Patient::examine`] runs them, those side by side that do not need each other; [`Patient::clean`] takes away what they wrote.
 
+mod arguments;
 mod basics;
 mod bucket;
 mod details;

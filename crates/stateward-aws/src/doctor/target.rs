@@ -25,6 +25,8 @@ pub struct Target {
     pub use_lockfile: bool,
     /// How objects are written.
     pub objects: Objects,
+    /// The argument that names a key which nothing is written with.
+    pub unused_key: Option<&'static str>,
     /// Who one is.
     pub access: Access,
     /// URLs of services other than AWS's.
@@ -58,6 +60,7 @@ impl Target {
             lock_table: None,
             use_lockfile: false,
             objects: Objects::default(),
+            unused_key: None,
             access: Access::default(),
             endpoints: Endpoints::default(),
         }

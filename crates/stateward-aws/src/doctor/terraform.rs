@@ -8,6 +8,8 @@ use stateward_terraform::Arguments;
 
 use super::Target;
 
+const TWO_KEYS: &str = "the backend has both `kms_key_id` and `sse_customer_key`, of which Terraform takes one alone";
+
 /// The arguments of a backend, from what counts least to what counts most.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
@@ -124,6 +126,27 @@ impl Given {
         self.text(name)?.ok_or(TargetError::Missing(name))
     }
 
+    /// How objects are written: Terraform sends nothing about it without `encrypt`, whatever key is named.
+    fn encrypt(&self, target: &mut Target) -> Result<(), TargetError> {
+        let keys = (self.text("sse_customer_key")?, self.text("kms_key_id")?);
+        target.unused_key = None;
+        target.objects.encryption = match (self.flag("encrypt")?, keys) {
+            (_, (Some(_), Some(_))) => return Err(TargetError::Objects(TWO_KEYS.to_owned())),
+            (true, (Some(key), None)) => Encryption::Customer(CustomerKey::Given(key)),
+            (true, (None, Some(key))) => Encryption::Kms { key },
+            (true, (None, None)) => Encryption::S3,
+            (false, keys) => {
+                target.unused_key = match keys {
+                    (Some(_), _) => Some("sse_customer_key"),
+                    (None, Some(_)) => Some("kms_key_id"),
+                    (None, None) => None,
+                };
+                Encryption::Bucket
+            }
+        };
+        Ok(())
+    }
+
     /// The target, in a workspace.
     pub fn target(&self, workspace: Option<&str>) -> Result<Target, TargetError> {
         let mut target = Target::new(self.needed("bucket")?, self.needed("key")?);
@@ -143,12 +166,7 @@ impl Given {
         target.objects.path_style = self.flag("use_path_style")? || self.flag("force_path_style")?;
         target.objects.acl = self.text("acl")?;
         target.objects.skip_checksum = self.flag("skip_s3_checksum")?;
-        target.objects.encryption = match (self.text("sse_customer_key")?, self.text("kms_key_id")?) {
-            (Some(key), _) => Encryption::Customer(CustomerKey::Given(key)),
-            (None, Some(key)) => Encryption::Kms { key },
-            (None, None) if self.flag("encrypt")? => Encryption::S3,
-            (None, None) => Encryption::Bucket,
-        };
+        self.encrypt(&mut target)?;
         let access = &mut target.access;
         access.region = self.text("region")?;
         access.keys = self.keys()?;
@@ -220,6 +238,30 @@ mod tests {
         assert_eq!(access.shared_credentials_files, [std::path::PathBuf::from("/old")]);
         all.add(&Arguments::from([("shared_config_files.0".to_owned(), Some("/c".to_owned()))]));
         assert_eq!(all.target(None).unwrap().access.shared_config_files, [std::path::PathBuf::from("/c")]);
+    }
+
+    #[test]
+    fn a_key_is_used_with_encrypt_alone() {
+        let of = |pairs: &[(&str, &str)]| {
+            let target = given(pairs).target(None).unwrap();
+            (target.objects.encryption, target.unused_key)
+        };
+        let kms = || Encryption::Kms { key: "alias/k".to_owned() };
+        let own = || Encryption::Customer(CustomerKey::Given("c2VjcmV0".to_owned()));
+        for (pairs, expected) in [
+            (&[][..], (Encryption::Bucket, None)),
+            (&[("encrypt", "true")], (Encryption::S3, None)),
+            (&[("encrypt", "true"), ("kms_key_id", "alias/k")], (kms(), None)),
+            (&[("encrypt", "true"), ("sse_customer_key", "c2VjcmV0")], (own(), None)),
+            (&[("kms_key_id", "alias/k")], (Encryption::Bucket, Some("kms_key_id"))),
+            (&[("encrypt", "false"), ("kms_key_id", "alias/k")], (Encryption::Bucket, Some("kms_key_id"))),
+            (&[("sse_customer_key", "c2VjcmV0")], (Encryption::Bucket, Some("sse_customer_key"))),
+        ] {
+            assert_eq!(of(pairs), expected, "{pairs:?}");
+        }
+        let both = given(&[("encrypt", "true"), ("kms_key_id", "alias/k"), ("sse_customer_key", "c2VjcmV0")]);
+        let error = both.target(None).unwrap_err().to_string();
+        assert!(error.contains("one alone") && !error.contains("c2VjcmV0"), "{error}");
     }
 
     #[test]

@@ -198,6 +198,9 @@ async fn settings_of_tables_keys_and_endpoints() {
         place.answer("encryption", &body);
     })
     .await;
+    for name in ["kms_key_id", "sse_customer_key"] {
+        planted(name, &[("bucket-encryption", Status::Warn)], |place| place.target.unused_key = Some(name)).await;
+    }
     planted("not encrypted on the way", &[("endpoint", Status::Warn)], |place| {
         // Another name of this machine.
         place.target.endpoints.dynamodb = Some(place.proxy.url().replace("127.0.0.1", "0.0.0.0"));
