@@ -1,6 +1,9 @@
 //! Who one is, and where the service is.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 
@@ -18,6 +21,8 @@ pub struct Access {
     pub endpoint: Option<String>,
     /// The URL of an STS service other than AWS's.
     pub sts_endpoint: Option<String>,
+    /// The Region of the STS service, where that is another one.
+    pub sts_region: Option<String>,
     /// Keys that are written out; they count more than a profile. Whoever prints them sees no secret.
     pub keys: Option<Credentials>,
     /// The profile in the shared configuration; it counts more than keys in the environment.
@@ -26,6 +31,8 @@ pub struct Access {
     pub shared_credentials_files: Vec<PathBuf>,
     /// Files of configuration instead of `~/.aws/config`.
     pub shared_config_files: Vec<PathBuf>,
+    /// A role that a token of another identity provider is good for; it counts more than a profile, and less than keys.
+    pub web_identity: Option<WebIdentity>,
     /// A role to assume.
     pub role: Option<Role>,
     /// Do not ask the machine's metadata service for credentials.
@@ -35,7 +42,7 @@ pub struct Access {
 }
 
 /// A role to assume.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Role {
     /// Its ARN.
     pub arn: String,
@@ -45,6 +52,51 @@ pub struct Role {
     pub external_id: Option<String>,
     /// A policy (JSON) that further limits the session.
     pub policy: Option<String>,
+    /// The ARNs of policies that do so, too.
+    pub policy_arns: Vec<String>,
+    /// Tags of the session.
+    pub tags: BTreeMap<String, String>,
+    /// Those of the tags that sessions opened from this one keep.
+    pub transitive_tag_keys: Vec<String>,
+    /// Who is behind it, for the trail.
+    pub source_identity: Option<String>,
+    /// How long a session lasts.
+    pub duration: Option<Duration>,
+}
+
+/// A role to assume with a token of another identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebIdentity {
+    /// Its ARN.
+    pub arn: String,
+    /// What the session is called; `stateward` unless told.
+    pub session_name: Option<String>,
+    /// The token.
+    pub token: Token,
+    /// A policy (JSON) that further limits the session.
+    pub policy: Option<String>,
+    /// The ARNs of policies that do so, too.
+    pub policy_arns: Vec<String>,
+    /// How long a session lasts.
+    pub duration: Option<Duration>,
+}
+
+/// Where a token is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Token {
+    /// In this file, which is read for each session anew.
+    File(PathBuf),
+    /// This is it.
+    Given(String),
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Given(_) => f.write_str("Given(..)"),
+        }
+    }
 }
 
 impl Default for Access {
@@ -53,10 +105,12 @@ impl Default for Access {
             region: None,
             endpoint: None,
             sts_endpoint: None,
+            sts_region: None,
             keys: None,
             profile: None,
             shared_credentials_files: Vec::new(),
             shared_config_files: Vec::new(),
+            web_identity: None,
             role: None,
             skip_metadata_api_check: false,
             max_retries: RETRIES,
@@ -104,7 +158,7 @@ impl RoleQuery {
     pub fn finish(self) -> Result<Option<Role>, String> {
         let Self { arn, session_name, external_id, policy } = self;
         match arn {
-            Some(arn) => Ok(Some(Role { arn, session_name, external_id, policy })),
+            Some(arn) => Ok(Some(Role { arn, session_name, external_id, policy, ..Role::default() })),
             None if session_name.is_some() || external_id.is_some() || policy.is_some() => {
                 Err("has `session_name`, `external_id` or `assume_role_policy` without `role_arn`".into())
             }

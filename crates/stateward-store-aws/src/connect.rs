@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use aws_config::ecs::EcsCredentialsProvider;
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -21,7 +21,8 @@ use aws_types::origin::Origin;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 
-use crate::access::{Access, Role};
+use crate::access::{Access, Role, Token, WebIdentity};
+use crate::assume::{Assumed, WithToken, sts};
 use crate::bucket::Bucket;
 use crate::counter::Counter;
 use crate::objects::Objects;
@@ -52,13 +53,12 @@ pub async fn configuration(access: &Access) -> SdkConfig {
     if let Some(files) = files(access) {
         loader = loader.profile_files(files);
     }
-    if let Some(credentials) = Box::pin(credentials(access)).await {
-        loader = loader.credentials_provider(credentials);
-    }
-    // Boxed: these futures are large, and everything that opens a store would be, too.
-    let configuration = Box::pin(loader.load()).await;
+    // Boxed: these futures are large, and everything that opens a store would be, too. The SDK's own chain is another one than Go's.
+    let nobody = Box::pin(loader.no_credentials().load()).await;
+    let own = Box::pin(credentials(access, &nobody)).await;
+    let configuration = nobody.into_builder().credentials_provider(own).build();
     match &access.role {
-        Some(role) => Box::pin(assume(role, access, configuration)).await,
+        Some(role) => assume(role, access, configuration),
         None => configuration,
     }
 }
@@ -99,29 +99,46 @@ fn files(access: &Access) -> Option<EnvConfigFiles> {
     Some(files.build())
 }
 
-/// Where credentials come from, where that is not the usual chain. What is named counts more than the environment, as it does for
-/// Terraform.
-async fn credentials(access: &Access) -> Option<SharedCredentialsProvider> {
+/// Where credentials come from, in the order of Go's SDK, as Terraform uses it. What is named counts more than the environment. `nobody` is
+/// the configuration without them.
+async fn credentials(access: &Access, nobody: &SdkConfig) -> SharedCredentialsProvider {
     if let Some(keys) = &access.keys {
-        return Some(SharedCredentialsProvider::new(keys.clone()));
+        return SharedCredentialsProvider::new(keys.clone());
     }
-    if access.profile.is_none() && !access.skip_metadata_api_check {
-        return None;
+    if let Some(identity) = &access.web_identity {
+        return SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity: identity.clone() });
     }
-    let region = match &access.region {
-        Some(region) => Some(Region::new(region.clone())),
-        None => region_of_files(access).region().await,
-    };
-    let settings = ProviderConfig::without_region().with_region(region).with_http_client(crate::reach::client());
-    Some(SharedCredentialsProvider::new(match &access.profile {
-        Some(profile) => credentials_of_profile(profile, access, &settings).await,
-        None => credentials_of_files(access, &settings),
-    }))
+    let region = nobody.region().cloned();
+    let settings = ProviderConfig::without_region()
+        .with_region(region)
+        .with_http_client(crate::reach::client())
+        .with_use_fips(nobody.use_fips())
+        .with_use_dual_stack(nobody.use_dual_stack());
+    if let Some(profile) = &access.profile {
+        return SharedCredentialsProvider::new(credentials_of_profile(Some(profile), access, &settings).await);
+    }
+    let environment = Environment::read(&Env::real());
+    // Go's SDK refuses a profile that is not there before it looks at anything else.
+    if let Some(profile) = environment.profile.as_deref()
+        && !is_known(profile, access).await
+    {
+        return SharedCredentialsProvider::new(self::profile(Some(profile), access, &settings));
+    }
+    match environment.gives {
+        Some(Given::Keys(keys)) => SharedCredentialsProvider::new(keys),
+        Some(Given::Token(identity)) => {
+            SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity })
+        }
+        None => {
+            let profile = environment.profile.as_deref();
+            SharedCredentialsProvider::new(credentials_of_profile(profile, access, &settings).await)
+        }
+    }
 }
 
-fn profile(access: &Access, settings: &ProviderConfig) -> ProfileFileCredentialsProvider {
+fn profile(name: Option<&str>, access: &Access, settings: &ProviderConfig) -> ProfileFileCredentialsProvider {
     let mut profile = ProfileFileCredentialsProvider::builder().configure(settings);
-    if let Some(name) = &access.profile {
+    if let Some(name) = name {
         profile = profile.profile_name(name);
     }
     if let Some(files) = files(access) {
@@ -130,12 +147,24 @@ fn profile(access: &Access, settings: &ProviderConfig) -> ProfileFileCredentials
     profile.build()
 }
 
-/// A profile that is named. The machine's own role stands in only where there is such a profile and it has no credentials.
-async fn credentials_of_profile(name: &str, access: &Access, settings: &ProviderConfig) -> CredentialsProviderChain {
-    let chain = CredentialsProviderChain::first_try("Profile", profile(access, settings));
+async fn is_known(profile: &str, access: &Access) -> bool {
     let files = files(access).unwrap_or_default();
-    let known = aws_config::profile::load(&Fs::default(), &Env::default(), &files, Some(name.to_owned().into())).await;
-    if !known.is_ok_and(|known| known.get_profile(name).is_some()) {
+    let known =
+        aws_config::profile::load(&Fs::default(), &Env::default(), &files, Some(profile.to_owned().into())).await;
+    known.is_ok_and(|known| known.get_profile(profile).is_some())
+}
+
+/// A profile, or `default`. The container's and the machine's own role stand in only where there is such a profile, or none is named, and it
+/// has no credentials.
+async fn credentials_of_profile(
+    name: Option<&str>,
+    access: &Access,
+    settings: &ProviderConfig,
+) -> CredentialsProviderChain {
+    let chain = CredentialsProviderChain::first_try("Profile", profile(name, access, settings));
+    if let Some(name) = name
+        && !is_known(name, access).await
+    {
         return chain;
     }
     let chain = chain.or_else("EcsContainer", EcsCredentialsProvider::builder().configure(settings).build());
@@ -145,12 +174,47 @@ async fn credentials_of_profile(name: &str, access: &Access, settings: &Provider
     chain.or_else("Ec2InstanceMetadata", ImdsCredentialsProvider::builder().configure(settings).build())
 }
 
-/// The usual places for credentials, less the machine's metadata service.
-fn credentials_of_files(access: &Access, settings: &ProviderConfig) -> CredentialsProviderChain {
-    CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-        .or_else("Profile", profile(access, settings))
-        .or_else("WebIdentityToken", WebIdentityTokenCredentialsProvider::builder().configure(settings).build())
-        .or_else("EcsContainer", EcsCredentialsProvider::builder().configure(settings).build())
+/// What the environment says of who one is.
+#[derive(Debug)]
+struct Environment {
+    profile: Option<String>,
+    gives: Option<Given>,
+}
+
+/// What it gives by itself; a profile, also one that it names, counts less.
+#[derive(Debug)]
+enum Given {
+    Keys(Credentials),
+    Token(WebIdentity),
+}
+
+impl Environment {
+    /// The names are those that Go's SDK reads.
+    fn read(env: &Env) -> Self {
+        let first = |names: &[&str]| {
+            let set = names.iter().filter_map(|name| env.get(name).ok());
+            set.map(|text| text.trim().to_owned()).find(|text| !text.is_empty())
+        };
+        let key = first(&["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"]);
+        let secret = first(&["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"]);
+        let gives = match (key.zip(secret), first(&["AWS_WEB_IDENTITY_TOKEN_FILE"])) {
+            (Some((key, secret)), _) => {
+                let mut keys = Credentials::new(key, secret, first(&["AWS_SESSION_TOKEN"]), None, "Environment");
+                keys.set_property(vec![AwsCredentialFeature::CredentialsEnvVars]);
+                Some(Given::Keys(keys))
+            }
+            (None, Some(file)) => Some(Given::Token(WebIdentity {
+                arn: first(&["AWS_ROLE_ARN"]).unwrap_or_default(),
+                session_name: first(&["AWS_ROLE_SESSION_NAME"]),
+                token: Token::File(file.into()),
+                policy: None,
+                policy_arns: Vec::new(),
+                duration: None,
+            })),
+            (None, None) => None,
+        };
+        Self { profile: first(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]), gives }
+    }
 }
 
 /// The usual places for the Region, less the machine's metadata service.
@@ -162,21 +226,8 @@ fn region_of_files(access: &Access) -> RegionProviderChain {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else(profile.build())
 }
 
-async fn assume(role: &Role, access: &Access, configuration: SdkConfig) -> SdkConfig {
-    let sts = match &access.sts_endpoint {
-        Some(endpoint) => at_endpoint(&configuration, endpoint),
-        None => configuration.clone(),
-    };
-    let mut provider = AssumeRoleProvider::builder(&role.arn)
-        .session_name(role.session_name.as_deref().unwrap_or("stateward"))
-        .configure(&sts);
-    if let Some(id) = &role.external_id {
-        provider = provider.external_id(id);
-    }
-    if let Some(policy) = &role.policy {
-        provider = provider.policy(policy);
-    }
-    let provider = provider.build().await;
+fn assume(role: &Role, access: &Access, configuration: SdkConfig) -> SdkConfig {
+    let provider = Assumed { sts: sts(access, &configuration), role: role.clone() };
     configuration.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
 
@@ -214,4 +265,35 @@ pub fn bucket(
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
     Ok(Bucket { client: Client::from_conf(builder.build()), name: at.bucket.to_owned(), headers: objects.headers()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(pairs: &[(&str, &str)]) -> (Option<String>, Option<String>) {
+        let read = Environment::read(&Env::from_slice(pairs));
+        let gives = read.gives.map(|gives| match gives {
+            Given::Keys(keys) => keys.access_key_id().to_owned(),
+            Given::Token(identity) => format!("{} {:?}", identity.arn, identity.token),
+        });
+        (read.profile, gives)
+    }
+
+    /// <https://github.com/aws/aws-sdk-go-v2/blob/main/config/resolve_credentials.go>
+    #[test]
+    fn the_environment_in_the_order_of_go() {
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIA1"), ("AWS_SECRET_ACCESS_KEY", "hidden")];
+        let token = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "r")];
+        let profile = [("AWS_PROFILE", "ci")];
+        let (ci, of_token) = (Some("ci".to_owned()), Some("r File(\"/t\")".to_owned()));
+        assert_eq!(who(&[]), (None, None));
+        assert_eq!(who(&profile), (ci.clone(), None));
+        assert_eq!(who(&[&profile[..], &token].concat()), (ci.clone(), of_token.clone()));
+        assert_eq!(who(&[&profile[..], &token, &keys].concat()), (ci, Some("AKIA1".to_owned())));
+        // Half of them are none.
+        assert_eq!(who(&[&keys[..1], &token].concat()), (None, of_token));
+        assert_eq!(who(&[("AWS_ACCESS_KEY", "AKIA2"), ("AWS_SECRET_KEY", "s")]), (None, Some("AKIA2".to_owned())));
+        assert_eq!(who(&[("AWS_DEFAULT_PROFILE", "old")]), (Some("old".to_owned()), None));
+    }
 }

@@ -4,6 +4,7 @@
 //! [`Bucket`], [`Reader`]); what the errors of the SDK mean ([`fault_of`], [`BucketError`]). No record of a store and no lock is known here.
 
 mod access;
+mod assume;
 mod bucket;
 mod connect;
 mod counter;
@@ -16,7 +17,7 @@ mod reader;
 mod refusal;
 pub mod together;
 
-pub use access::{Access, Role, RoleQuery};
+pub use access::{Access, Role, RoleQuery, Token, WebIdentity};
 pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
 pub use connect::{Location, at_endpoint, bucket, configuration, s3_endpoint};
 pub use counter::{Counter, Units, Usage};

@@ -303,6 +303,7 @@ mod tests {
             session_name: Some("s".into()),
             external_id: Some("e".into()),
             policy: Some("{}".into()),
+            ..Role::default()
         };
         let objects =
             Objects { path_style: true, encryption: Encryption::Kms { key: "k".into() }, ..Objects::default() };
@@ -316,13 +317,12 @@ mod tests {
             region: Some("eu-west-1".into()),
             endpoint: Some("http://127.0.0.1:8000".into()),
             sts_endpoint: Some("https://s".into()),
-            keys: None,
             profile: Some("ci".into()),
             shared_credentials_files: vec!["/tmp/c".into()],
-            shared_config_files: Vec::new(),
             role: Some(role),
             skip_metadata_api_check: true,
             max_retries: 2,
+            ..Access::default()
         };
         assert_eq!(options.endpoint_in("us-east-1"), Some("https://d"));
         assert_eq!(options.endpoint_in("eu-west-1"), Some("http://127.0.0.1:8000"));

@@ -178,18 +178,18 @@ mod tests {
             session_name: Some("s".into()),
             external_id: Some("e".into()),
             policy: Some("{}".into()),
+            ..Role::default()
         };
         let access = Access {
             region: Some("eu-west-1".into()),
             endpoint: Some("http://127.0.0.1:9000".into()),
             sts_endpoint: Some("https://s".into()),
-            keys: None,
             profile: Some("ci".into()),
             shared_credentials_files: vec!["/tmp/c".into()],
-            shared_config_files: Vec::new(),
             role: Some(role),
             skip_metadata_api_check: true,
             max_retries: 2,
+            ..Access::default()
         };
         let sharing =
             Sharing { workspace_key_prefix: "ws".into(), lock_table: Some("locks".into()), use_lockfile: true };

@@ -46,19 +46,22 @@ fn texts(value: &Value) -> Option<&Vec<Value>> {
 
 /// Arguments by their names, those of blocks within as `block.name`, texts in a list as `name.0` and so on.
 pub(crate) fn arguments(body: &Value) -> Arguments {
-    let mut arguments = Arguments::new();
-    for (name, value) in body.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        if let Some(texts) = texts(value) {
-            let named = texts.iter().enumerate().map(|(at, text)| (format!("{name}.{at}"), literal(text)));
-            arguments.extend(named);
-        } else if value.is_object() || value.is_array() {
-            let inner = each(Some(value)).filter_map(Value::as_object).flatten().filter(|(_, value)| !value.is_null());
-            arguments.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), literal(value))));
-        } else {
-            arguments.insert(name.clone(), literal(value));
-        }
+    let named = body.as_object().into_iter().flatten();
+    named.flat_map(|(name, value)| values(name, value)).collect()
+}
+
+/// A block may be a list of one; of several, none is the one.
+fn values(name: &str, value: &Value) -> Vec<(String, Option<String>)> {
+    if let Some(texts) = texts(value) {
+        return texts.iter().enumerate().map(|(at, text)| (format!("{name}.{at}"), literal(text))).collect();
     }
-    arguments
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) if items.is_empty() => Vec::new(),
+        Value::Array(items) if items.len() == 1 && items[0].is_object() => values(name, &items[0]),
+        Value::Object(inner) => inner.iter().flat_map(|(key, value)| values(&format!("{name}.{key}"), value)).collect(),
+        value => vec![(name.to_owned(), literal(value))],
+    }
 }
 
 fn literal(value: &Value) -> Option<String> {
@@ -89,5 +92,16 @@ mod tests {
         let pairs = [("assume_role.role_arn", "r"), ("shared_config_files.0", "a"), ("shared_config_files.1", "b")];
         let expected = pairs.map(|(name, text)| (name.to_owned(), Some(text.to_owned())));
         assert_eq!(arguments(&listed), Arguments::from(expected));
+    }
+
+    #[test]
+    fn what_is_within_a_block() {
+        let role =
+            serde_json::json!({"assume_role": {"policy_arns": ["p"], "tags": {"team": "net"}, "duration": null}});
+        let pairs = [("assume_role.policy_arns.0", "p"), ("assume_role.tags.team", "net")];
+        let expected = pairs.map(|(name, text)| (name.to_owned(), Some(text.to_owned())));
+        assert_eq!(arguments(&role), Arguments::from(expected));
+        let two = serde_json::json!({"assume_role": [{"role_arn": "r"}, {"role_arn": "s"}]});
+        assert_eq!(arguments(&two), Arguments::from([("assume_role".to_owned(), None)]));
     }
 }

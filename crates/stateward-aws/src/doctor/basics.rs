@@ -10,6 +10,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::SdkError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 use stateward_iam::names;
@@ -119,9 +120,17 @@ impl Patient {
         let (why, fix) = match (&named, is_set("AWS_ACCESS_KEY_ID"), is_set("AWS_SECRET_ACCESS_KEY")) {
             (Some(named), ..) => {
                 let unknown = if cause.is_none() { ": there is no such profile, or it has no credentials" } else { "" };
-                let fix = format!("put it right; where it is of IAM Identity Center: `{login}`");
+                let fix = match self.is_token() {
+                    true => "check the token, and the role it is for".to_owned(),
+                    false => format!("put it right; where it is of IAM Identity Center: `{login}`"),
+                };
                 (format!("{named} gives none{unknown}"), fix)
             }
+            _ if self.is_overruled() && !cause.as_ref().is_some_and(|cause| cause.contains("web identity")) => (
+                "`AWS_PROFILE` names a profile that is not there, and nothing else counts then, as for Terraform"
+                    .to_owned(),
+                "put `AWS_PROFILE` right, or unset it".to_owned(),
+            ),
             (None, true, false) => half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
             (None, false, true) => half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
             (None, ..) => {
@@ -162,17 +171,22 @@ impl Patient {
         let from = self.source(credentials);
         let end = credentials.expiry().and_then(|end| Timestamp::try_from(end).ok());
         let Some(end) = end else { return Finding::ok(CHECK, format!("{from}; they do not end")) };
+        let is_renewed = credentials.get_property::<Vec<From>>().is_some_and(|by| {
+            let renewed = [From::CredentialsStsAssumeRole, From::CredentialsStsAssumeRoleWebId];
+            by.iter().any(|by| renewed.contains(by))
+        });
         let left = end.as_second() - (self.options.now)().as_second();
         let end = Timestamp::from_second(end.as_second()).unwrap_or(end);
         let fix = "renew them: `aws sso login`, or assume the role again";
         if left <= 0 {
             let why = format!("{from}; they ended at {end}");
             Finding::fail(CHECK, "the credentials have ended", why, fix).entry("credentials/expired")
-        } else if left < SOON {
+        } else if left < SOON && !is_renewed {
             let why = format!("{from}; they end at {end}, and an apply that is under way then cannot store its state");
             Finding::warn(CHECK, format!("the credentials end in {} min", left / 60), why, fix)
         } else {
-            Finding::ok(CHECK, format!("{from}; they end at {end}"))
+            let renewed = if is_renewed { ", and are renewed" } else { "" };
+            Finding::ok(CHECK, format!("{from}; they end at {end}{renewed}"))
         }
     }
 
@@ -246,6 +260,8 @@ fn not_assumed(error: &(dyn Error + 'static)) -> Option<Failed> {
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
             asked = Some(Failed::new("STS: AssumeRole", error));
+        } else if let Some(error) = error.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>() {
+            asked = Some(Failed::new("STS: AssumeRoleWithWebIdentity", error));
         } else if error.is::<CredentialsError>() {
             // Within a request it is why nobody could sign it.
             asked = None;
@@ -264,7 +280,7 @@ fn no_role(failed: &Failed) -> Vec<Finding> {
         _ => {
             let mut found = blame(CREDENTIALS, failed);
             if found.iter().all(|finding| finding.status != Status::Fail) {
-                let fix = "check `assume_role` in the backend block";
+                let fix = "check the role in the backend block, or that of the environment (`AWS_ROLE_ARN`)";
                 found = vec![Finding::fail(CREDENTIALS, "the role cannot be assumed", failed.words(), fix)];
             }
             found

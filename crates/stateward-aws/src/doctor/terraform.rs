@@ -1,20 +1,35 @@
 //! The target that a `backend "s3"` block names.
 
+mod who;
+
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use aws_credential_types::Credentials;
-use stateward_store_aws::{CustomerKey, Encryption, Role};
+use stateward_store_aws::{CustomerKey, Encryption};
 use stateward_terraform::Arguments;
 
 use super::Target;
+use who::{OBJECTS, within};
 
 const TWO_KEYS: &str = "the backend has both `kms_key_id` and `sse_customer_key`, of which Terraform takes one alone";
+const TWO_KEYS_SET: &str =
+    "the backend has `kms_key_id` and the environment `AWS_SSE_CUSTOMER_KEY`, of which Terraform takes one alone";
 
 /// The arguments of a backend, from what counts least to what counts most.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     arguments: Arguments,
+    variables: BTreeMap<&'static str, String>,
 }
+
+/// Variables of the environment that the backend itself reads, beside those that the SDK does.
+const VARIABLES: [&str; 5] = [
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_SSE_CUSTOMER_KEY",
+];
 
 /// Why a backend names no target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +54,6 @@ pub enum TargetError {
     /// How objects are written cannot be used.
     #[error("{0}")]
     Objects(String),
-    /// Another principal than Terraform's would be looked at.
-    #[error("the backend has `{0}`, which stateward does not do: it would be somebody else than Terraform")]
-    Unsupported(&'static str),
 }
 
 impl TargetError {
@@ -55,7 +67,6 @@ impl TargetError {
             Self::Value { name: "key", .. } => "take the `/` away".to_owned(),
             Self::Value { name, kind, .. } => format!("set `{name}` to a {kind}"),
             Self::Objects(_) => "put it right".to_owned(),
-            Self::Unsupported(_) => "take the block out and set `AWS_ROLE_ARN` and `AWS_WEB_IDENTITY_TOKEN_FILE` in its place: both read them".to_owned(),
         }
     }
 }
@@ -63,6 +74,16 @@ impl TargetError {
 impl Given {
     /// Adds arguments that count more than those before; one that is not written out leaves what was known.
     pub fn add(&mut self, arguments: &Arguments) {
+        for object in OBJECTS {
+            // An object that is said anew is another one; of what is not written out in it, `init` has noted what it came to.
+            let is_open = |known: &str| {
+                let mut open = arguments.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str());
+                open.any(|name| known == name || within(known, name).is_some())
+            };
+            if arguments.keys().any(|name| within(name, object).is_some()) {
+                self.arguments.retain(|known, _| within(known, object).is_none() || is_open(known));
+            }
+        }
         for (name, value) in arguments {
             // A list that is said anew is another list, however long the one before was.
             if let Some(list) = name.strip_suffix("0").filter(|list| list.ends_with('.')) {
@@ -70,9 +91,20 @@ impl Given {
             }
             match value {
                 Some(_) => drop(self.arguments.insert(name.clone(), value.clone())),
+                None if self.arguments.keys().any(|known| within(known, name).is_some()) => {}
                 None => drop(self.arguments.entry(name.clone()).or_default()),
             }
         }
+    }
+
+    /// Takes from the environment what the backend itself takes from there.
+    pub fn read(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        let set = VARIABLES.iter().filter_map(|name| Some((*name, variable(name)?)));
+        self.variables.extend(set.filter(|(_, value)| !value.is_empty()));
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
     }
 
     fn text(&self, name: &str) -> Result<Option<String>, TargetError> {
@@ -89,18 +121,6 @@ impl Given {
         self.text(name)?;
         let indices = (0..).map(|at| format!("{name}.{at}")).take_while(|name| self.arguments.contains_key(name));
         indices.filter_map(|name| self.text(&name).transpose()).collect()
-    }
-
-    /// Keys that stand in the backend itself; one is no good without the other.
-    fn keys(&self) -> Result<Option<Credentials>, TargetError> {
-        let token = self.text("token")?;
-        Ok(match (self.text("access_key")?, self.text("secret_key")?) {
-            (Some(key), Some(secret)) => Some(Credentials::new(key, secret, token, None, "backend")),
-            (Some(_), None) => return Err(TargetError::Missing("secret_key")),
-            (None, Some(_)) => return Err(TargetError::Missing("access_key")),
-            (None, None) if token.is_some() => return Err(TargetError::Missing("access_key")),
-            (None, None) => None,
-        })
     }
 
     /// The first that is there of an argument's names.
@@ -129,6 +149,11 @@ impl Given {
     /// How objects are written: Terraform sends nothing about it without `encrypt`, whatever key is named.
     fn encrypt(&self, target: &mut Target) -> Result<(), TargetError> {
         let keys = (self.text("sse_customer_key")?, self.text("kms_key_id")?);
+        let keys = match (keys, self.variable("AWS_SSE_CUSTOMER_KEY")) {
+            ((_, Some(_)), Some(_)) => return Err(TargetError::Objects(TWO_KEYS_SET.to_owned())),
+            ((None, None), Some(key)) if self.flag("encrypt")? => (Some(key), None),
+            (keys, _) => keys,
+        };
         target.unused_key = None;
         target.objects.encryption = match (self.flag("encrypt")?, keys) {
             (_, (Some(_), Some(_))) => return Err(TargetError::Objects(TWO_KEYS.to_owned())),
@@ -167,39 +192,13 @@ impl Given {
         target.objects.acl = self.text("acl")?;
         target.objects.skip_checksum = self.flag("skip_s3_checksum")?;
         self.encrypt(&mut target)?;
-        let access = &mut target.access;
-        access.region = self.text("region")?;
-        access.keys = self.keys()?;
-        access.profile = self.text("profile")?;
-        let paths = |texts: Vec<String>| texts.into_iter().map(Into::into).collect::<Vec<_>>();
-        access.shared_config_files = paths(self.texts("shared_config_files")?);
-        access.shared_credentials_files = paths(self.texts("shared_credentials_files")?);
-        if let (true, Some(file)) = (access.shared_credentials_files.is_empty(), self.text("shared_credentials_file")?)
-        {
-            access.shared_credentials_files = vec![file.into()];
-        }
-        let web_identity = "assume_role_with_web_identity";
-        if self.arguments.keys().any(|name| name.starts_with(web_identity)) {
-            return Err(TargetError::Unsupported(web_identity));
-        }
-        access.skip_metadata_api_check = self.flag("skip_metadata_api_check")?;
-        if let Some(retries) = self.parsed("max_retries", "whole number")? {
-            access.max_retries = retries;
-        }
-        if let Some(arn) = self.first(&["assume_role.role_arn", "role_arn"])? {
-            access.role = Some(Role {
-                arn,
-                session_name: self.first(&["assume_role.session_name", "session_name"])?,
-                external_id: self.first(&["assume_role.external_id", "external_id"])?,
-                policy: self.first(&["assume_role.policy", "assume_role_policy"])?,
-            });
-        }
+        self.who(&mut target.access)?;
         let endpoints = &mut target.endpoints;
         endpoints.s3 = self.first(&["endpoints.s3", "endpoint"])?;
         endpoints.dynamodb = self.first(&["endpoints.dynamodb", "dynamodb_endpoint"])?;
         endpoints.iam = self.first(&["endpoints.iam", "iam_endpoint"])?;
         endpoints.sts = self.first(&["endpoints.sts", "sts_endpoint"])?;
-        access.sts_endpoint.clone_from(&endpoints.sts);
+        target.access.sts_endpoint.clone_from(&endpoints.sts);
         Ok(target)
     }
 }
@@ -212,7 +211,7 @@ fn is_index(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn given(pairs: &[(&str, &str)]) -> Given {
+    pub(super) fn given(pairs: &[(&str, &str)]) -> Given {
         let mut given = Given::default();
         given.add(&[("bucket", "b"), ("key", "k")].map(|(name, text)| (name.to_owned(), Some(text.to_owned()))).into());
         given.add(&pairs.iter().map(|(name, text)| ((*name).to_owned(), Some((*text).to_owned()))).collect());
@@ -262,6 +261,15 @@ mod tests {
         let both = given(&[("encrypt", "true"), ("kms_key_id", "alias/k"), ("sse_customer_key", "c2VjcmV0")]);
         let error = both.target(None).unwrap_err().to_string();
         assert!(error.contains("one alone") && !error.contains("c2VjcmV0"), "{error}");
+        let set = |pairs: &[(&str, &str)]| {
+            let mut given = given(pairs);
+            given.read(|name| (name == "AWS_SSE_CUSTOMER_KEY").then(|| "c2VjcmV0".to_owned()));
+            given.target(None).map(|target| target.objects.encryption)
+        };
+        assert_eq!(set(&[("encrypt", "true")]), Ok(own()));
+        assert_eq!(set(&[]), Ok(Encryption::Bucket));
+        let error = set(&[("encrypt", "true"), ("kms_key_id", "alias/k")]).unwrap_err().to_string();
+        assert!(error.contains("one alone") && !error.contains("c2VjcmV0"), "{error}");
     }
 
     #[test]
@@ -284,10 +292,6 @@ mod tests {
                 },
             ),
             (&[("token", "t")], TargetError::Missing("access_key")),
-            (
-                &[("assume_role_with_web_identity.role_arn", "r")],
-                TargetError::Unsupported("assume_role_with_web_identity"),
-            ),
         ] {
             let error = given(pairs).target(None).unwrap_err();
             assert!(!error.to_string().contains("s3cret"));

@@ -40,7 +40,7 @@ async fn a_role_that_cannot_be_assumed() {
     let fail = |check| [(check, Status::Fail)];
     let assume = |place: &mut Place| {
         let arn = "arn:aws:iam::123456789012:role/deploy".to_owned();
-        place.target.access.role = Some(Role { arn, session_name: None, external_id: None, policy: None });
+        place.target.access.role = Some(Role { arn, ..Role::default() });
     };
     planted("it can", &[], assume).await;
     let mut place = Place::new();

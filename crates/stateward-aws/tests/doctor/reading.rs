@@ -154,12 +154,8 @@ async fn a_deny_that_asks_for_nothing() {
 #[tokio::test]
 async fn the_session_policy_of_the_backend_block() {
     let mut at = LabPlace::new();
-    at.place.target.access.role = Some(Role {
-        arn: at.role(1),
-        session_name: None,
-        external_id: None,
-        policy: Some(all_but("dynamodb:PutItem").to_string()),
-    });
+    at.place.target.access.role =
+        Some(Role { arn: at.role(1), policy: Some(all_but("dynamodb:PutItem").to_string()), ..Role::default() });
     let finding = refused(&mut at, 1, "right:dynamodb:PutItem", |_| {}).await;
     assert_eq!(finding.denial.unwrap().layer, stateward_denial::Layer::Session);
     let offline = finding.offline.unwrap();

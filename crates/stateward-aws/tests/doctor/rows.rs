@@ -377,7 +377,7 @@ impl Bench {
         let keys =
             self.at.keys(number, &if row.who == Who::Session { self.at.session(number) } else { self.at.user(number) });
         self.at.set(number, row.change);
-        let assumed = Role { arn: self.at.role(number), session_name: None, external_id: None, policy: None };
+        let assumed = Role { arn: self.at.role(number), ..Role::default() };
         let place = &mut self.at.place;
         (row.plant)(&place.proxy);
         place.target.access.role = is_assuming.then_some(assumed);

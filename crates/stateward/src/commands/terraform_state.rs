@@ -62,9 +62,8 @@ impl TerraformState {
     }
 }
 
-/// The place of an `s3` backend that `init` noted. `refusal` is what a message begins with.
-pub(super) fn noted_target(noted: &Backend, refusal: &str) -> Result<Target> {
-    let mut given = Given::default();
+/// The place of an `s3` backend that `init` noted, beside what is given. `refusal` is what a message begins with.
+pub(super) fn noted_target(mut given: Given, noted: &Backend, refusal: &str) -> Result<Target> {
     given.add(noted.arguments());
     given.target(None).map_err(|error| Failure::usage(refusal, error.to_string(), error.advice()))
 }

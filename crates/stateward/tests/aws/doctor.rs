@@ -1,6 +1,6 @@
 //! `stateward doctor` on a configuration whose state is in a bucket.
 
-use stateward_testkit::{AwsEnv, Cli, Fault, FaultProxy, Moto, Rule, TestDir};
+use stateward_testkit::{AwsEnv, Cli, Fault, FaultProxy, Moto, Rule, S3Backend, Terraform, TestDir};
 
 use crate::cli;
 
@@ -186,6 +186,70 @@ fn the_doctor_is_who_terraform_would_be() {
     // Of services that the backend has no URL for, the environment's is asked.
     let astray: Vec<_> = other.requests().into_iter().filter(|request| request.path != "/").collect();
     assert!(astray.is_empty(), "{astray:?}");
+}
+
+/// A role's token beside a `[default]` that somebody left: the token counts, for Terraform and so for the doctor.
+#[test]
+fn a_token_counts_more_than_a_profile() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (proxy, bucket) = (FaultProxy::to(moto.url()), moto.create_bucket());
+    let of = |name: &str| {
+        format!("[{name}]\naws_access_key_id = AKIA{}\naws_secret_access_key = hidden\n", name.to_uppercase())
+    };
+    let shared = dir.write("shared", of("default") + &of("ci"));
+    let token = dir.write("token", "token-of-the-cluster");
+    let role = "arn:aws:iam::123456789012:role/cluster";
+    let variables = |file: &str| {
+        [
+            ("AWS_SHARED_CREDENTIALS_FILE", shared.display().to_string()),
+            ("AWS_ACCESS_KEY_ID", String::new()),
+            ("AWS_SECRET_ACCESS_KEY", String::new()),
+            ("AWS_ROLE_ARN", role.to_owned()),
+            ("AWS_ROLE_SESSION_NAME", "pod".to_owned()),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_owned()),
+        ]
+    };
+    let env = AwsEnv::new().others(proxy.url());
+    block(&dir, &bucket, "");
+    let path = dir.path().display().to_string();
+    let arguments = ["doctor", "--dir", &path, "--for", "read-only"];
+    let asked = |more: &[(&'static str, String)], file: &str| {
+        proxy.forget_requests();
+        let output = cli(&dir, &env).envs(variables(file)).envs(more.to_vec()).run(&arguments);
+        assert!(!output.stdout.contains("hidden") && !output.stdout.contains("token-of"), "{}", output.report());
+        let keys: Vec<String> = signed(&proxy).into_iter().map(|(key, _)| key).collect();
+        (output.stdout.split_whitespace().collect::<Vec<_>>().join(" "), keys)
+    };
+
+    let token = token.display().to_string();
+    let ci = ("AWS_PROFILE", "ci".to_owned());
+    for more in [&[][..], std::slice::from_ref(&ci)] {
+        let (told, keys) = asked(more, &token);
+        assert!(matches!(keys.as_slice(), [key] if key.starts_with("ASIA")), "{keys:?}: {told}");
+        assert!(told.contains("from the web identity of `AWS_WEB_IDENTITY_TOKEN_FILE`"), "{told}");
+        assert!(told.contains("assumed-role/cluster/pod"), "{told}");
+        assert_eq!(told.contains("`AWS_PROFILE` is set, too, and does not count"), !more.is_empty(), "{told}");
+    }
+    let work = Terraform::find().workdir(&dir, "work").envs(env.pairs()).envs(variables(&token));
+    let work = work.env("AWS_ENDPOINT_URL_STS", proxy.url());
+    work.write_s3_backend(&S3Backend::new(proxy.url(), &bucket, "k"));
+    proxy.forget_requests();
+    work.run(&["init"]).expect_success();
+    let keys: Vec<String> = signed(&proxy).into_iter().map(|(key, _)| key).collect();
+    assert!(matches!(keys.as_slice(), [key] if key.starts_with("ASIA")), "{keys:?}");
+
+    // A token that cannot be read is an end, not a reason to be somebody else.
+    let (told, keys) = asked(&[], "/nonexistent/token");
+    assert_eq!(keys, Vec::<String>::new(), "{told}");
+    assert!(told.contains("`/nonexistent/token` cannot be read"), "{told}");
+    work.clone().envs(variables("/nonexistent/token")).run(&["init", "-reconfigure"]).expect_code(1);
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "AKIAKEYS".to_owned()));
+    let (told, signers) = asked(&[&keys[..], &[("AWS_PROFILE", "none".to_owned())]].concat(), &token);
+    assert_eq!(signers, Vec::<String>::new(), "{told}");
+    assert!(told.contains("`AWS_PROFILE` names a profile that is not there"), "{told}");
+    let (told, signers) = asked(&keys, &token);
+    assert_eq!(signers, ["AKIAKEYS"], "{told}");
+    assert!(told.contains("`AWS_WEB_IDENTITY_TOKEN_FILE` is set, too, and does not count"), "{told}");
 }
 
 /// Every command is who a profile says that is named, also where the environment has keys.

@@ -12,7 +12,9 @@ use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings};
 use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
-pub(super) use target::{configuration as configuration_of, extra_arguments, of_directory as backend_of_directory};
+pub(super) use target::{
+    configuration as configuration_of, extra_arguments, given, of_directory as backend_of_directory,
+};
 
 use super::Context;
 use super::lock::this_machine;
@@ -67,7 +69,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
 
 /// What is set beside the target. Of what holds secrets only that it is set.
 fn surroundings(context: &Context, args: &DoctorArgs) -> Surroundings {
-    let told = |name: &str| name.starts_with("AWS_ENDPOINT_URL") || TOLD.contains(&name);
+    let told = |name: &str| name.starts_with("AWS_ENDPOINT_URL") || name.ends_with("_ENDPOINT") || TOLD.contains(&name);
     let variables = context.environment.with_prefix("AWS_").filter_map(|name| {
         let value = context.environment.get(name)?;
         Some((name.to_owned(), if told(name) { value.to_owned() } else { String::new() }))

@@ -24,7 +24,7 @@ const NOT_FOUND: &str = "it is not known where the state is kept";
 /// Where the state is kept, by what was given, the store's settings or a directory.
 pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
     let mut target = match (&args.bucket, &args.key) {
-        (Some(bucket), Some(key)) => of_arguments(args, bucket, key)?,
+        (Some(bucket), Some(key)) => of_arguments(context, args, bucket, key)?,
         _ if args.dir.is_none() && context.config.is_from_flag("store") => of_store(&context.settings().store)?,
         _ => {
             let directory = args.dir.as_deref().unwrap_or(Path::new("."));
@@ -41,14 +41,21 @@ pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
     Ok(target)
 }
 
-fn of_arguments(args: &DoctorArgs, bucket: &str, key: &str) -> Result<Target> {
-    let given = [("bucket", bucket), ("key", key)].map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
-    let mut arguments = Arguments::from(given);
+/// With what a backend takes from the environment.
+pub(in crate::commands) fn given(context: &Context) -> Given {
+    let mut given = Given::default();
+    given.read(|name| context.environment.get(name).map(str::to_owned));
+    given
+}
+
+fn of_arguments(context: &Context, args: &DoctorArgs, bucket: &str, key: &str) -> Result<Target> {
+    let place = [("bucket", bucket), ("key", key)].map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+    let mut arguments = Arguments::from(place);
     arguments.extend(args.lock_table.clone().map(|table| ("dynamodb_table".to_owned(), Some(table))));
     if args.use_lockfile {
         arguments.insert("use_lockfile".to_owned(), Some("true".to_owned()));
     }
-    let mut given = Given::default();
+    let mut given = given(context);
     given.add(&arguments);
     add_backend_config(&mut given, &args.backend_config)?;
     given.target(args.workspace.as_deref()).map_err(|error| no_target(&error))
@@ -111,7 +118,7 @@ pub(in crate::commands) fn of_directory(
             NAME_IT,
         ));
     }
-    let mut given = Given::default();
+    let mut given = given(context);
     let is_s3 = |backend: &&Backend| backend.kind() == Some("s3");
     for backend in cached.iter().filter(is_s3).chain(&declared) {
         given.add(backend.arguments());

@@ -10,7 +10,7 @@ use stateward_terraform::{
 };
 
 use super::super::Context;
-use super::super::doctor::{configuration_of, extra_arguments};
+use super::super::doctor::{configuration_of, extra_arguments, given};
 use super::NOT_MOVED;
 use crate::cli::MigrateArgs;
 use crate::failure::{Failure, Result};
@@ -35,6 +35,8 @@ pub(super) struct Setting {
     extra: Vec<Arguments>,
     /// `TF_WORKSPACE`.
     variable: Option<String>,
+    /// What an `s3` backend takes from the environment.
+    pub(super) given: Given,
 }
 
 impl Setting {
@@ -55,8 +57,18 @@ impl Setting {
         let is_of = |given: &Backend, noted: &Backend| given.differs(noted).is_none();
         let noted = cached.clone().filter(|noted| given.as_ref().is_some_and(|given| is_of(given, noted)));
         let whole = given.map(|given| noted.iter().chain([&environment]).fold(given, Backend::filled));
-        let mut setting =
-            Self { directory, data_dir, configuration, cached, noted, whole, only: None, extra, variable };
+        let mut setting = Self {
+            directory,
+            data_dir,
+            configuration,
+            cached,
+            noted,
+            whole,
+            only: None,
+            extra,
+            variable,
+            given: self::given(context),
+        };
         setting.only = setting.only()?;
         Ok(setting)
     }
@@ -149,7 +161,7 @@ impl Setting {
 
     /// What the block leaves out, `init` may have noted.
     fn s3(&self, counts: impl Fn(&str) -> bool) -> Result<Target> {
-        let mut given = Given::default();
+        let mut given = self.given.clone();
         if let Some(noted) = &self.noted {
             let mut noted = noted.arguments().clone();
             noted.retain(|name, _| counts(name));

@@ -89,7 +89,7 @@ impl Source {
             Some((backend, Some("local"))) => Local::hold(&setting.directory, Some(backend)).map(Self::Local),
             Some((backend, Some("s3"))) => {
                 let target = match from {
-                    From::Cached(_) => noted_target(backend, NOT_MOVED)?,
+                    From::Cached(_) => noted_target(setting.given.clone(), backend, NOT_MOVED)?,
                     _ => setting.locked_s3()?,
                 };
                 Self::bucket(options_of(target)).await

@@ -173,7 +173,7 @@ fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'
         return Ok(Some(if is_another { (declared, false) } else { (From::Local, true) }));
     };
     let place = match cached.kind() {
-        Some("s3") => Some(noted_target(cached, NOT_MOVED)?),
+        Some("s3") => Some(noted_target(setting.given.clone(), cached, NOT_MOVED)?),
         _ => None,
     };
     Ok(match target.is(cached, place.as_ref()) || target.may_be_another(cached) {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
+use stateward_aws::doctor::Given;
 use stateward_client::transfer::{Place, Snapshot};
 use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
 use stateward_store::outside::Spot;
@@ -35,8 +36,8 @@ impl S3State {
     }
 
     /// From what `terraform init` noted.
-    pub(super) async fn from_backend(noted: &Backend) -> Result<Self, Failure> {
-        Self::open(options_of(noted_target(noted, NOT_IMPORTED)?), NOT_IMPORTED).await
+    pub(super) async fn from_backend(given: Given, noted: &Backend) -> Result<Self, Failure> {
+        Self::open(options_of(noted_target(given, noted, NOT_IMPORTED)?), NOT_IMPORTED).await
     }
 
     /// `options` have the key in place of a prefix; `refusal` is what a message begins with.

@@ -12,6 +12,7 @@ use stateward_terraform::workdir::{Backend, LocalState, WorkdirError, local_stat
 use super::bucket::S3State;
 use super::transfer::{Doing, Report, follow, nothing_there};
 use crate::cli::ImportArgs;
+use crate::commands::doctor::given;
 use crate::commands::{Context, TOOL};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
@@ -164,7 +165,7 @@ async fn from_directory(context: &Context, directory: &Path) -> Result<Found> {
         }
         Some(backend) if backend.kind == "s3" => {
             let noted = backend.clone().into();
-            Ok(Found::Place(Box::new(S3State::from_backend(&noted).await?)))
+            Ok(Found::Place(Box::new(S3State::from_backend(given(context), &noted).await?)))
         }
         Some(backend) if backend.kind != "local" => {
             Err(not_yet(&format!("states in `{}` backends", backend.kind)).into())
