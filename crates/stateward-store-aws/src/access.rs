@@ -37,6 +37,16 @@ pub struct Access {
     pub role: Option<Role>,
     /// Do not ask the machine's metadata service for credentials.
     pub skip_metadata_api_check: bool,
+    /// The URL of the machine's metadata service.
+    pub metadata_endpoint: Option<String>,
+    /// Whether that service is asked by IPv6.
+    pub metadata_ipv6: Option<bool>,
+    /// A file of the certificates (PEM) that are trusted, in place of the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// Ask the services where they have FIPS.
+    pub use_fips: bool,
+    /// Ask the services where they have IPv6 as well.
+    pub use_dual_stack: bool,
     /// How often a request is tried again.
     pub max_retries: u32,
 }
@@ -113,6 +123,11 @@ impl Default for Access {
             web_identity: None,
             role: None,
             skip_metadata_api_check: false,
+            metadata_endpoint: None,
+            metadata_ipv6: None,
+            ca_bundle: None,
+            use_fips: false,
+            use_dual_stack: false,
             max_retries: RETRIES,
         }
     }

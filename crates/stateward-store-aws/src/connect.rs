@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds;
+use aws_config::imds::client::EndpointMode;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
@@ -17,6 +19,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::origin::Origin;
 use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
@@ -39,7 +42,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub async fn configuration(access: &Access) -> SdkConfig {
     // Pinned, so that a new version of the SDK does not change retries and time limits by itself.
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(crate::reach::client())
+        .http_client(http(access))
         .retry_config(RetryConfig::standard().with_max_attempts(access.max_retries.saturating_add(1)))
         .timeout_config(limits(ATTEMPT));
     loader = match &access.region {
@@ -52,6 +55,13 @@ pub async fn configuration(access: &Access) -> SdkConfig {
     }
     if let Some(files) = files(access) {
         loader = loader.profile_files(files);
+    }
+    // What is not asked for may still be in the environment, or in the shared files.
+    if access.use_fips {
+        loader = loader.use_fips(true);
+    }
+    if access.use_dual_stack {
+        loader = loader.use_dual_stack(true);
     }
     // Boxed: these futures are large, and everything that opens a store would be, too. The SDK's own chain is another one than Go's.
     let nobody = Box::pin(loader.no_credentials().load()).await;
@@ -111,7 +121,7 @@ async fn credentials(access: &Access, nobody: &SdkConfig) -> SharedCredentialsPr
     let region = nobody.region().cloned();
     let settings = ProviderConfig::without_region()
         .with_region(region)
-        .with_http_client(crate::reach::client())
+        .with_http_client(http(access))
         .with_use_fips(nobody.use_fips())
         .with_use_dual_stack(nobody.use_dual_stack());
     if let Some(profile) = &access.profile {
@@ -171,7 +181,31 @@ async fn credentials_of_profile(
     if access.skip_metadata_api_check {
         return chain;
     }
-    chain.or_else("Ec2InstanceMetadata", ImdsCredentialsProvider::builder().configure(settings).build())
+    let mut machine = ImdsCredentialsProvider::builder().configure(settings);
+    if let Some(client) = metadata(access, settings) {
+        machine = machine.imds_client(client);
+    }
+    chain.or_else("Ec2InstanceMetadata", machine.build())
+}
+
+/// The client of the machine's metadata service, where that is elsewhere.
+fn metadata(access: &Access, settings: &ProviderConfig) -> Option<imds::Client> {
+    if access.metadata_endpoint.is_none() && access.metadata_ipv6.is_none() {
+        return None;
+    }
+    let mut client = imds::Client::builder().configure(settings);
+    if let Some(ipv6) = access.metadata_ipv6 {
+        client = client.endpoint_mode(if ipv6 { EndpointMode::IpV6 } else { EndpointMode::IpV4 });
+    }
+    match &access.metadata_endpoint {
+        Some(url) => client.endpoint(url).ok().map(imds::client::Builder::build),
+        None => Some(client.build()),
+    }
+}
+
+fn http(access: &Access) -> SharedHttpClient {
+    let of_environment = || Env::real().get("AWS_CA_BUNDLE").ok().filter(|path| !path.is_empty()).map(Into::into);
+    crate::reach::client(access.ca_bundle.clone().or_else(of_environment))
 }
 
 /// What the environment says of who one is.

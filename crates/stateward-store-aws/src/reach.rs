@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -13,6 +14,11 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use url::Url;
 
 pub(crate) const NO_ANSWER: &str = "no answer came in time (i/o timeout)";
@@ -28,16 +34,63 @@ pub(crate) struct Unreached {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// The client that the SDK has by itself, with errors that name the host.
-pub(crate) fn client() -> SharedHttpClient {
-    let client = Builder::new().build_with_connector_fn(|settings, components| {
+/// The client that the SDK has by itself, with errors that name the host. It trusts the certificates of the bundle alone, where there is one.
+pub(crate) fn client(bundle: Option<PathBuf>) -> SharedHttpClient {
+    let tls = match bundle.map(|path| trusting(&path).map_err(|why| Bundle { path, why })).transpose() {
+        Ok(tls) => tls,
+        Err(bundle) => return SharedHttpClient::new(bundle),
+    };
+    let client = Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        if let Some(tls) = &tls {
+            connector = connector.tls_context(tls.clone());
+        }
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
         connector.build()
     });
     SharedHttpClient::new(Naming(client))
+}
+
+fn trusting(path: &Path) -> Result<TlsContext, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let certificates = certificates(&pem);
+    if certificates.is_empty() {
+        return Err("there is no certificate (PEM) in it".to_owned());
+    }
+    let trusted = certificates.into_iter().fold(TrustStore::empty(), TrustStore::with_pem_certificate);
+    TlsContext::builder().with_trust_store(trusted).build().map_err(|error| error.to_string())
+}
+
+/// The certificates that can be read, each as PEM: as Go does, others are passed over. The client would not come back from one of those.
+fn certificates(pem: &[u8]) -> Vec<String> {
+    let all = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let usable = all.filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+    let text = |certificate: CertificateDer<'_>| {
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64_STANDARD.encode(certificate))
+    };
+    usable.map(text).collect()
+}
+
+/// A bundle of certificates that cannot be used, in place of a client.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the file of trusted certificates `{}` (`AWS_CA_BUNDLE`, `custom_ca_bundle`) cannot be used: {why}", path.display())]
+struct Bundle {
+    path: PathBuf,
+    why: String,
+}
+
+impl HttpClient for Bundle {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Bundle {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::ready(Err(ConnectorError::user(self.clone().into())))
+    }
 }
 
 #[derive(Debug)]
@@ -140,5 +193,38 @@ mod tests {
         let dns =
             Outer("dns error", io::Error::other("failed to lookup address information: Name or service not known"));
         assert!(reason(&dns).starts_with("no such host (failed to lookup"), "{}", reason(&dns));
+    }
+
+    /// A root that nobody trusts; the other half is no certificate.
+    const BUNDLE: &str = include_str!("../tests/data/bundle.pem");
+
+    #[test]
+    fn of_a_bundle_what_is_a_certificate() {
+        assert_eq!(BUNDLE.matches("BEGIN CERTIFICATE").count(), 2);
+        assert_eq!(certificates(BUNDLE.as_bytes()).len(), 1);
+        assert_eq!(certificates(b"nothing").len(), 0);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundle.pem");
+        assert!(trusting(&path).is_ok());
+        let error = trusting(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path()).unwrap_err();
+        assert!(error.contains("no certificate"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_bundle_that_cannot_be_used_is_told() {
+        use crate::{Access, configuration};
+
+        let access = Access {
+            region: Some("eu-west-1".into()),
+            endpoint: None,
+            keys: Some(aws_credential_types::Credentials::for_tests()),
+            ca_bundle: Some("/nonexistent/ca.pem".into()),
+            max_retries: 0,
+            ..Access::default()
+        };
+        let configuration = configuration(&access).await;
+        let client = aws_sdk_sts::Client::new(&configuration);
+        let error = client.get_caller_identity().send().await.unwrap_err();
+        let why = reason(&error);
+        assert!(why.contains("`/nonexistent/ca.pem`"), "{why}");
     }
 }

@@ -5,7 +5,36 @@ use super::{Finding, Patient};
 impl Patient {
     /// Needs no request.
     pub(super) fn of_arguments(&self) -> Vec<Finding> {
-        self.unused_key().into_iter().collect()
+        self.unused_key().into_iter().chain(self.unlooked()).collect()
+    }
+
+    /// Terraform may go another way than the doctor.
+    fn unlooked(&self) -> Option<Finding> {
+        let names: Vec<String> = self.target.unlooked.iter().map(|name| format!("`{name}`")).collect();
+        let goes = self.target.unlooked.iter().any(|name| name.ends_with("_proxy"));
+        let next =
+            if goes { "; a proxy that `HTTPS_PROXY` and `NO_PROXY` name is gone through, as by Terraform" } else { "" };
+        (!names.is_empty()).then(|| {
+            Finding::untested("arguments", format!("not looked at: {} of the backend{next}", names.join(", ")))
+        })
+    }
+
+    /// What Terraform says to the account before anything else.
+    pub(super) fn of_account(&self, account: &str) -> Option<Finding> {
+        let accounts = &self.target.accounts;
+        if accounts.unasked && !accounts.allowed.is_empty() {
+            let why =
+                "the backend skips asking for the account, and `allowed_account_ids` allows none that is not known";
+            let fix = "take `skip_requesting_account_id` out, or `allowed_account_ids`";
+            return Some(Finding::fail("identity", "Terraform refuses every account here", why, fix));
+        }
+        if accounts.unasked || accounts.allow(account) {
+            return None;
+        }
+        let list = if accounts.allowed.is_empty() { "forbidden_account_ids" } else { "allowed_account_ids" };
+        let why = format!("`{list}` of the backend says so, and Terraform stops there");
+        let fix = "take credentials of the right account, or put the list right";
+        Some(Finding::fail("identity", format!("the account {account} is not allowed"), why, fix))
     }
 
     /// A key that the backend names in vain.

@@ -224,9 +224,10 @@ pub(crate) fn settle(found: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// All checks but the rights, which come behind them.
-pub(crate) const ORDER: [&str; 17] = [
+pub(crate) const ORDER: [&str; 18] = [
     "credentials",
     "region",
+    "arguments",
     "clock",
     "endpoint",
     "identity",

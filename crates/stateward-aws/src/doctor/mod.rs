@@ -35,7 +35,7 @@ use tokio::sync::OnceCell;
 
 pub use finding::{Finding, Offline, Status};
 pub use surroundings::Surroundings;
-pub use target::{DEFAULT_WORKSPACE, Endpoints, Target};
+pub use target::{Accounts, DEFAULT_WORKSPACE, Endpoints, Target};
 pub use terraform::{Given, TargetError};
 
 use crate::recovery::Machine;
@@ -118,7 +118,7 @@ impl Patient {
         let mut found = self.before_any_request().await;
         if found.iter().any(|finding| finding.status == Status::Fail) {
             let why = "nothing can be asked of AWS before this is put right";
-            found.extend(finding::ORDER.iter().skip(2).map(|check| Finding::untested(check, why)));
+            found.extend(finding::ORDER.iter().skip(3).map(|check| Finding::untested(check, why)));
             return settle(found);
         }
         let asked =

@@ -122,8 +122,11 @@ impl Patient {
                 "iam" => &own.iam,
                 _ => &own.kms,
             };
-            let argument =
-                url.as_deref().map(|url| (url, format!("`endpoints.{service}` of {}", self.target.said_by())));
+            let old = format!("AWS_{}_ENDPOINT", service.to_uppercase());
+            let argument = url.as_deref().map(|url| match surroundings.variable(&old) == Some(url) {
+                true => (url, format!("`{old}`")),
+                false => (url, format!("`endpoints.{service}` of {}", self.target.said_by())),
+            });
             let variable = |name: String| Some((surroundings.variable(&name)?, format!("`{name}`")));
             argument
                 .or_else(|| variable(format!("AWS_ENDPOINT_URL_{}", service.to_uppercase())))

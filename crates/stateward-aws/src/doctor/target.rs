@@ -27,6 +27,10 @@ pub struct Target {
     pub objects: Objects,
     /// The argument that names a key which nothing is written with.
     pub unused_key: Option<&'static str>,
+    /// The accounts in which the backend may be used.
+    pub accounts: Accounts,
+    /// Arguments of the backend that have no part in what is looked at.
+    pub unlooked: Vec<&'static str>,
     /// Who one is.
     pub access: Access,
     /// URLs of services other than AWS's.
@@ -48,6 +52,25 @@ pub struct Endpoints {
     pub kms: Option<String>,
 }
 
+/// The accounts in which the backend may be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// These alone, where there are any.
+    pub allowed: Vec<String>,
+    /// Any but these.
+    pub forbidden: Vec<String>,
+    /// Terraform does not ask in which one it is, so there may be nobody who knows.
+    pub unasked: bool,
+}
+
+impl Accounts {
+    /// Whether Terraform goes on in this one.
+    pub(crate) fn allow(&self, account: &str) -> bool {
+        let has = |list: &[String]| list.iter().any(|listed| listed == account);
+        !has(&self.forbidden) && (self.allowed.is_empty() || has(&self.allowed))
+    }
+}
+
 impl Target {
     /// A state of Terraform's `s3` backend, in the default workspace, without locks.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
@@ -61,6 +84,8 @@ impl Target {
             use_lockfile: false,
             objects: Objects::default(),
             unused_key: None,
+            accounts: Accounts::default(),
+            unlooked: Vec::new(),
             access: Access::default(),
             endpoints: Endpoints::default(),
         }

@@ -8,10 +8,12 @@ use std::str::FromStr;
 use stateward_store_aws::{CustomerKey, Encryption};
 use stateward_terraform::Arguments;
 
-use super::Target;
+use super::{Accounts, Endpoints, Target};
 use who::{OBJECTS, within};
 
 const TWO_KEYS: &str = "the backend has both `kms_key_id` and `sse_customer_key`, of which Terraform takes one alone";
+const TWO_LISTS: &str =
+    "the backend has both `allowed_account_ids` and `forbidden_account_ids`, of which Terraform takes one alone";
 const TWO_KEYS_SET: &str =
     "the backend has `kms_key_id` and the environment `AWS_SSE_CUSTOMER_KEY`, of which Terraform takes one alone";
 
@@ -22,13 +24,27 @@ pub struct Given {
     variables: BTreeMap<&'static str, String>,
 }
 
+/// Arguments that Terraform acts on and the doctor does not.
+const UNLOOKED: [&str; 6] = ["insecure", "http_proxy", "https_proxy", "no_proxy", "retry_mode", "endpoints.sso"];
+
 /// Variables of the environment that the backend itself reads, beside those that the SDK does.
-const VARIABLES: [&str; 5] = [
+const VARIABLES: [&str; 16] = [
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
     "AWS_WEB_IDENTITY_TOKEN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_SSE_CUSTOMER_KEY",
+    "AWS_SHARED_CONFIG_FILE",
+    "AWS_METADATA_URL",
+    "AWS_S3_ENDPOINT",
+    "AWS_DYNAMODB_ENDPOINT",
+    "AWS_IAM_ENDPOINT",
+    "AWS_STS_ENDPOINT",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_STS",
 ];
 
 /// Why a backend names no target.
@@ -133,6 +149,15 @@ impl Given {
         Ok(None)
     }
 
+    /// The URL of a service. `AWS_S3_ENDPOINT` and its like are old, and count less than `AWS_ENDPOINT_URL_S3`, which the SDK reads.
+    fn endpoint(&self, names: &[&str], service: &str) -> Result<Option<String>, TargetError> {
+        let old = || match self.variable(&format!("AWS_ENDPOINT_URL_{service}")) {
+            None => self.variable(&format!("AWS_{service}_ENDPOINT")),
+            Some(_) => None,
+        };
+        Ok(self.first(names)?.or_else(old))
+    }
+
     fn parsed<T: FromStr>(&self, name: &'static str, kind: &'static str) -> Result<Option<T>, TargetError> {
         let Some(value) = self.text(name)? else { return Ok(None) };
         value.parse().map(Some).map_err(|_| TargetError::Value { name, value, kind })
@@ -172,6 +197,28 @@ impl Given {
         Ok(())
     }
 
+    /// The accounts that Terraform goes on in.
+    fn accounts(&self, target: &mut Target) -> Result<(), TargetError> {
+        target.accounts = Accounts {
+            allowed: self.texts("allowed_account_ids")?,
+            forbidden: self.texts("forbidden_account_ids")?,
+            unasked: self.flag("skip_credentials_validation")? && self.flag("skip_requesting_account_id")?,
+        };
+        match target.accounts.allowed.is_empty() || target.accounts.forbidden.is_empty() {
+            true => Ok(()),
+            false => Err(TargetError::Objects(TWO_LISTS.to_owned())),
+        }
+    }
+
+    /// What is said and has no part in what is looked at. What is switched off is as good as not said.
+    fn unlooked(&self) -> Vec<&'static str> {
+        let is_said = |name: &&str| {
+            let value = self.arguments.get(*name);
+            value.is_some_and(|value| value.as_deref().is_none_or(|text| !text.is_empty() && text != "false"))
+        };
+        UNLOOKED.into_iter().filter(is_said).collect()
+    }
+
     /// The target, in a workspace.
     pub fn target(&self, workspace: Option<&str>) -> Result<Target, TargetError> {
         let mut target = Target::new(self.needed("bucket")?, self.needed("key")?);
@@ -193,12 +240,16 @@ impl Given {
         target.objects.skip_checksum = self.flag("skip_s3_checksum")?;
         self.encrypt(&mut target)?;
         self.who(&mut target.access)?;
-        let endpoints = &mut target.endpoints;
-        endpoints.s3 = self.first(&["endpoints.s3", "endpoint"])?;
-        endpoints.dynamodb = self.first(&["endpoints.dynamodb", "dynamodb_endpoint"])?;
-        endpoints.iam = self.first(&["endpoints.iam", "iam_endpoint"])?;
-        endpoints.sts = self.first(&["endpoints.sts", "sts_endpoint"])?;
-        target.access.sts_endpoint.clone_from(&endpoints.sts);
+        self.accounts(&mut target)?;
+        target.unlooked = self.unlooked();
+        target.endpoints = Endpoints {
+            s3: self.endpoint(&["endpoints.s3", "endpoint"], "S3")?,
+            dynamodb: self.endpoint(&["endpoints.dynamodb", "dynamodb_endpoint"], "DYNAMODB")?,
+            iam: self.endpoint(&["endpoints.iam", "iam_endpoint"], "IAM")?,
+            sts: self.endpoint(&["endpoints.sts", "sts_endpoint"], "STS")?,
+            kms: None,
+        };
+        target.access.sts_endpoint.clone_from(&target.endpoints.sts);
         Ok(target)
     }
 }
@@ -276,6 +327,50 @@ mod tests {
     fn an_empty_prefix_is_no_missing_one() {
         let prefix = |pairs: &[(&str, &str)]| given(pairs).target(None).unwrap().workspace_key_prefix;
         assert_eq!((prefix(&[]).as_str(), prefix(&[("workspace_key_prefix", "")]).as_str()), ("env:", ""));
+    }
+
+    #[test]
+    fn accounts_and_what_is_not_looked_at() {
+        let all = given(&[
+            ("allowed_account_ids.0", "111122223333"),
+            ("skip_credentials_validation", "true"),
+            ("skip_requesting_account_id", "true"),
+            ("insecure", "true"),
+            ("https_proxy", "http://proxy"),
+            ("http_proxy", ""),
+            ("endpoints.sso", "http://sso"),
+        ]);
+        let target = all.target(None).unwrap();
+        let (allowed, forbidden) = (vec!["111122223333".to_owned()], Vec::new());
+        assert_eq!(target.accounts, Accounts { allowed, forbidden, unasked: true });
+        assert_eq!(target.unlooked, ["insecure", "https_proxy", "endpoints.sso"]);
+        let none = given(&[("insecure", "false"), ("skip_credentials_validation", "true")]).target(None).unwrap();
+        assert_eq!((none.accounts, none.unlooked), (Accounts::default(), Vec::new()));
+        let both = given(&[("allowed_account_ids.0", "1"), ("forbidden_account_ids.0", "2")]).target(None).unwrap_err();
+        assert!(both.to_string().contains("one alone"), "{both}");
+    }
+
+    #[test]
+    fn endpoints_of_the_environment() {
+        let at = |pairs: &[(&str, &str)], set: &[(&str, &str)]| {
+            let mut given = given(pairs);
+            given.read(|name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()));
+            given.target(None).unwrap().endpoints.s3
+        };
+        let old = ("AWS_S3_ENDPOINT", "http://old");
+        let url = |url: &str| Some(url.to_owned());
+        assert_eq!(at(&[], &[]), None);
+        assert_eq!(at(&[], &[old]), url("http://old"));
+        assert_eq!(at(&[("endpoint", "http://block")], &[old]), url("http://block"));
+        // The SDK knows the new one by itself.
+        assert_eq!(at(&[], &[old, ("AWS_ENDPOINT_URL_S3", "http://new")]), None);
+        let mut all = given(&[]);
+        all.read(|name| name.ends_with("_ENDPOINT").then(|| name.to_owned()));
+        let target = all.target(None).unwrap();
+        let expected = ["S3", "DYNAMODB", "IAM", "STS"].map(|service| Some(format!("AWS_{service}_ENDPOINT")));
+        let Endpoints { s3, dynamodb, iam, sts, kms: _ } = target.endpoints;
+        assert_eq!([s3, dynamodb, iam, sts], expected);
+        assert_eq!(target.access.sts_endpoint, expected[3]);
     }
 
     #[test]

@@ -216,6 +216,35 @@ async fn settings_of_tables_keys_and_endpoints() {
     assert!(!format!("{found:?}").contains(&key));
 }
 
+/// Terraform stops in an account that the backend does not allow; moto's is 123456789012.
+#[tokio::test]
+async fn accounts_and_arguments_of_the_backend() {
+    let ours = || vec!["123456789012".to_owned()];
+    let fail = [("identity", Status::Fail)];
+    planted("allowed", &[], |place| place.target.accounts.allowed = ours()).await;
+    planted("another", &fail, |place| place.target.accounts.allowed = vec!["1".to_owned()]).await;
+    planted("forbidden", &fail, |place| place.target.accounts.forbidden = ours()).await;
+    planted("not known", &fail, |place| {
+        place.target.accounts.allowed = ours();
+        place.target.accounts.unasked = true;
+    })
+    .await;
+    let mut place = Place::new();
+    place.target.accounts.unasked = true;
+    place.target.unlooked = vec!["insecure", "https_proxy"];
+    let broken = Fault::Answer { status: 501, headers: Vec::new(), body: String::new() };
+    place.proxy.inject(Rule::new(broken).when(|request| request.action.as_deref() == Some("GetCallerIdentity")));
+    let found = place.examine().await;
+    says("nobody says who it is", &found, &[]);
+    let why = |check: &str| {
+        let finding = found.iter().find(|finding| finding.check == check).unwrap();
+        assert_eq!(finding.status, Status::Untested);
+        finding.why.clone().unwrap_or_default()
+    };
+    assert!(why("identity").contains("`skip_credentials_validation`"), "{}", why("identity"));
+    assert!(why("arguments").contains("`insecure`, `https_proxy` of the backend; a proxy"), "{}", why("arguments"));
+}
+
 /// Where the policies say no and AWS says yes, another one has a say, or one was just changed.
 #[tokio::test]
 async fn allowed_live_and_denied_offline() {

@@ -21,6 +21,9 @@ impl Given {
         access.profile = self.text("profile")?;
         let paths = |texts: Vec<String>| texts.into_iter().map(Into::into).collect::<Vec<_>>();
         access.shared_config_files = paths(self.texts("shared_config_files")?);
+        if access.shared_config_files.is_empty() {
+            access.shared_config_files = paths(self.variable("AWS_SHARED_CONFIG_FILE").into_iter().collect());
+        }
         access.shared_credentials_files = paths(self.texts("shared_credentials_files")?);
         if let (true, Some(file)) = (access.shared_credentials_files.is_empty(), self.text("shared_credentials_file")?)
         {
@@ -33,6 +36,23 @@ impl Given {
         access.web_identity = self.web_identity()?;
         access.role = self.role()?;
         access.sts_region = self.text("sts_region")?;
+        let set = |name: &str| self.variable(name);
+        access.metadata_endpoint = self.text("ec2_metadata_service_endpoint")?;
+        if access.metadata_endpoint.is_none() && set("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_none() {
+            access.metadata_endpoint = set("AWS_METADATA_URL");
+        }
+        access.metadata_ipv6 = match self.text("ec2_metadata_service_endpoint_mode")? {
+            None => None,
+            Some(mode) if mode.eq_ignore_ascii_case("ipv6") => Some(true),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv4") => Some(false),
+            Some(value) => {
+                let name = "ec2_metadata_service_endpoint_mode";
+                return Err(TargetError::Value { name, value, kind: "`IPv4` or `IPv6`" });
+            }
+        };
+        access.ca_bundle = self.text("custom_ca_bundle")?.map(Into::into);
+        access.use_fips = self.flag("use_fips_endpoint")?;
+        access.use_dual_stack = self.flag("use_dualstack_endpoint")?;
         Ok(())
     }
 
