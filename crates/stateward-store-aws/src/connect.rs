@@ -50,7 +50,8 @@ pub async fn configuration(access: &Access) -> SdkConfig {
         None if access.skip_metadata_api_check => loader.region(region_of_files(access)),
         None => loader,
     };
-    if let Some(profile) = &access.profile {
+    let environment = Environment::read(&Env::real());
+    if let Some(profile) = access.profile.as_deref().or(environment.profile()) {
         loader = loader.profile_name(profile);
     }
     if let Some(files) = files(access) {
@@ -65,7 +66,7 @@ pub async fn configuration(access: &Access) -> SdkConfig {
     }
     // Boxed: these futures are large, and everything that opens a store would be, too. The SDK's own chain is another one than Go's.
     let nobody = Box::pin(loader.no_credentials().load()).await;
-    let own = Box::pin(credentials(access, &nobody)).await;
+    let own = Box::pin(credentials(access, environment, &nobody)).await;
     let configuration = nobody.into_builder().credentials_provider(own).build();
     match &access.role {
         Some(role) => assume(role, access, configuration),
@@ -111,7 +112,7 @@ fn files(access: &Access) -> Option<EnvConfigFiles> {
 
 /// Where credentials come from, in the order of Go's SDK, as Terraform uses it. What is named counts more than the environment. `nobody` is
 /// the configuration without them.
-async fn credentials(access: &Access, nobody: &SdkConfig) -> SharedCredentialsProvider {
+async fn credentials(access: &Access, environment: Environment, nobody: &SdkConfig) -> SharedCredentialsProvider {
     if let Some(keys) = &access.keys {
         return SharedCredentialsProvider::new(keys.clone());
     }
@@ -124,25 +125,22 @@ async fn credentials(access: &Access, nobody: &SdkConfig) -> SharedCredentialsPr
         .with_http_client(http(access))
         .with_use_fips(nobody.use_fips())
         .with_use_dual_stack(nobody.use_dual_stack());
-    if let Some(profile) = &access.profile {
-        return SharedCredentialsProvider::new(credentials_of_profile(Some(profile), access, &settings).await);
-    }
-    let environment = Environment::read(&Env::real());
-    // Go's SDK refuses a profile that is not there before it looks at anything else.
-    if let Some(profile) = environment.profile.as_deref()
-        && !is_known(profile, access).await
+    // Go's SDK refuses a profile that is not there before it looks at anything else, but for one of `AWS_DEFAULT_PROFILE`.
+    if let Some(named) = access.profile.as_deref().or(environment.named.as_deref())
+        && !is_known(named, access).await
     {
-        return SharedCredentialsProvider::new(self::profile(Some(profile), access, &settings));
+        return SharedCredentialsProvider::new(profile(Some(named), access, &settings));
     }
+    if let Some(named) = &access.profile {
+        return SharedCredentialsProvider::new(credentials_of_profile(Some(named), access, &settings));
+    }
+    let usual = environment.profile().map(str::to_owned);
     match environment.gives {
         Some(Given::Keys(keys)) => SharedCredentialsProvider::new(keys),
         Some(Given::Token(identity)) => {
             SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity })
         }
-        None => {
-            let profile = environment.profile.as_deref();
-            SharedCredentialsProvider::new(credentials_of_profile(profile, access, &settings).await)
-        }
+        None => SharedCredentialsProvider::new(credentials_of_profile(usual.as_deref(), access, &settings)),
     }
 }
 
@@ -164,19 +162,9 @@ async fn is_known(profile: &str, access: &Access) -> bool {
     known.is_ok_and(|known| known.get_profile(profile).is_some())
 }
 
-/// A profile, or `default`. The container's and the machine's own role stand in only where there is such a profile, or none is named, and it
-/// has no credentials.
-async fn credentials_of_profile(
-    name: Option<&str>,
-    access: &Access,
-    settings: &ProviderConfig,
-) -> CredentialsProviderChain {
+/// A profile, or `default`; where it has no credentials, the container's own role, or the machine's.
+fn credentials_of_profile(name: Option<&str>, access: &Access, settings: &ProviderConfig) -> CredentialsProviderChain {
     let chain = CredentialsProviderChain::first_try("Profile", profile(name, access, settings));
-    if let Some(name) = name
-        && !is_known(name, access).await
-    {
-        return chain;
-    }
     let chain = chain.or_else("EcsContainer", EcsCredentialsProvider::builder().configure(settings).build());
     if access.skip_metadata_api_check {
         return chain;
@@ -211,7 +199,10 @@ fn http(access: &Access) -> SharedHttpClient {
 /// What the environment says of who one is.
 #[derive(Debug)]
 struct Environment {
-    profile: Option<String>,
+    /// The profile of `AWS_PROFILE`, which has to be there.
+    named: Option<String>,
+    /// The one of `AWS_DEFAULT_PROFILE`, which may be missing.
+    by_default: Option<String>,
     gives: Option<Given>,
 }
 
@@ -247,7 +238,11 @@ impl Environment {
             })),
             (None, None) => None,
         };
-        Self { profile: first(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]), gives }
+        Self { named: first(&["AWS_PROFILE"]), by_default: first(&["AWS_DEFAULT_PROFILE"]), gives }
+    }
+
+    fn profile(&self) -> Option<&str> {
+        self.named.as_deref().or(self.by_default.as_deref())
     }
 }
 
@@ -307,11 +302,12 @@ mod tests {
 
     fn who(pairs: &[(&str, &str)]) -> (Option<String>, Option<String>) {
         let read = Environment::read(&Env::from_slice(pairs));
+        let profile = read.profile().map(str::to_owned);
         let gives = read.gives.map(|gives| match gives {
             Given::Keys(keys) => keys.access_key_id().to_owned(),
             Given::Token(identity) => format!("{} {:?}", identity.arn, identity.token),
         });
-        (read.profile, gives)
+        (profile, gives)
     }
 
     /// <https://github.com/aws/aws-sdk-go-v2/blob/main/config/resolve_credentials.go>
@@ -329,5 +325,7 @@ mod tests {
         assert_eq!(who(&[&keys[..1], &token].concat()), (None, of_token));
         assert_eq!(who(&[("AWS_ACCESS_KEY", "AKIA2"), ("AWS_SECRET_KEY", "s")]), (None, Some("AKIA2".to_owned())));
         assert_eq!(who(&[("AWS_DEFAULT_PROFILE", "old")]), (Some("old".to_owned()), None));
+        let both = [("AWS_DEFAULT_PROFILE", "old"), ("AWS_PROFILE", "ci")];
+        assert_eq!(Environment::read(&Env::from_slice(&both)).profile(), Some("ci"));
     }
 }
