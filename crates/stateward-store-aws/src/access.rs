@@ -144,8 +144,8 @@ pub struct RoleQuery {
 
 impl Access {
     /// The options that [`Access::set`] knows, as messages name them.
-    pub const KNOWN: &'static str = "`region`, `endpoint`, `sts_endpoint`, `profile`, `shared_credentials_file`, `role_arn`, \
-                                     `session_name`, `external_id`, `assume_role_policy`, `skip_metadata_api_check`, `max_retries`";
+    pub const KNOWN: &'static str = "`region`, `endpoint`, `sts_endpoint`, `profile`, `shared_credentials_file`, `shared_config_file`, \
+                                     `role_arn`, `session_name`, `external_id`, `assume_role_policy`, `skip_metadata_api_check`, `max_retries`";
 
     /// Takes an option of a URL; false where it is none of these.
     pub fn set(&mut self, role: &mut RoleQuery, name: &str, value: &str) -> Result<bool, String> {
@@ -155,7 +155,9 @@ impl Access {
             "endpoint" => self.endpoint = Some(endpoint(name, value)?),
             "sts_endpoint" => self.sts_endpoint = Some(endpoint(name, value)?),
             "profile" => self.profile = text(),
-            "shared_credentials_file" => self.shared_credentials_files = vec![value.into()],
+            // Each that is named adds one.
+            "shared_credentials_file" => self.shared_credentials_files.push(value.into()),
+            "shared_config_file" => self.shared_config_files.push(value.into()),
             "role_arn" => role.arn = text(),
             "session_name" => role.session_name = text(),
             "external_id" => role.external_id = text(),
@@ -166,6 +168,37 @@ impl Access {
         }
         Ok(true)
     }
+
+    /// What [`Access::set`] takes to come to this. Of keys that are written out nothing: they are a secret.
+    pub fn options(&self) -> Vec<(String, String)> {
+        let role = self.role.as_ref();
+        let of_role = |text: fn(&Role) -> Option<String>| role.and_then(text);
+        let files = |name: &'static str, files: &[PathBuf]| {
+            files.iter().map(|file| (name, Some(file.display().to_string()))).collect::<Vec<_>>()
+        };
+        // Keys count more than a profile, and whoever has no place for keys is given them by the environment.
+        let profile = self.profile.clone().filter(|_| self.keys.is_none());
+        let retries = Some(self.max_retries).filter(|retries| *retries != RETRIES);
+        let mut pairs = vec![("region", self.region.clone()), ("profile", profile)];
+        pairs.extend(files("shared_credentials_file", &self.shared_credentials_files));
+        pairs.extend(files("shared_config_file", &self.shared_config_files));
+        pairs.extend([
+            ("role_arn", of_role(|role| Some(role.arn.clone()))),
+            ("session_name", of_role(|role| role.session_name.clone())),
+            ("external_id", of_role(|role| role.external_id.clone())),
+            ("assume_role_policy", of_role(|role| role.policy.clone())),
+            ("endpoint", self.endpoint.clone()),
+            ("sts_endpoint", self.sts_endpoint.clone()),
+            ("skip_metadata_api_check", self.skip_metadata_api_check.then(|| "true".to_owned())),
+            ("max_retries", retries.map(|retries| retries.to_string())),
+        ]);
+        named(pairs)
+    }
+}
+
+/// Those that have a value.
+pub(crate) fn named(pairs: Vec<(&str, Option<String>)>) -> Vec<(String, String)> {
+    pairs.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
 }
 
 impl RoleQuery {

@@ -24,6 +24,6 @@ pub use counter::{Counter, Units, Usage};
 pub use fault::{Fault, Refused, fault_of, words};
 pub use ids::Ids;
 pub use objects::{CustomerHeaders, CustomerKey, Encryption, KeyQuery, Objects};
-pub use query::{BLOBS_MARK, Place, ROOT, S3_STORE_MARK, UrlError, endpoint, parse};
+pub use query::{BLOBS_MARK, Place, ROOT, S3_STORE_MARK, UrlError, endpoint, parse, query};
 pub use reader::{Reader, Wanted};
 pub use refusal::BucketError;

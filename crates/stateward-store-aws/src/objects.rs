@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 
+use crate::access::named;
 use crate::bucket::Headers;
 use crate::query::parse;
 use crate::refusal::BucketError;
@@ -93,6 +94,26 @@ impl Objects {
             },
         }
         Ok(true)
+    }
+
+    /// What [`Objects::set`] takes to come to this. Of a customer's key that is no file nothing: it is a secret.
+    pub fn options(&self) -> Vec<(String, String)> {
+        let flag = |is_set: bool| is_set.then(|| "true".to_owned());
+        let (kms_key, customer_key) = match &self.encryption {
+            Encryption::Kms { key } => (Some(key.clone()), None),
+            Encryption::Customer(CustomerKey::File(file)) => (None, Some(file.display().to_string())),
+            Encryption::Bucket | Encryption::S3 | Encryption::Customer(CustomerKey::Given(_)) => (None, None),
+        };
+        let mut options = named(vec![
+            ("use_path_style", flag(self.path_style)),
+            ("encrypt", flag(self.encryption == Encryption::S3)),
+            ("kms_key_id", kms_key),
+            ("sse_customer_key_file", customer_key),
+            ("acl", self.acl.clone()),
+            ("skip_s3_checksum", flag(self.skip_checksum)),
+        ]);
+        options.extend(self.tags.iter().map(|(name, text)| (format!("tag.{name}"), text.clone())));
+        options
     }
 
     /// What goes with requests. Reads the customer's key where that is in a file.

@@ -60,6 +60,19 @@ impl Place {
     }
 }
 
+/// The query of a URL with these options, question mark and all. It can stand within single quotes.
+pub fn query(options: &[(String, String)]) -> String {
+    let pairs: Vec<String> =
+        options.iter().map(|(name, text)| format!("{}={}", escaped(name), escaped(text))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte);
+    let sign = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(sign).collect()
+}
+
 fn check_bucket(bucket: &str) -> Result<(), String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     match bucket {

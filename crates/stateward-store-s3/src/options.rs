@@ -1,6 +1,6 @@
 //! Where a store is and how to talk to it.
 
-use stateward_store_aws::{Access, KeyQuery, Objects, Place, RoleQuery, UrlError, endpoint, parse};
+use stateward_store_aws::{Access, KeyQuery, Objects, Place, RoleQuery, UrlError, endpoint, parse, query};
 use url::Url;
 
 /// Bytes of small blobs that the records of one session keep.
@@ -101,6 +101,26 @@ impl Options {
         Ok(())
     }
 
+    /// The URL that [reads](Self::from_url) as this, but for what is secret; it can stand within single quotes.
+    pub fn url(&self) -> String {
+        let usual = Sharing::default();
+        let text = |name: &str, text: String| (name.to_owned(), text);
+        let mut options = self.access.options();
+        options.extend(self.dynamodb_endpoint.clone().map(|url| text("dynamodb_endpoint", url)));
+        options.extend(self.objects.options());
+        match &self.sharing {
+            None => options.push(text("share", "false".to_owned())),
+            Some(Sharing { workspace_key_prefix, lock_table, use_lockfile }) => {
+                let prefix = Some(workspace_key_prefix).filter(|prefix| **prefix != usual.workspace_key_prefix);
+                options.extend(prefix.map(|prefix| text("workspace_key_prefix", prefix.clone())));
+                options.extend(lock_table.clone().map(|table| text("lock_table", table)));
+                options.extend(use_lockfile.then(|| text("use_lockfile", "true".to_owned())));
+            }
+        }
+        let place = Place { bucket: self.bucket.clone(), prefix: self.prefix.clone() }.url();
+        place + &query(&options)
+    }
+
     /// The URL of this store, with nothing in it that is secret.
     pub fn location(&self) -> String {
         let location = Place { bucket: self.bucket.clone(), prefix: self.prefix.clone() }.url();
@@ -161,6 +181,7 @@ mod tests {
         ] {
             let options = read(url);
             assert_eq!(options, Options::new(bucket, prefix), "{url}");
+            assert_eq!(read(&options.url()), options, "{url}");
             assert_eq!(options.location().trim_end_matches('/'), url.trim_end_matches('/'));
         }
     }
@@ -169,7 +190,7 @@ mod tests {
     fn every_option() {
         let options = read(
             "s3://states/a?region=eu-west-1&endpoint=http://127.0.0.1:9000/&dynamodb_endpoint=https://d&use_path_style=true\
-             &profile=ci&shared_credentials_file=/tmp/c&role_arn=arn:aws:iam::1:role/x&session_name=s&external_id=e&assume_role_policy=%7B%7D\
+             &profile=ci&shared_credentials_file=/tmp/c&shared_config_file=/tmp/a&shared_config_file=/tmp/b&role_arn=arn:aws:iam::1:role/x&session_name=s&external_id=e&assume_role_policy=%7B%7D\
              &sts_endpoint=https://s&skip_metadata_api_check=true&max_retries=2&kms_key_id=alias/k\
              &acl=private&tag.team=net%26ops&skip_s3_checksum=true&lock_table=locks&use_lockfile=true&workspace_key_prefix=ws",
         );
@@ -186,6 +207,7 @@ mod tests {
             sts_endpoint: Some("https://s".into()),
             profile: Some("ci".into()),
             shared_credentials_files: vec!["/tmp/c".into()],
+            shared_config_files: vec!["/tmp/a".into(), "/tmp/b".into()],
             role: Some(role),
             skip_metadata_api_check: true,
             max_retries: 2,
@@ -208,6 +230,7 @@ mod tests {
             ..Options::new("states", "a")
         };
         assert_eq!(options, expected);
+        assert_eq!(read(&options.url()), expected);
         assert_eq!(options.location(), "s3://states/a?region=eu-west-1&endpoint=http://127.0.0.1:9000");
     }
 
@@ -215,6 +238,7 @@ mod tests {
     fn the_bytes_are_shared_unless_told_otherwise_and_locks_where_they_are_named() {
         assert_eq!(read("s3://states").sharing, Some(Sharing::default()));
         assert_eq!(read("s3://states?share=false").sharing, None);
+        assert_eq!(read("s3://states?share=false").url(), "s3://states?share=false");
         assert_eq!(read("s3://states?share=true").sharing, Some(Sharing::default()));
         assert_eq!(
             read("s3://states?dynamodb_table=t").sharing,
@@ -224,6 +248,7 @@ mod tests {
             read("s3://states?workspace_key_prefix=").sharing,
             Some(Sharing { workspace_key_prefix: String::new(), ..Sharing::default() })
         );
+        assert_eq!(read("s3://states?workspace_key_prefix=").url(), "s3://states?workspace_key_prefix=");
     }
 
     #[test]
@@ -235,7 +260,9 @@ mod tests {
             ("?encrypt=true&kms_key_id=k", Encryption::Kms { key: "k".into() }),
             ("?sse_customer_key_file=/k", Encryption::Customer(CustomerKey::File("/k".into()))),
         ] {
-            assert_eq!(read(&format!("s3://states{query}")).objects.encryption, expected, "{query}");
+            let options = read(&format!("s3://states{query}"));
+            assert_eq!(read(&options.url()), options, "{query}");
+            assert_eq!(options.objects.encryption, expected, "{query}");
         }
     }
 
@@ -278,5 +305,6 @@ mod tests {
         options.objects.encryption = Encryption::Customer(CustomerKey::Given("c2VjcmV0".into()));
         assert!(!format!("{options:?}").contains("c2VjcmV0"));
         assert!(!options.location().contains("c2VjcmV0"));
+        assert_eq!(options.url(), "s3://states");
     }
 }

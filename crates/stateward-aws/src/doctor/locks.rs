@@ -91,7 +91,7 @@ impl Patient {
             Some(age) => format!("{} min", age.max(0) / 60),
             None => "an unknown time".to_owned(),
         };
-        let (why, fix) = (why(locks, &weighed), self.release(locks, &weighed));
+        let (why, fix) = (why(locks, &weighed), self.with_unsaid(self.release(locks, &weighed)));
         let is_fresh = age.is_some_and(|age| age <= BETWEEN);
         let of_two = matches!(locks, [one, other] if one.id != other.id);
         let found = if of_two && !is_fresh {

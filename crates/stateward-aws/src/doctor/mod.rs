@@ -35,7 +35,7 @@ use tokio::sync::OnceCell;
 
 pub use finding::{Finding, Offline, Status};
 pub use surroundings::Surroundings;
-pub use target::{Accounts, DEFAULT_WORKSPACE, Endpoints, Target};
+pub use target::{Accounts, DEFAULT_WORKSPACE, Endpoints, Target, typed};
 pub use terraform::{Given, TargetError};
 
 use crate::recovery::Machine;

@@ -224,7 +224,7 @@ impl Patient {
         if unread > 0 {
             why = format!("{why}; {unread} older versions were not read here, for they are large");
         }
-        let found = Finding::fail(CHECK, title, why, fix);
+        let found = Finding::fail(CHECK, title, why, self.with_unsaid(fix));
         match entry {
             Some(entry) => found.entry(entry),
             None => found,

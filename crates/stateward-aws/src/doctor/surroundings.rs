@@ -43,6 +43,14 @@ impl Patient {
         self.options.surroundings.place.clone().unwrap_or_else(|| self.target.argument())
     }
 
+    /// What to do, with commands on that [place](Self::place): what its URL does not say is told behind them.
+    pub(super) fn with_unsaid(&self, fix: String) -> String {
+        match self.options.surroundings.place {
+            Some(_) => fix,
+            None => self.target.unsaid().map_or_else(|| fix.clone(), |unsaid| format!("{fix} ({unsaid})")),
+        }
+    }
+
     /// What says something: a flag, or what names the target.
     fn says(&self, flag: &str) -> String {
         match self.options.surroundings.flags.iter().find(|given| **given == flag) {

@@ -1,7 +1,9 @@
 //! What is looked at: where a state is kept, and how it is reached.
 
+use aws_credential_types::Credentials;
 use stateward_iam::{Keeping, Layout, names};
-use stateward_store_aws::{Access, Encryption, Objects};
+use stateward_store_aws::{Access, CustomerKey, Encryption, Objects};
+use stateward_store_s3::{Options, Sharing};
 
 /// The workspace that every state has.
 pub const DEFAULT_WORKSPACE: &str = "default";
@@ -114,34 +116,57 @@ impl Target {
         (self.layout == Layout::S3).then(|| self.in_workspace(&self.workspace))
     }
 
+    /// How other commands reach it: with the key in place of a store's prefix.
+    pub fn options(&self) -> Options {
+        let url = |url: &Option<String>| url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        let mut options = Options::new(self.place.as_str(), self.key.as_str());
+        options.access = self.access.clone();
+        options.access.endpoint = url(&self.endpoints.s3);
+        options.access.sts_endpoint = url(&self.access.sts_endpoint);
+        options.dynamodb_endpoint = url(&self.endpoints.dynamodb);
+        options.objects = self.objects.clone();
+        options.sharing = Some(Sharing {
+            workspace_key_prefix: self.workspace_key_prefix.clone(),
+            lock_table: self.lock_table.clone(),
+            use_lockfile: self.use_lockfile,
+        });
+        options
+    }
+
     /// The state as `state repair` and `lock inspect` take it: a URL, without secrets, and the workspace.
     pub(crate) fn argument(&self) -> String {
-        let Self { access, endpoints, .. } = self;
-        let role = access.role.as_ref();
-        let file = access.shared_credentials_files.first().map(|file| file.display().to_string());
-        let pairs = [
-            ("region", access.region.clone()),
-            ("profile", access.profile.clone()),
-            ("shared_credentials_file", file),
-            ("role_arn", role.map(|role| role.arn.clone())),
-            ("session_name", role.and_then(|role| role.session_name.clone())),
-            ("external_id", role.and_then(|role| role.external_id.clone())),
-            ("endpoint", endpoints.s3.clone()),
-            ("dynamodb_endpoint", endpoints.dynamodb.clone()),
-            ("sts_endpoint", endpoints.sts.clone()),
-            ("use_path_style", self.objects.path_style.then(|| "true".to_owned())),
-            ("workspace_key_prefix", Some(self.workspace_key_prefix.clone()).filter(|prefix| prefix != "env:")),
-            ("lock_table", self.lock_table.clone()),
-            ("use_lockfile", self.use_lockfile.then(|| "true".to_owned())),
-        ];
-        let pairs = pairs.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", escaped(&text?))));
-        let query = pairs.collect::<Vec<_>>().join("&");
-        let mark = if query.is_empty() { "" } else { "?" };
         let workspace = match self.workspace.as_str() {
             DEFAULT_WORKSPACE => String::new(),
-            workspace => format!(" --workspace {workspace}"),
+            workspace => format!(" --workspace {}", typed(workspace)),
         };
-        format!("'s3://{}/{}{mark}{query}'{workspace}", self.place, escaped(&self.key))
+        format!("'{}'{workspace}", self.options().url())
+    }
+
+    /// What [`Self::argument`] does not say, and where it is to be said.
+    pub(crate) fn unsaid(&self) -> Option<String> {
+        let Self { access, objects, .. } = self;
+        let mut unsaid = Vec::new();
+        let mut options = self.options();
+        if options.access.keys.take().is_some() {
+            options.access.profile = None;
+            let names = "`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`";
+            let token = access.keys.as_ref().and_then(Credentials::session_token);
+            let token = token.map(|_| ", `AWS_SESSION_TOKEN`").unwrap_or_default();
+            unsaid.push(format!("set {names}{token} to those of the backend before it"));
+        }
+        if matches!(objects.encryption, Encryption::Customer(CustomerKey::Given(_))) {
+            options.objects.encryption = Encryption::Bucket;
+            unsaid
+                .push("put `sse_customer_key` into a file and add `sse_customer_key_file=FILE` to the URL".to_owned());
+        }
+        let mut why = (!unsaid.is_empty()).then(|| format!("a URL holds no secrets: {}", unsaid.join("; ")));
+        if Options::from_url(&options.url()).as_ref() != Ok(&options) {
+            why = Some(
+                "not all of the backend can be said in a URL: name a directory with its block in place of the URL"
+                    .to_owned(),
+            );
+        }
+        why
     }
 
     /// The object of a state of Terraform in a workspace, or one of our own in a store.
@@ -210,11 +235,10 @@ pub(crate) fn is_probe(name: &str) -> bool {
     marks.iter().any(|mark| name.contains(mark))
 }
 
-/// As it stands in a URL within single quotes.
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte);
-    let sign = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(sign).collect()
+/// A word as a shell takes it.
+pub fn typed(word: &str) -> String {
+    let is_plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/=:".contains(&byte));
+    if is_plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -225,19 +249,31 @@ mod tests {
     fn the_state_as_other_commands_take_it() {
         let mut target = Target::new("states", "net/prod.tfstate");
         assert_eq!(target.argument(), "'s3://states/net/prod.tfstate'");
-        target.workspace = "dev".to_owned();
+        target.workspace = "a$b".to_owned();
         target.lock_table = Some("locks".to_owned());
         target.access.region = Some("eu-west-1".to_owned());
-        target.access.profile = Some("a b&c".to_owned());
-        target.endpoints.s3 = Some("http://127.0.0.1:9000".to_owned());
-        assert_eq!(
-            target.argument(),
-            "'s3://states/net/prod.tfstate?region=eu-west-1&profile=a%20b%26c&endpoint=http://127.0.0.1:9000&lock_table=locks' --workspace dev"
-        );
-        let url = target.argument();
-        let url = url.trim_start_matches('\'').split('\'').next().unwrap();
-        let options = stateward_store_s3::Options::from_url(url).unwrap();
-        assert_eq!(options.access.profile.as_deref(), Some("a b&c"));
-        assert_eq!(options.sharing.unwrap().lock_table.as_deref(), Some("locks"));
+        target.access.profile = Some("a b&c'd".to_owned());
+        target.endpoints.s3 = Some("http://127.0.0.1:9000/".to_owned());
+        let url = "s3://states/net/prod.tfstate?region=eu-west-1&profile=a%20b%26c%27d&endpoint=http://127.0.0.1:9000&lock_table=locks";
+        assert_eq!(target.argument(), format!("'{url}' --workspace 'a$b'"));
+        assert_eq!(Options::from_url(url).unwrap(), target.options());
+        assert_eq!(target.unsaid(), None);
+    }
+
+    #[test]
+    fn what_a_url_does_not_say_is_told() {
+        let mut target = Target::new("states", "net/prod.tfstate");
+        target.access.keys = Some(Credentials::new("AKIA1", "hidden", Some("hidden".to_owned()), None, "test"));
+        target.access.profile = Some("ci".to_owned());
+        target.objects.encryption = Encryption::Customer(CustomerKey::Given("hidden".to_owned()));
+        assert_eq!(target.argument(), "'s3://states/net/prod.tfstate'");
+        let told = target.unsaid().unwrap();
+        for words in ["`AWS_SESSION_TOKEN`", "`sse_customer_key_file=FILE`"] {
+            assert!(told.contains(words) && !told.contains("hidden"), "{told}");
+        }
+        for key in ["env=prod/a.tfstate", "a b", &"k".repeat(300)] {
+            let told = Target::new("states", key).unsaid().unwrap();
+            assert!(told.contains("name a directory with its block"), "{told}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use stateward_aws::doctor::{Given, Target};
 use stateward_core::{Error, Kind};
 use stateward_store::StoreError;
 use stateward_store::outside::Spot;
-use stateward_store_s3::{LockKind, Options, Sharing, TerraformPlace};
+use stateward_store_s3::{LockKind, Options, TerraformPlace};
 use stateward_terraform::Backend;
 
 use super::Context;
@@ -35,7 +35,7 @@ impl TerraformState {
                 let target =
                     backend_of_directory(context, args.directory(), &args.backend_config, args.workspace.as_deref())?;
                 let workspace = target.workspace.clone();
-                (options_of(target), Some(workspace))
+                (target.options(), Some(workspace))
             }
         };
         let (place, name) = open_key(options, refusal).await?;
@@ -66,21 +66,6 @@ impl TerraformState {
 pub(super) fn noted_target(mut given: Given, noted: &Backend, refusal: &str) -> Result<Target> {
     given.add(noted.arguments());
     given.target(None).map_err(|error| Failure::usage(refusal, error.to_string(), error.advice()))
-}
-
-/// How the place of a backend is reached: with the key in place of a store's prefix.
-pub(super) fn options_of(target: Target) -> Options {
-    let mut options = Options::new(target.place, target.key);
-    options.access = target.access;
-    options.access.endpoint = target.endpoints.s3;
-    options.dynamodb_endpoint = target.endpoints.dynamodb;
-    options.objects = target.objects;
-    options.sharing = Some(Sharing {
-        workspace_key_prefix: target.workspace_key_prefix,
-        lock_table: target.lock_table,
-        use_lockfile: target.use_lockfile,
-    });
-    options
 }
 
 /// Opens the place in which a key lies; `options` have the key in place of a prefix. Gives the key's last part, too: the place has

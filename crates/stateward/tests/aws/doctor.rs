@@ -1,8 +1,11 @@
 //! `stateward doctor` on a configuration whose state is in a bucket.
 
-use stateward_testkit::{AwsEnv, Cli, Fault, FaultProxy, Moto, Rule, S3Backend, Terraform, TestDir};
+use serde_json::{Value, json};
+use stateward_testkit::{
+    AwsEnv, Cli, Fault, FaultProxy, Moto, Output, Rule, S3Backend, SeenRequest, Terraform, TestDir,
+};
 
-use crate::cli;
+use crate::{cli, state};
 
 /// Writes a configuration whose block leaves the bucket to `-backend-config`; gives the name of that file.
 fn configuration(dir: &TestDir, bucket: &str, table: &str) -> String {
@@ -32,8 +35,7 @@ fn a_bucket_and_a_table_as_they_were_made() {
     assert!(output.stdout.lines().all(|line| line.chars().count() <= 100), "{}", output.report());
 
     let quiet = [&arguments[..], &["--read-only", "--json"]].concat();
-    let answer: serde_json::Value =
-        serde_json::from_str(&cli(&dir, &moto.env()).run(&quiet).expect_code(0).stdout).unwrap();
+    let answer: Value = serde_json::from_str(&cli(&dir, &moto.env()).run(&quiet).expect_code(0).stdout).unwrap();
     assert_eq!(answer["schema"], 1);
     let race = answer["items"].as_array().unwrap().iter().find(|item| item["check"] == "mutual-exclusion").unwrap();
     assert_eq!(race["status"], "untested");
@@ -60,7 +62,7 @@ fn a_right_that_is_refused() {
         "use_path_style=true",
     ];
     let output = cli(&dir, &env).run(&[&arguments[..], &["--json"]].concat()).expect_code(4);
-    let answer: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
     let failed: Vec<_> = answer["items"].as_array().unwrap().iter().filter(|item| item["status"] == "fail").collect();
     assert_eq!(failed.len(), 1, "{}", output.report());
     assert_eq!((&failed[0]["check"], &failed[0]["denial"]["layer"]), (&"right:dynamodb:PutItem".into(), &"scp".into()));
@@ -101,7 +103,7 @@ fn a_role_that_is_refused() {
     dir.write("main.tf", block);
     let arguments = ["doctor", "--dir", &dir.path().display().to_string(), "--json"];
     let output = cli(&dir, &AwsEnv::new().others(proxy.url())).run(&arguments).expect_code(4);
-    let answer: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
     let items = answer["items"].as_array().unwrap();
     let (first, others) = items.split_first().unwrap();
     assert_eq!((&first["check"], &first["status"]), (&"credentials".into(), &"fail".into()), "{}", output.report());
@@ -280,7 +282,7 @@ fn stops(cli: &Cli<'_>, arguments: &[&str], check: &str, words: &[&str]) {
     let output = cli
         .run(&[&["doctor", "--bucket", "states", "--key", "k", "--use-lockfile", "--json"], arguments].concat())
         .expect_code(1);
-    let answer: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
     let failed: Vec<_> = answer["items"].as_array().unwrap().iter().filter(|item| item["status"] == "fail").collect();
     assert_eq!(failed.len(), 1, "{}", output.report());
     assert_eq!(failed[0]["check"], check, "{}", output.report());
@@ -394,7 +396,7 @@ fn what_init_has_noted() {
     let (moto, dir) = (Moto::shared(), TestDir::new());
     let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
     dir.write("main.tf", "terraform {\n  backend \"s3\" {\n    key = \"k\"\n  }\n}\n");
-    let noted = serde_json::json!({"version": 3, "backend": {"type": "s3", "hash": 1, "config": {
+    let noted = json!({"version": 3, "backend": {"type": "s3", "hash": 1, "config": {
         "bucket": bucket, "key": "other", "dynamodb_table": table, "use_path_style": true, "profile": null,
     }}});
     dir.write(".terraform/terraform.tfstate", noted.to_string());
@@ -408,4 +410,83 @@ fn what_init_has_noted() {
     assert!(repair.contains(&format!("`stateward state repair {place} --dry-run`")), "{}", output.report());
     let dry = cli(&dir, &moto.env()).run(&["state", "repair", &place, "--dry-run"]).expect_code(1);
     assert!(dry.stdout.contains("no state"), "{}", dry.report());
+}
+
+/// What the printed commands begin with, as a shell reads it.
+fn printed(output: &Output, command: &str) -> String {
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    let mut fixes = answer["items"].as_array().unwrap().iter().filter_map(|item| item["fix"].as_str());
+    let fix = fixes.find_map(|fix| fix.split(command).nth(1)).unwrap_or_else(|| panic!("{}", output.report()));
+    let quoted: Vec<&str> = fix.split('\'').take(2).collect();
+    format!("{command}{}'", quoted.join("'"))
+}
+
+/// The command is who Terraform is, and writes as Terraform does.
+#[test]
+fn what_is_printed_can_be_typed() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (proxy, bucket, table) = (FaultProxy::to(moto.url()), moto.create_bucket(), moto.create_lock_table());
+    let key = "net/prod.tfstate";
+    moto.keep_versions(&bucket);
+    // Which of them is right is not plain.
+    let versions = [4, 3].map(|serial| state(serial, "x"));
+    for version in &versions {
+        moto.put_object(&bucket, key, version.as_str());
+    }
+    let url = format!("s3://{bucket}/{key}?use_path_style=true");
+    let seen = cli(&dir, &moto.env()).run(&["state", "repair", &url, "--dry-run", "--json"]);
+    let seen: Value = serde_json::from_str(&seen.stdout).unwrap();
+    let digest = seen["items"][0]["found"]["older"][0]["md5"].as_str().unwrap();
+    let item = json!({"LockID": {"S": format!("{bucket}/{key}-md5")}, "Digest": {"S": digest}});
+    moto.dynamodb("PutItem", &json!({"TableName": table, "Item": item}).to_string());
+    let config = dir.write("config", "[profile other]\nregion = eu-west-3\n");
+    let one = dir.write("one", "[other]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = hidden\n");
+    let two = dir.write("two's", "[ci]\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = hidden\n");
+    let session =
+        r#"{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}}"#;
+    let backend = format!(
+        "use_path_style = true\nencrypt = true\nkms_key_id = \"alias/states\"\nacl = \"bucket-owner-full-control\"\nprofile = \"ci\"\nmax_retries = 2\n\
+         shared_config_files = [\"{}\"]\nshared_credentials_files = [\"{}\", \"{}\"]\n\
+         assume_role = {{ role_arn = \"arn:aws:iam::123456789012:role/deploy\", session_name = \"run\", external_id = \"a b\", policy = \"{session}\" }}\n",
+        config.display(),
+        one.display(),
+        two.display()
+    );
+    let file = dir.write("prod.tfbackend", backend).display().to_string();
+    let env = AwsEnv::new().others(proxy.url());
+    let arguments =
+        ["doctor", "--bucket", &bucket, "--key", key, "--lock-table", &table, "--backend-config", &file, "--json"];
+    let output = cli(&dir, &env).run(&arguments);
+    let typed = format!("{} --keep digest --yes", printed(&output, "stateward state repair "));
+    let assumed = |requests: &[SeenRequest]| {
+        let mut asked = requests.iter().filter(|request| request.operation() == "AssumeRole");
+        let asked = asked.next().unwrap_or_else(|| panic!("no role was assumed: {requests:?}"));
+        let signed = asked.header("authorization").unwrap().split('/').next().unwrap().to_owned();
+        // The bodies are of the same length where they say the same.
+        (signed, asked.header("content-length").unwrap().to_owned())
+    };
+    let of_doctor = assumed(&proxy.requests());
+    assert!(of_doctor.0.ends_with("=AKIAPROFILE"), "{of_doctor:?}");
+    proxy.forget_requests();
+
+    let shell = Cli::new("sh", &dir).envs(env.pairs()).limit(crate::LIMIT);
+    let typed = format!("stateward() {{ {} \"$@\"; }}; {typed}", env!("CARGO_BIN_EXE_stateward"));
+    let repaired = shell.run(&["-c", &typed]).expect_code(0);
+    let requests = proxy.requests();
+    assert_eq!(assumed(&requests), of_doctor, "{typed}");
+    let written: Vec<_> = requests
+        .iter()
+        .filter(|request| matches!(request.operation(), "PutObject" | "CopyObject") && request.path.ends_with(key))
+        .collect();
+    assert!(!written.is_empty(), "{}", repaired.report());
+    for request in written {
+        for (header, expected) in [
+            ("x-amz-server-side-encryption", "aws:kms"),
+            ("x-amz-server-side-encryption-aws-kms-key-id", "alias/states"),
+            ("x-amz-acl", "bucket-owner-full-control"),
+        ] {
+            assert_eq!(request.header(header), Some(expected), "{header}: {typed}");
+        }
+    }
+    assert_eq!(String::from_utf8(moto.get_object(&bucket, key)).unwrap(), versions[0]);
 }

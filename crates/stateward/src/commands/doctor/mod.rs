@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings};
+use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings, typed};
 use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
@@ -83,17 +83,12 @@ fn surroundings(context: &Context, args: &DoctorArgs) -> Surroundings {
 
 /// The state as `state repair` and `lock inspect` take it: they have no flags for who one is.
 fn place(args: &DoctorArgs) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-    let plain = |text: &str| {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/=:".contains(&byte));
-        if is_plain && !text.is_empty() { text.to_owned() } else { quoted(text) }
-    };
-    let mut place = plain(&args.dir.as_deref().unwrap_or(Path::new(".")).display().to_string());
+    let mut place = typed(&args.dir.as_deref().unwrap_or(Path::new(".")).display().to_string());
     for argument in &args.backend_config {
-        let _ = write!(place, " --backend-config {}", plain(&hidden(argument)));
+        let _ = write!(place, " --backend-config {}", typed(&hidden(argument)));
     }
     if let Some(workspace) = &args.workspace {
-        let _ = write!(place, " --workspace {}", plain(workspace));
+        let _ = write!(place, " --workspace {}", typed(workspace));
     }
     place
 }

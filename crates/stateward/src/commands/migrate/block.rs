@@ -36,9 +36,13 @@ pub(super) fn s3(options: &Options) -> Written {
     if access.max_retries != Access::default().max_retries {
         arguments.push(("max_retries", Value::Number(access.max_retries)));
     }
-    if !access.shared_credentials_files.is_empty() {
-        let files = access.shared_credentials_files.iter().map(|file| file.display().to_string());
-        arguments.push(("shared_credentials_files", Value::List(files.collect())));
+    for (name, files) in [
+        ("shared_credentials_files", &access.shared_credentials_files),
+        ("shared_config_files", &access.shared_config_files),
+    ] {
+        if !files.is_empty() {
+            arguments.push((name, Value::List(files.iter().map(|file| file.display().to_string()).collect())));
+        }
     }
     if let Encryption::Kms { key } = &options.objects.encryption {
         arguments.push(("kms_key_id", key.as_str().into()));

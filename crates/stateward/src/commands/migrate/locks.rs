@@ -9,7 +9,7 @@ use stateward_terraform::{Change, LockStep, NoWay, S3Locks, WantedLock, lock_arg
 
 use super::super::Context;
 use super::super::state::bucket::S3State;
-use super::super::terraform_state::{options_of, refused};
+use super::super::terraform_state::refused;
 use super::block::Writing;
 use super::locking::{Lock, Locks};
 use super::setting::{LOCKS, Setting};
@@ -89,7 +89,7 @@ fn now(setting: &Setting) -> Result<(S3Locks, Options)> {
             "move the state to S3 first: stateward migrate --to s3://BUCKET/KEY",
         ));
     }
-    let options = options_of(setting.declared_s3()?);
+    let options = setting.declared_s3()?.options();
     let sharing = options.sharing.clone().unwrap_or_default();
     Ok((S3Locks { table: sharing.lock_table, file: sharing.use_lockfile }, options))
 }

@@ -7,7 +7,7 @@ use stateward_store_s3::Options;
 use stateward_terraform::Backend;
 
 use super::super::state::bucket::S3State;
-use super::super::terraform_state::{noted_target, options_of};
+use super::super::terraform_state::noted_target;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
 use super::local::Local;
@@ -92,7 +92,7 @@ impl Source {
                     From::Cached(_) => noted_target(setting.given.clone(), backend, NOT_MOVED)?,
                     _ => setting.locked_s3()?,
                 };
-                Self::bucket(options_of(target)).await
+                Self::bucket(target.options()).await
             }
             Some((backend, Some("http"))) => Self::http(context, args, setting, backend).await,
             Some((backend, _)) => {

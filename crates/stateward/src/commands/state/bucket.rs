@@ -1,7 +1,5 @@
 //! A bucket in which Terraform's own `s3` backend keeps a state.
 
-use std::fmt::Write;
-
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
@@ -9,11 +7,11 @@ use stateward_aws::doctor::Given;
 use stateward_client::transfer::{Place, Snapshot};
 use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
 use stateward_store::outside::Spot;
-use stateward_store_s3::{Options, Sharing, TerraformPlace};
+use stateward_store_s3::{Options, TerraformPlace};
 use stateward_terraform::Backend;
 
 use super::import::NOT_IMPORTED;
-use crate::commands::terraform_state::{noted_target, open_key, options_of};
+use crate::commands::terraform_state::{noted_target, open_key};
 use crate::failure::Failure;
 
 /// The state under one key of a bucket.
@@ -23,8 +21,8 @@ pub(in crate::commands) struct S3State {
     key: String,
     /// The key's last part; the place lists what lies beside it, too.
     name: String,
-    /// How a URL says where the bucket is and how it is locked.
-    query: String,
+    /// As commands take it.
+    url: String,
 }
 
 impl S3State {
@@ -37,26 +35,26 @@ impl S3State {
 
     /// From what `terraform init` noted.
     pub(super) async fn from_backend(given: Given, noted: &Backend) -> Result<Self, Failure> {
-        Self::open(options_of(noted_target(given, noted, NOT_IMPORTED)?), NOT_IMPORTED).await
+        Self::open(noted_target(given, noted, NOT_IMPORTED)?.options(), NOT_IMPORTED).await
     }
 
     /// `options` have the key in place of a prefix; `refusal` is what a message begins with.
     pub(in crate::commands) async fn open(options: Options, refusal: &str) -> Result<Self, Failure> {
         let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
-        let query = query(&options);
+        let url = options.url();
         let (place, name) = open_key(options, refusal).await?;
-        Ok(Self { place, bucket, key, name, query })
+        Ok(Self { place, bucket, key, name, url })
     }
 
     /// A state as `stateward lock inspect` and `state repair` take it: `s3://BUCKET/KEY?…`, quoted, and the workspace.
     pub(in crate::commands) fn argument(&self, workspace: &Workspace) -> String {
         let workspace = if workspace.is_default() { String::new() } else { format!(" --workspace {workspace}") };
-        format!("'{}'{workspace}", self.url())
+        format!("'{}'{workspace}", self.url)
     }
 
     /// `s3://BUCKET/KEY?…`, without what is secret.
     pub(in crate::commands) fn url(&self) -> String {
-        format!("{}{}", self.name(), self.query)
+        self.url.clone()
     }
 
     /// The place, in which more may lie.
@@ -116,44 +114,6 @@ impl S3State {
     pub(in crate::commands) fn spot(&self, workspace: &Workspace) -> Spot {
         Spot { name: self.name.clone(), workspace: workspace.as_str().to_owned() }
     }
-}
-
-fn query(options: &Options) -> String {
-    let (access, sharing, role) = (&options.access, options.sharing.as_ref(), options.access.role.as_ref());
-    let path_style = options.objects.path_style.then(|| "true".to_owned());
-    let usual = Sharing::default().workspace_key_prefix;
-    let prefix = sharing.map(|sharing| sharing.workspace_key_prefix.clone()).filter(|prefix| *prefix != usual);
-    let pairs = [
-        ("region", access.region.clone()),
-        ("profile", access.profile.clone()),
-        ("role_arn", role.map(|role| role.arn.clone())),
-        ("session_name", role.and_then(|role| role.session_name.clone())),
-        ("external_id", role.and_then(|role| role.external_id.clone())),
-        ("endpoint", access.endpoint.clone()),
-        ("sts_endpoint", access.sts_endpoint.clone()),
-        ("dynamodb_endpoint", options.dynamodb_endpoint.clone()),
-        ("use_path_style", path_style),
-        ("workspace_key_prefix", prefix),
-        ("lock_table", sharing.and_then(|sharing| sharing.lock_table.clone())),
-        ("use_lockfile", sharing.filter(|sharing| sharing.use_lockfile).map(|_| "true".to_owned())),
-    ];
-    let pairs = pairs.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", in_query(&text?))));
-    let pairs: Vec<String> = pairs.collect();
-    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
-}
-
-/// With what means something in a query, or within quotes of a shell, by its number.
-fn in_query(text: &str) -> String {
-    let mut written = String::new();
-    for each in text.chars() {
-        match each {
-            '%' | '&' | '+' | '#' | ' ' | '\'' => {
-                let _always = write!(written, "%{:02X}", u32::from(each));
-            }
-            each => written.push(each),
-        }
-    }
-    written
 }
 
 #[async_trait]
