@@ -103,9 +103,8 @@ impl HeldState {
         if let Some(directory) = to.parent() {
             fs::create_dir_all(directory)?;
         }
-        // By its other names it is somebody else's, too.
-        if self.file.metadata()?.nlink() > 1 || is_link(path) {
-            return fs::rename(path, to);
+        if self.is_shared(path)? {
+            return rename(path, to);
         }
         if !self.is_nothing()? {
             if !to.exists() {
@@ -115,9 +114,17 @@ impl HeldState {
                 return Err(io::Error::other("it was written to past the lock"));
             }
         }
+        if is_mounted(path) {
+            return Err(io::Error::other("it is mounted by itself, and can be neither renamed nor removed from here"));
+        }
         self.file.write_all_at(RETIRED, 0)?;
         self.file.set_len(RETIRED.len() as u64)?;
         fs::remove_file(path)
+    }
+
+    /// By its other names it is somebody else's, too.
+    fn is_shared(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 1 || is_link(path))
     }
 
     /// No state is in it, or none any more.
@@ -274,35 +281,41 @@ pub fn put_aside(directory: &Path, held: &[HeldState]) -> Result<(), WorkdirErro
         files.iter().filter_map(held).partition(|(_, path)| path.starts_with(&workspaces));
     if is_link(&workspaces) {
         of_workspaces.clear();
-        let to = free_name(&workspaces, &[])?;
-        fs::rename(&workspaces, to).map_err(at(&workspaces))?;
+        let to = free_name(&workspaces, &[], &[])?;
+        rename(&workspaces, &to).map_err(at(&workspaces))?;
     }
-    let to = free_name(&workspaces, &of_workspaces)?;
+    // What a link leads to is somebody else's, too: the link alone gets another name.
+    let links = links(&workspaces)?;
+    of_workspaces.retain(|(_, path)| links.iter().all(|link| !path.starts_with(link)));
+    let to = free_name(&workspaces, &of_workspaces, &links)?;
     for (held, path) in &of_workspaces {
         held.move_to(path, &renamed(path, &workspaces, &to)).map_err(at(path))?;
     }
     take_along(&workspaces, &to).map_err(at(&workspaces))?;
     // The default one comes last: while it is there, it is known that this is not done.
     for (held, path) in &of_default {
-        held.move_to(path, &free_name(path, &of_default)?).map_err(at(path))?;
+        held.move_to(path, &free_name(path, &of_default, &[])?).map_err(at(path))?;
     }
     Ok(())
 }
 
-/// The first name under which nothing else stands; what an interrupted try has left there is the same.
-fn free_name(root: &Path, files: &[(&HeldState, PathBuf)]) -> Result<PathBuf, WorkdirError> {
+/// The first name under which nothing else stands; what an interrupted try has copied there is the same. What is only renamed, as `links`
+/// are, is not there twice.
+fn free_name(root: &Path, files: &[(&HeldState, PathBuf)], links: &[PathBuf]) -> Result<PathBuf, WorkdirError> {
     let mut n = 1;
     loop {
         let mut name = root.as_os_str().to_owned();
         name.push(if n == 1 { ".migrated".to_owned() } else { format!(".migrated-{n}") });
-        let (name, mut is_free) = (PathBuf::from(name), true);
-        for (held, path) in files {
-            let path = renamed(path, root, &name);
-            let is_same = || Ok(held.is_nothing()? || held.is_same_as(&path)?);
-            let is_same = if path.exists() { is_same() } else { Ok(true) };
-            is_free &= is_same.map_err(|error| WorkdirError::Io { path, error })?;
+        let name = PathBuf::from(name);
+        let mut is_free = links.iter().all(|link| !is_there(&renamed(link, root, &name)));
+        for (held, from) in files {
+            let path = renamed(from, root, &name);
+            if is_there(&path) {
+                let is_copy = || Ok(!held.is_shared(from)? && (held.is_nothing()? || held.is_same_as(&path)?));
+                is_free &= is_copy().map_err(|error| WorkdirError::Io { path, error })?;
+            }
         }
-        if is_free && (!files.is_empty() || !name.exists()) {
+        if is_free && (!files.is_empty() || !links.is_empty() || !is_there(&name)) {
             return Ok(name);
         }
         n += 1;
@@ -321,6 +334,34 @@ fn at(path: &Path) -> impl Fn(io::Error) -> WorkdirError {
     move |error| WorkdirError::Io { path: path.to_path_buf(), error }
 }
 
+/// A link that leads nowhere is something, too.
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    match is_there(to) {
+        true => Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("`{}` is there", to.display()))),
+        false => fs::rename(from, to),
+    }
+}
+
+/// Whether a file is a mount of its own, as containers have them: such a one takes no second name.
+fn is_mounted(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".stateward-link");
+    match fs::hard_link(path, &name) {
+        Ok(()) => fs::remove_file(&name).is_err(),
+        Err(error) => error.kind() == io::ErrorKind::CrossesDevices,
+    }
+}
+
+/// The links in a directory.
+fn links(path: &Path) -> Result<Vec<PathBuf>, WorkdirError> {
+    let links = directories(path)?.into_iter().map(|name| path.join(name));
+    Ok(links.filter(|path| is_link(path)).collect())
+}
+
 fn is_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink())
 }
@@ -336,12 +377,16 @@ fn take_along(from: &Path, to: &Path) -> io::Result<()> {
         let there = to.join(entry.file_name());
         if entry.file_type()?.is_dir() && there.is_dir() {
             take_along(&entry.path(), &there)?;
-        } else if !there.exists() {
-            fs::rename(entry.path(), there)?;
+        } else if !is_there(&there) {
+            match fs::rename(entry.path(), there) {
+                // On a volume of its own; no states are left in it.
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices && !is_link(&entry.path()) => {}
+                renamed => renamed?,
+            }
         }
     }
     match fs::remove_dir(from) {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        Err(error) if [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::ResourceBusy].contains(&error.kind()) => Ok(()),
         removed => removed,
     }
 }
@@ -481,6 +526,38 @@ mod tests {
         assert_eq!(read("terraform.tfstate.d.migrated/dev/terraform.tfstate").as_deref(), Some("{}"));
         assert!(local_files(directory.path(), None).unwrap().is_empty());
         assert!(!directory.path().join("terraform.tfstate.migrated-2").exists());
+    }
+
+    /// Somebody came back by a link to what was put aside, or keeps it by another name: nothing is taken from under them.
+    #[test]
+    fn what_others_have_by_a_link_is_only_renamed() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let read = |name: &str| fs::read_to_string(at(name)).ok();
+        write(directory.path(), "terraform.tfstate.migrated", "{}");
+        std::os::unix::fs::symlink("terraform.tfstate.migrated", at("terraform.tfstate")).unwrap();
+        write(directory.path(), "shared/dev/terraform.tfstate", "{}");
+        write(directory.path(), "terraform.tfstate.d/prod/terraform.tfstate", "{}");
+        write(directory.path(), "terraform.tfstate.d.migrated/dev/terraform.tfstate", "older");
+        std::os::unix::fs::symlink("../shared/dev", at("terraform.tfstate.d/dev")).unwrap();
+        put_aside(directory.path(), &hold_all(directory.path())).unwrap();
+        assert_eq!(read("terraform.tfstate.migrated").as_deref(), Some("{}"));
+        assert!(is_link(&at("terraform.tfstate.migrated-2")) && !is_there(&at("terraform.tfstate")));
+        assert_eq!(read("shared/dev/terraform.tfstate").as_deref(), Some("{}"));
+        assert_eq!(read("terraform.tfstate.d.migrated/dev/terraform.tfstate").as_deref(), Some("older"));
+        assert_eq!(read("terraform.tfstate.d.migrated-2/dev/terraform.tfstate").as_deref(), Some("{}"));
+        assert_eq!(read("terraform.tfstate.d.migrated-2/prod/terraform.tfstate").as_deref(), Some("{}"));
+        assert!(!is_there(&at("terraform.tfstate.d")));
+        // Two workspaces by one file.
+        write(directory.path(), "terraform.tfstate.d/prod/terraform.tfstate", "{}");
+        std::os::unix::fs::symlink("prod", at("terraform.tfstate.d/test")).unwrap();
+        put_aside(directory.path(), &hold_all(directory.path())).unwrap();
+        assert_eq!(read("terraform.tfstate.d.migrated/test/terraform.tfstate").as_deref(), Some("{}"));
+        // Two names of one file.
+        fs::hard_link(at("terraform.tfstate.migrated"), at("terraform.tfstate")).unwrap();
+        put_aside(directory.path(), &hold_all(directory.path())).unwrap();
+        assert_eq!(read("terraform.tfstate.migrated-3").as_deref(), Some("{}"));
+        assert!(!is_there(&at("terraform.tfstate")));
     }
 
     /// Backups that share the file's bytes, and a link to where others look, too.

@@ -134,8 +134,12 @@ impl<'a> Locks<'a> {
             };
             match given {
                 Ok(()) => self.claim.gave(&left)?,
-                // Where nothing is any more no lock is.
-                Err(Failure::Refused(error)) if error.kind() == Kind::NotFound => self.claim.gave(&left)?,
+                // Where no store is any more no lock is. A bucket may be another one, where the environment says who and where one is.
+                Err(Failure::Refused(error))
+                    if error.kind() == Kind::NotFound && matches!(left.at, At::State { .. }) =>
+                {
+                    self.claim.gave(&left)?;
+                }
                 Err(failure) => {
                     let why = failure.message().map(|message| message.why).unwrap_or_default();
                     told.push(format!("an earlier run may have left a lock, and it cannot be given back ({why})"));
