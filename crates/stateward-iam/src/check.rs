@@ -5,11 +5,11 @@ mod advice;
 use serde::Serialize;
 
 use crate::eval::{Layer, Named, Outcome, PolicySet, speak_for};
-use crate::needs::{Keeping, KeepingError, Need, Purpose};
+use crate::needs::{Keeping, KeepingError, LEADING_LOWER, Need, Purpose};
 use crate::policy::condition::{Condition, Test};
 use crate::policy::principal::{Principal, is_account};
 use crate::policy::{Policy, PolicyKind};
-use crate::request::{Context, Request, RequestError};
+use crate::request::{Context, ContextValue, Request, RequestError};
 use crate::scenario::{Answer, AnswerStatement};
 use crate::value::arn::Segments;
 use crate::value::template::Template;
@@ -34,6 +34,9 @@ pub struct CheckItem {
     /// The resource it was asked about; where neither the keeping nor a policy names a Region or an account, `eu-west-1` and
     /// the principal's stand for any.
     pub resource: String,
+    /// The items of the table that it was asked about.
+    #[serde(skip)]
+    pub items: Vec<String>,
     /// The operations that need it.
     pub needed_for: Vec<&'static str>,
     /// What comes out.
@@ -76,6 +79,8 @@ pub fn check(
                     if !known.needed_for.contains(&need.operation) {
                         known.needed_for.push(need.operation);
                     }
+                    let others = item.items.into_iter().filter(|other| !known.items.contains(other));
+                    known.items.extend(others.collect::<Vec<_>>());
                 }
                 _ => items.push(item),
             }
@@ -113,6 +118,10 @@ fn item(need: &Need, request: &Request, policies: &PolicySet, resource_policies:
     CheckItem {
         action: need.action,
         resource: request.resource.clone(),
+        items: match request.context.get(LEADING_LOWER) {
+            Some(ContextValue::Values { values, .. }) => values.clone(),
+            _ => Vec::new(),
+        },
         needed_for: vec![need.operation],
         decision: answer.decision,
         layer: answer.layer,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::names::{self, NameError};
 use crate::request::{Context, Request, RequestError};
-pub(crate) use target::{Conditions, Target, objects_of_others};
+pub(crate) use target::{Conditions, LEADING_LOWER, Target, objects_of_others};
 
 /// What somebody does with state. Each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -117,6 +117,8 @@ pub struct Keeping {
     pub below: bool,
     /// Whether there are workspaces beside `default`.
     pub workspaces: bool,
+    /// The one workspace that requests are about, where it is known; policies are for all of them.
+    pub workspace: Option<String>,
     /// `workspace_key_prefix` of the `s3` backend; unless told, `env:`, and below a prefix that prefix.
     pub workspace_prefix: Option<String>,
     /// The table of locks and digests.
@@ -212,6 +214,7 @@ impl Keeping {
             key: key.into(),
             below: false,
             workspaces: false,
+            workspace: None,
             workspace_prefix: None,
             lock_table: None,
             use_lockfile: false,

@@ -82,6 +82,11 @@ impl Patient {
         let bucket = self.target.bucket().and_then(|name| {
             let error = names::bucket_there(name).err()?;
             let is_odd = !(3..=255).contains(&name.len()) || !name.bytes().all(is_word);
+            if name.starts_with("arn:") {
+                let why = "doctor asks the bucket itself, and knows no access points; Terraform takes them";
+                let fix = "name the bucket behind it: `--bucket` and `--key`";
+                return Some(Finding::fail("bucket-exists", format!("`{name}` is no bucket's own name"), why, fix));
+            }
             let (title, next) = (error.to_string(), error.next());
             Some(match is_odd {
                 true => Finding::fail("bucket-exists", title, WHY, next),

@@ -4,7 +4,7 @@ use futures::future;
 use stateward_store_aws::{Bucket, Fault};
 
 use super::finding::blame;
-use super::probes::Outcome;
+use super::probes::{NEVER, Outcome};
 use super::{Finding, Patient, Reached};
 use crate::Failed;
 
@@ -87,14 +87,11 @@ impl Patient {
             Err(failed) => Tried::Failed(Box::new(failed)),
             Ok(()) => match self.put_object(bucket, &name, Some("*"), None).await {
                 Ok(()) => Tried::Ignored("`If-None-Match: *` did not keep a second write out"),
-                Err(failed) if lost(&failed) => {
-                    let stale = "\"00000000000000000000000000000000\"";
-                    match self.put_object(bucket, &name, None, Some(stale)).await {
-                        Ok(()) => Tried::Ignored("`If-Match` did not keep a write out that knew another object"),
-                        Err(failed) if lost(&failed) => Tried::Holds,
-                        Err(failed) => Tried::Failed(Box::new(failed)),
-                    }
-                }
+                Err(failed) if lost(&failed) => match self.put_object(bucket, &name, None, Some(NEVER)).await {
+                    Ok(()) => Tried::Ignored("`If-Match` did not keep a write out that knew another object"),
+                    Err(failed) if lost(&failed) => Tried::Holds,
+                    Err(failed) => Tried::Failed(Box::new(failed)),
+                },
                 Err(failed) => Tried::Failed(Box::new(failed)),
             },
         };

@@ -38,7 +38,7 @@ impl Patient {
             return vec![Finding::untested(CHECK, "no lock is used here")];
         }
         let mut locks = Vec::new();
-        for standing in [self.standing_file(file, &object).await, self.standing_item(name, &object).await] {
+        for standing in [self.standing_file(file).await, self.standing_item(name, &object).await] {
             match standing {
                 Ok(lock) => locks.extend(lock),
                 Err(failed) => return blame(CHECK, &failed),
@@ -50,9 +50,9 @@ impl Patient {
         vec![self.held(&locks, &kinds, self.written(&object).await)]
     }
 
-    async fn standing_file(&self, bucket: Option<&Bucket>, object: &str) -> Outcome<Option<StandingLock>> {
-        let Some(bucket) = bucket else { return Ok(None) };
-        let answer = match bucket.reading(&format!("{object}.tflock")).send().await {
+    async fn standing_file(&self, bucket: Option<&Bucket>) -> Outcome<Option<StandingLock>> {
+        let (Some(bucket), Some(name)) = (bucket, self.target.lock_file()) else { return Ok(None) };
+        let answer = match bucket.reading(&name).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 let failed = Failed::new("S3: GetObject", &error);

@@ -72,6 +72,8 @@ impl Probes {
     }
 }
 
+/// The tag of no object.
+pub(crate) const NEVER: &str = "\"00000000000000000000000000000000\"";
 const CONTENT: &[u8] = b"written by stateward doctor to see that it can be, and removed at once";
 
 impl Patient {
@@ -166,6 +168,13 @@ impl Patient {
             self.delete_version(bucket, name, mark).await;
         }
         Ok(())
+    }
+
+    /// Deletes an object under a condition that none meets.
+    pub(crate) async fn delete_never(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+        let request = bucket.client.delete_object().bucket(&bucket.name).key(name).if_match(NEVER);
+        let answer = request.customize().config_override(once()).send().await;
+        answer.map(drop).map_err(|error| Failed::new("S3: DeleteObject", &error))
     }
 
     /// Begins to write an object in parts and gives it up: that takes the right to write, and nothing is written. Gives whether it was

@@ -7,11 +7,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{self, BoxFuture, FutureExt};
 use stateward_denial::{Effect, Layer};
 use stateward_iam::{CheckItem, Keeping, Layout, Outcome, Purpose, check};
-use stateward_store_aws::Bucket;
+use stateward_store_aws::{Bucket, Fault, once};
 
 use super::basics::account_of;
 use super::policies::{Known, not_given};
-use super::probes::key_of;
+use super::probes::{Probe, key_of};
+use super::target::table_name;
 use super::{Finding, Offline, Patient, Places, Reached, Status};
 use crate::Failed;
 
@@ -25,6 +26,8 @@ pub(super) enum Live {
     Refused(Box<Failed>),
     /// Refused for another name than the one that counts, for want of a policy that allows it.
     Unsure(Box<Failed>),
+    /// Allowed for a name of the doctor's own, and why the one that counts was not tried.
+    Near(String),
     Untested(String),
 }
 
@@ -46,6 +49,20 @@ impl Live {
             Err(failed) if matches!(failed.status, Some(404 | 409 | 412 | 416)) => Self::Allowed,
             Err(failed) if failed.is("ConditionalCheckFailedException") => Self::Allowed,
             Err(failed) => Self::Untested(failed.words().to_owned()),
+        }
+    }
+
+    /// Whether a name was let in, be it the doctor's own.
+    fn is_let_in(&self) -> bool {
+        matches!(self, Self::Allowed | Self::Near(_))
+    }
+
+    /// What counts most where several were tried.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::Allowed => 0,
+            Self::Near(_) | Self::Unsure(_) | Self::Untested(_) => 1,
+            Self::Refused(_) => 2,
         }
     }
 
@@ -117,7 +134,7 @@ impl Patient {
         let (service, _) = item.action.split_once(':').unwrap_or_default();
         let place = match service {
             "s3" => places.bucket,
-            "dynamodb" if self.target.state_table() == Some(table_of(item)) => places.state,
+            "dynamodb" if self.target.state_table().map(table_name) == Some(table_of(item)) => places.state,
             "dynamodb" => places.lock,
             _ => return untested(String::new()),
         };
@@ -133,7 +150,6 @@ impl Patient {
 
     async fn in_bucket_right(&self, bucket: &Bucket, item: &CheckItem) -> Live {
         let key = item.resource.split_once('/').map_or("", |(_, key)| key);
-        let suffix = if key.ends_with(".tflock") { ".tflock" } else { "" };
         let client = &bucket.client;
         match item.action {
             "s3:GetObject" => {
@@ -150,39 +166,89 @@ impl Patient {
                 Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectVersions", &error)))
             }
             "s3:PutObject" | "s3:DeleteObject" if self.options.read_only => read_only(),
-            "s3:PutObject" => self.write_right(bucket, suffix).await,
-            // S3 asks for the right before it looks whether there is anything to delete.
-            "s3:DeleteObject" => {
-                match Live::of(self.delete_nothing(bucket, &(self.target.probe("nothing") + suffix)).await) {
-                    // A policy may allow it for the very names of the state alone; those are not tried, since that would delete.
-                    Live::Refused(failed) if lacks_allow(&failed) => Live::Unsure(failed),
-                    live => live,
-                }
-            }
+            "s3:PutObject" => self.write_right(bucket, key).await,
+            "s3:DeleteObject" => self.delete_right(bucket, key).await,
             action => Live::Untested(format!("nothing harmless shows whether `{action}` is allowed")),
         }
     }
 
+    /// A name of the doctor's own that policies for this object cover, too.
+    fn beside(&self, key: &str, id: &str) -> String {
+        let suffix = if key.ends_with(".tflock") { ".tflock" } else { "" };
+        self.target.probe_beside(key, id) + suffix
+    }
+
     /// Tries to write to a name of the doctor's own, and where that leaves nothing behind, or is refused, to the state's: it is that which
-    /// counts, and a policy may tell them apart.
-    async fn write_right(&self, bucket: &Bucket, suffix: &str) -> Live {
-        let probe = self.target.probe(&self.probes.id()) + suffix;
-        match (self.try_upload(bucket, &probe).await, self.target.object()) {
-            (Ok(false), _) | (Ok(true), None) => Live::Allowed,
-            (Err(failed), None) => Live::of(Err(failed)),
+    /// counts, and a policy may tell them apart. A store has many names.
+    async fn write_right(&self, bucket: &Bucket, key: &str) -> Live {
+        let probe = self.beside(key, &self.probes.id());
+        let is_store = self.target.object().is_none();
+        match self.try_upload(bucket, &probe).await {
+            Ok(_) if is_store => Live::Allowed,
+            // What is begun under the state's name would stay there.
+            Ok(false) => match self.try_part(bucket, key).await {
+                Live::Allowed => Live::Allowed,
+                _ => Live::Near("an upload that is begun there could not be given up".to_owned()),
+            },
             // Whatever refuses the one name may allow the other, and a refusal leaves nothing.
-            (Err(failed), Some(_)) if !failed.is_refused() => Live::of(Err(failed)),
-            (_, Some(state)) => Live::of(self.try_upload(bucket, &(state + suffix)).await.map(drop)),
+            Err(failed) if is_store || !failed.is_refused() => Live::of(Err(failed)),
+            Ok(true) | Err(_) => Live::of(self.try_upload(bucket, key).await.map(drop)),
         }
     }
 
+    /// A part of an upload that there is not: who may write is told so, and nothing is written.
+    async fn try_part(&self, bucket: &Bucket, key: &str) -> Live {
+        let part = bucket.client.upload_part().bucket(&bucket.name).key(key).upload_id(self.probes.id()).part_number(1);
+        let answer = part.customize().config_override(once()).send().await;
+        match answer.map_err(|error| Failed::new("S3: UploadPart", &error)) {
+            Err(failed) if failed.is("NoSuchUpload") => Live::Allowed,
+            Err(failed) => Live::of(Err(failed)),
+            Ok(_) => Live::Untested("a part of no upload was taken".to_owned()),
+        }
+    }
+
+    /// Tries to delete what is not there, under a name of the doctor's own, for which S3 asks for the right all the same; and where the
+    /// bucket is seen to keep a condition, the lock file, under one that nothing meets. No delete ever bears the name of a state.
+    async fn delete_right(&self, bucket: &Bucket, key: &str) -> Live {
+        let nothing = self.beside(key, "nothing");
+        match Live::of(self.delete_nothing(bucket, &nothing).await) {
+            // A policy may allow it for the very names of the state alone.
+            Live::Refused(failed) if lacks_allow(&failed) => Live::Unsure(failed),
+            Live::Allowed => match self.target.lock_file() {
+                None => Live::Allowed,
+                Some(lock) if key == lock => match self.keeps_deletes(bucket, key).await {
+                    Ok(()) => Live::of(self.delete_never(bucket, key).await),
+                    Err(why) => Live::Near(why),
+                },
+                Some(_) => Live::Near("no delete is ever sent under the name of a state".to_owned()),
+            },
+            live => live,
+        }
+    }
+
+    /// Whether an object stays that is to be deleted under a condition that it does not meet, or why that is not known.
+    async fn keeps_deletes(&self, bucket: &Bucket, key: &str) -> Result<(), String> {
+        let name = self.beside(key, &self.probes.id());
+        self.probes.note(Probe::Object(name.clone()));
+        let unknown =
+            |failed: &Failed| format!("it is not known whether a condition on it is kept: {}", failed.words());
+        self.put_object(bucket, &name, Some("*"), None).await.map_err(|failed| unknown(&failed))?;
+        let kept = match self.delete_never(bucket, &name).await {
+            Err(failed) if matches!(failed.fault, Fault::Precondition) => Ok(()),
+            Err(failed) => Err(unknown(&failed)),
+            Ok(()) => Err("no condition on it is kept here, so that it would go".to_owned()),
+        };
+        // What could not be removed is reported with what is left behind.
+        drop(self.delete_object(bucket, &name).await);
+        kept
+    }
+
     async fn in_table_right(&self, item: &CheckItem) -> Live {
-        let table = table_of(item);
         let client = &self.services.dynamodb;
-        let ours = self.target.lock_table.as_deref() == Some(table);
-        let digest = item.needed_for.iter().any(|operation| operation.contains("digest"));
-        let object = self.target.object().unwrap_or_else(|| self.target.probe("nothing"));
-        let id = self.target.lock_id(&object) + if digest { "-md5" } else { "" };
+        let lock_table = self.target.lock_table.as_deref().filter(|table| table_name(table) == table_of(item));
+        let Some(table) = lock_table.or_else(|| self.target.state_table()) else {
+            return Live::Untested("it is not known which table that is".to_owned());
+        };
         match item.action {
             "dynamodb:DescribeTable" => {
                 let answer = client.describe_table().table_name(table).send().await;
@@ -192,19 +258,30 @@ impl Patient {
                 let answer = client.scan().table_name(table).limit(1).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: Scan", &error)))
             }
-            _ if !ours => Live::Untested("the keys of a store's own items are not tried".to_owned()),
+            _ if lock_table.is_none() => Live::Untested("the keys of a store's own items are not tried".to_owned()),
+            action => {
+                let tried = item.items.iter().map(|id| self.item_right(table, action, id));
+                future::join_all(tried).await.into_iter().max_by_key(Live::weight).unwrap_or(Live::Allowed)
+            }
+        }
+    }
+
+    /// One item of the lock table: the lock, or the digest.
+    async fn item_right(&self, table: &str, action: &str, id: &str) -> Live {
+        let client = &self.services.dynamodb;
+        match action {
             "dynamodb:GetItem" => {
-                let answer = client.get_item().table_name(table).set_key(Some(key_of(&id))).send().await;
+                let answer = client.get_item().table_name(table).set_key(Some(key_of(id))).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: GetItem", &error)))
             }
             _ if self.options.read_only => read_only(),
             "dynamodb:PutItem" => {
-                let request = client.put_item().table_name(table).item("LockID", AttributeValue::S(id));
+                let request = client.put_item().table_name(table).item("LockID", AttributeValue::S(id.to_owned()));
                 let answer = request.condition_expression(NEVER).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: PutItem", &error)))
             }
             "dynamodb:DeleteItem" => {
-                let request = client.delete_item().table_name(table).set_key(Some(key_of(&id)));
+                let request = client.delete_item().table_name(table).set_key(Some(key_of(id)));
                 let answer = request.condition_expression(NEVER).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: DeleteItem", &error)))
             }
@@ -219,9 +296,7 @@ fn through_the_bucket(by_action: &mut BTreeMap<&str, Vec<(&CheckItem, Live)>>) {
         let live = match by_action.get(through).map(Vec::as_slice) {
             Some(tried) => match tried.iter().find(|(_, live)| live.refuses(action)) {
                 Some((_, Live::Refused(failed))) => Live::Refused(failed.clone()),
-                _ if through == "s3:PutObject" && tried.iter().any(|(_, live)| matches!(live, Live::Allowed)) => {
-                    Live::Allowed
-                }
+                _ if through == "s3:PutObject" && tried.iter().any(|(_, live)| live.is_let_in()) => Live::Allowed,
                 _ => Live::Untested(format!("it takes a `{through}` that goes through")),
             },
             None => Live::Untested("only a service uses the key, and nothing was asked of it".to_owned()),
@@ -251,7 +326,7 @@ fn within_others(by_action: &BTreeMap<&str, Vec<(&CheckItem, Live)>>) -> Vec<Fin
 }
 
 fn table_of(item: &CheckItem) -> &str {
-    item.resource.rsplit('/').next().unwrap_or_default()
+    table_name(&item.resource)
 }
 
 fn read_only() -> Live {
@@ -285,9 +360,12 @@ fn why_untested(live: &Live) -> String {
         Live::Untested(why) => why.clone(),
         Live::Refused(failed) => format!("`{}` was refused first", refused_action(failed).unwrap_or_default()),
         Live::Unsure(failed) => format!(
-            "it is refused for a name of the doctor's own; the state's own names are not tried, since that would delete them: {}",
+            "it is refused for a name of the doctor's own; the own names of the state and its lock are not tried: {}",
             failed.words()
         ),
+        Live::Near(why) => {
+            format!("it is allowed for a name of the doctor's own; the state's own was not tried: {why}")
+        }
         Live::Allowed => String::new(),
     }
 }

@@ -5,6 +5,8 @@ use stateward_iam::{Keeping, Layout, names};
 use stateward_store_aws::{Access, CustomerKey, Encryption, Objects};
 use stateward_store_s3::{Options, Sharing};
 
+use super::basics::account_of;
+
 /// The workspace that every state has.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
@@ -116,6 +118,11 @@ impl Target {
         (self.layout == Layout::S3).then(|| self.in_workspace(&self.workspace))
     }
 
+    /// The lock file of that object.
+    pub(crate) fn lock_file(&self) -> Option<String> {
+        Some(self.object()? + ".tflock")
+    }
+
     /// How other commands reach it: with the key in place of a store's prefix.
     pub fn options(&self) -> Options {
         let url = |url: &Option<String>| url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
@@ -188,10 +195,22 @@ impl Target {
         }
     }
 
+    /// The same beside an object: a store's own records and the states that others read lie apart.
+    pub(crate) fn probe_beside(&self, object: &str, id: &str) -> String {
+        match (self.layout, self.key.as_str()) {
+            (Layout::S3, _) => self.probe(id),
+            (_, "") if !object.starts_with(".stateward/") => format!("stateward-doctor-{id}"),
+            (_, prefix) if !object.starts_with(&format!("{prefix}/.stateward/")) && !prefix.is_empty() => {
+                format!("{prefix}/stateward-doctor-{id}")
+            }
+            _ => self.probe(id),
+        }
+    }
+
     /// The names that are listed: those of the state, or all of a store. Policies may allow these alone.
     pub(crate) fn listed(&self) -> String {
         match (self.layout, self.key.as_str()) {
-            (Layout::S3, key) => key.to_owned(),
+            (Layout::S3, _) => self.in_workspace(&self.workspace),
             (_, "") => String::new(),
             (_, prefix) => format!("{prefix}/"),
         }
@@ -213,18 +232,23 @@ impl Target {
             Encryption::Kms { key } => Some(key.as_str()),
             _ => None,
         };
+        let place = self.state_table().map_or(self.place.as_str(), table_name);
+        // A table that is named by its ARN may be another account's.
+        let tables = [self.lock_table.as_deref(), self.state_table()].into_iter().flatten();
+        let owner = tables.filter(|table| table.starts_with("arn:")).find_map(account_of);
         let key = given.or(kms_key).filter(|key| key.starts_with("arn:") && key.contains(":key/"));
         Keeping {
             workspaces: self.workspace != DEFAULT_WORKSPACE,
+            workspace: Some(self.workspace.clone()),
             workspace_prefix: Some(self.workspace_key_prefix.clone()),
-            lock_table: self.lock_table.clone(),
+            lock_table: self.lock_table.as_deref().map(table_name).map(str::to_owned),
             use_lockfile: self.use_lockfile,
             kms_key: key.map(str::to_owned),
             partition: names::partition_of(region).to_owned(),
             // Other makers of S3 have Regions of their own, of which no policy tells.
             region: if names::region(region).is_ok() { region } else { "*" }.to_owned(),
-            account: account.to_owned(),
-            ..Keeping::new(self.layout, self.place.as_str(), self.key.as_str())
+            account: owner.unwrap_or(account).to_owned(),
+            ..Keeping::new(self.layout, place, self.key.as_str())
         }
     }
 }
@@ -233,6 +257,11 @@ impl Target {
 pub(crate) fn is_probe(name: &str) -> bool {
     let marks = ["stateward-doctor-", ".stateward/doctor/"];
     marks.iter().any(|mark| name.contains(mark))
+}
+
+/// The name of a table that may be given as its ARN.
+pub(crate) fn table_name(table: &str) -> &str {
+    table.rsplit('/').next().unwrap_or_default()
 }
 
 /// A word as a shell takes it.

@@ -5,6 +5,7 @@
 mod denials;
 mod details;
 mod lab_place;
+mod names;
 mod place;
 mod planted;
 mod reading;
@@ -94,6 +95,9 @@ async fn an_upload_that_cannot_be_given_up() {
         "because no identity-based policy allows the s3:AbortMultipartUpload action",
     );
     place.proxy.inject(stateward_testkit::Rule::new(denial).operation("AbortMultipartUpload"));
+    // As AWS says it of who may write; moto falls over.
+    let none = stateward_testkit::Fault::s3(404, "NoSuchUpload", "The specified upload does not exist.");
+    place.proxy.inject(stateward_testkit::Rule::new(none).operation("UploadPart").path(place::KEY));
     let patient = place.patient().await;
     let found = patient.examine().await;
     assert_eq!(place::status(&found, "right:s3:PutObject"), Status::Ok);

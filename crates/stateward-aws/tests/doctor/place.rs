@@ -16,7 +16,7 @@ use serde_json::json;
 use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings, Target};
 use stateward_aws::recovery::Machine;
 use stateward_iam::{Named, Purpose};
-use stateward_testkit::{Fault, FaultProxy, Moto, RawHttp, Rule};
+use stateward_testkit::{Fault, FaultProxy, Moto, RawHttp, Rule, SeenRequest};
 
 pub(crate) const KEY: &str = "net/prod.tfstate";
 
@@ -139,7 +139,27 @@ impl Place {
         let patient = self.patient().await;
         let found = Box::pin(patient.examine()).await;
         patient.clean().await;
+        self.keeps_states();
         found
+    }
+
+    /// Fails where a request was sent under a name that is not the doctor's own and could change what lies there, were its condition
+    /// not kept; the lock's alone may be deleted under one.
+    fn keeps_states(&self) {
+        for request in self.proxy.requests() {
+            let SeenRequest { method, path, query, .. } = &request;
+            let is_own = path.contains("stateward-doctor-") || path.contains(".stateward/doctor/");
+            let is_upload = match method.as_str() {
+                "POST" => query.contains("uploads"),
+                "PUT" => query.contains("uploadId") && query.contains("partNumber"),
+                "DELETE" => {
+                    query.contains("uploadId") || path.ends_with(".tflock") && request.header("if-match").is_some()
+                }
+                _ => true,
+            };
+            // Calls of other services have no path.
+            assert!(path == "/" || is_own || is_upload, "{method} {path}?{query}");
+        }
     }
 
     /// Fails where a request was sent that writes.
@@ -193,6 +213,15 @@ impl Place {
         let id = format!("{}/{KEY}{suffix}", self.bucket());
         let item = json!({"TableName": self.table(), "Item": {"LockID": {"S": id}, attribute: {"S": value}}});
         Moto::shared().dynamodb("PutItem", &item.to_string());
+    }
+
+    /// Puts a state under the prefix of a workspace.
+    pub(crate) fn put_state(&self, prefix: &str, body: &str) {
+        Moto::shared().put_object(self.bucket(), &format!("{prefix}{KEY}"), body);
+    }
+
+    pub(crate) fn state(&self, prefix: &str) -> String {
+        String::from_utf8(Moto::shared().get_object(self.bucket(), &format!("{prefix}{KEY}"))).unwrap()
     }
 
     pub(crate) fn put_object(&self, suffix: &str, body: &str) {

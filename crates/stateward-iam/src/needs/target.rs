@@ -247,7 +247,8 @@ impl Target {
     }
 }
 
-const LEADING_LOWER: &str = "dynamodb:leadingkeys";
+/// The key of a request's context that names its items.
+pub(crate) const LEADING_LOWER: &str = "dynamodb:leadingkeys";
 const VIA_LOWER: &str = "kms:viaservice";
 
 fn object(keeping: &Keeping, key: &str) -> String {
@@ -279,6 +280,9 @@ fn names(keeping: &Keeping, workspace: &str, suffix: &str) -> Vec<String> {
     if keeping.has_any_names() {
         let name = if workspace == "*" { "*" } else { "network" };
         return vec![format!("{}{suffix}", below(keeping, name))];
+    }
+    if let (true, Some(own)) = (keeping.workspaces && workspace != "*", &keeping.workspace) {
+        return vec![in_workspace(keeping, own) + suffix];
     }
     let other = in_workspace(keeping, workspace);
     let all = [keeping.key.clone(), other].into_iter().take(if keeping.workspaces { 2 } else { 1 });

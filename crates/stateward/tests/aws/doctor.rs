@@ -490,3 +490,16 @@ fn what_is_printed_can_be_typed() {
     }
     assert_eq!(String::from_utf8(moto.get_object(&bucket, key)).unwrap(), versions[0]);
 }
+
+/// Terraform hands any name to S3; the doctor asks the bucket itself.
+#[test]
+fn a_bucket_by_the_arn_of_an_access_point() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let point = "arn:aws:s3:us-east-1:123456789012:accesspoint/states";
+    let output =
+        cli(&dir, &moto.env()).run(&["doctor", "--bucket", point, "--key", "k", "--use-lockfile"]).expect_code(1);
+    for words in ["is no bucket's own name", "knows no access points", "name the bucket behind it"] {
+        let told = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(words), "{words:?} is not in {}", output.report());
+    }
+}

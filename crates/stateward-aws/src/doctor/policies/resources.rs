@@ -5,6 +5,7 @@ use stateward_iam::{Named, PolicyKind};
 
 use super::super::Patient;
 use super::super::basics::account_of;
+use super::super::target::table_name;
 use super::{KEY, Read, Unread, named, unread};
 use crate::Failed;
 
@@ -27,7 +28,7 @@ impl Patient {
         }
         for table in [self.target.lock_table.as_deref(), self.target.state_table()].into_iter().flatten() {
             let arn = self.table_arn(table, caller);
-            let name = format!("the policy of {table}");
+            let name = format!("the policy of {}", table_name(table));
             reading.push(async move { ("dynamodb", name.clone(), self.table_policy(name, &arn).await) }.boxed());
         }
         if let Some(key) = kms_key.map(str::to_owned) {
@@ -37,6 +38,9 @@ impl Patient {
     }
 
     fn table_arn(&self, table: &str, caller: &str) -> String {
+        if table.starts_with("arn:") {
+            return table.to_owned();
+        }
         let partition = caller.split(':').nth(1).unwrap_or("aws");
         let region = self.configuration.region().map_or("", |region| region.as_ref());
         format!("arn:{partition}:dynamodb:{region}:{}:table/{table}", account_of(caller).unwrap_or_default())

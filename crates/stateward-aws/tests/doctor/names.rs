@@ -1,0 +1,133 @@
+//! Rights are tried under the names that count, where that changes nothing.
+
+use serde_json::{Value, json};
+use stateward_aws::doctor::{Finding, Status};
+use stateward_iam::Purpose;
+use stateward_testkit::{Fault, Moto, Rule, SeenRequest};
+
+use crate::lab_place::{LabPlace, everything};
+use crate::place::{KEY, Place};
+use crate::planted::says;
+
+/// Denies an action on a thing alone.
+fn denies(action: &str, resource: &str) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "Own", "Effect": "Deny", "Action": action, "Resource": resource }] })
+}
+
+fn finding<'a>(found: &'a [Finding], check: &str) -> &'a Finding {
+    found.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no {check} in {found:#?}"))
+}
+
+async fn with_policies(at: &mut LabPlace, number: usize, policies: &Value) -> Vec<Finding> {
+    at.place.credentials = Some(at.keys(number, &at.user(number)));
+    at.set(number, |world| world["users"][0]["policies"] = policies.clone());
+    at.place.examine().await
+}
+
+/// A policy that names the state, or its lock, is met although it says nothing of other names.
+#[tokio::test]
+async fn a_policy_that_names_the_state() {
+    let mut at = LabPlace::new();
+    at.place.target.use_lockfile = true;
+    at.place.target.workspace = "prod".to_owned();
+    at.place.purpose = Purpose::Admin;
+    let object = |name: &str| format!("arn:aws:s3:::{}/{name}", at.place.bucket());
+    let own = object(&format!("env:/prod/{KEY}"));
+    let (lock, others) = (format!("{own}.tflock"), [object(KEY), object(&format!("env:/dev/{KEY}"))]);
+    let rights = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"];
+    let mut number = 0;
+    for action in rights {
+        for resource in [&own, &lock] {
+            number += 1;
+            at.place.put_state("env:/prod/", "{}");
+            let found = with_policies(&mut at, number, &json!([everything(), denies(action, resource)])).await;
+            // Without its rights more cannot be seen, and not all is told of what could not.
+            let told = finding(&found, &format!("right:{action}"));
+            // No delete bears the name of a state: what the policies say is told in its place.
+            let is_tried = action != "s3:DeleteObject" || resource == &lock;
+            let status = if is_tried { Status::Fail } else { Status::Untested };
+            assert_eq!(told.status, status, "{action} on {resource}: {found:#?}");
+            assert_eq!(at.place.state("env:/prod/"), "{}", "{action} on {resource}");
+        }
+        number += 1;
+        let found = with_policies(
+            &mut at,
+            number,
+            &json!([everything(), denies(action, &others[0]), denies(action, &others[1])]),
+        )
+        .await;
+        let told = finding(&found, &format!("right:{action}"));
+        if action == "s3:DeleteObject" {
+            let why = told.why.as_deref().unwrap_or_default();
+            assert!(told.status == Status::Untested && why.contains("under the name of a state"), "{found:#?}");
+            continue;
+        }
+        assert_eq!(told.status, Status::Ok, "{action}: {found:#?}");
+    }
+}
+
+/// Both items of a table are tried, also where nobody may see by policies that they are told apart.
+#[tokio::test]
+async fn a_policy_that_names_an_item() {
+    let mut at = LabPlace::new();
+    for (number, (action, suffix)) in [
+        ("dynamodb:PutItem", ""),
+        ("dynamodb:PutItem", "-md5"),
+        ("dynamodb:GetItem", "-md5"),
+        ("dynamodb:DeleteItem", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut one = denies(action, "*");
+        let id = format!("{}/{KEY}{suffix}", at.place.bucket());
+        one["Statement"][0]["Condition"] = json!({ "ForAnyValue:StringEquals": { "dynamodb:LeadingKeys": id } });
+        let policies = json!([everything(), one, denies("iam:*", "*")]);
+        let found = with_policies(&mut at, number + 1, &policies).await;
+        assert_eq!(finding(&found, &format!("right:{action}")).status, Status::Fail, "{action} {suffix}: {found:#?}");
+    }
+}
+
+fn is_delete_under_condition(request: &SeenRequest) -> bool {
+    request.method == "DELETE" && request.header("if-match").is_some()
+}
+
+/// Where a condition on a delete is not kept, none is tried under the state's name, and that is told.
+#[tokio::test]
+async fn a_bucket_that_deletes_whatever_the_condition() {
+    let place = Place::new();
+    place.put_object("", "{}");
+    place.proxy.inject(Rule::new(Fault::status(204)).when(is_delete_under_condition));
+    let found = place.examine().await;
+    let told = finding(&found, "right:s3:DeleteObject");
+    let why = told.why.as_deref().unwrap();
+    assert_eq!(told.status, Status::Untested);
+    assert!(
+        why.contains("allowed for a name of the doctor's own") && why.contains("no condition on it is kept"),
+        "{why}"
+    );
+    let asked: Vec<_> = place.proxy.requests().into_iter().filter(is_delete_under_condition).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|request| request.path.contains("stateward-doctor-")), "{asked:?}");
+    assert_eq!(place.left(), Vec::<String>::new());
+}
+
+/// Terraform hands the name of the table to DynamoDB as it is, and DynamoDB takes its ARN.
+#[tokio::test]
+async fn a_lock_table_by_its_arn() {
+    let mut place = Place::new();
+    let arn = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{}", place.table());
+    place.target.lock_table = Some(arn.clone());
+    let found = place.examine().await;
+    says("by its ARN", &found, &[]);
+    for right in ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"] {
+        assert_eq!(finding(&found, &format!("right:{right}")).status, Status::Ok, "{found:#?}");
+    }
+    let policies = place.proxy.requests().into_iter().filter(|request| request.operation() == "GetResourcePolicy");
+    assert_eq!(policies.count(), 1);
+    assert!(
+        Moto::shared().dynamodb("Scan", &json!({ "TableName": place.table() }).to_string())["Items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+}
