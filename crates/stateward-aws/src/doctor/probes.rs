@@ -29,9 +29,19 @@ pub(crate) struct Probes {
     there: Mutex<Vec<Probe>>,
     /// The versions that were written, by object: in a bucket that keeps versions a plain delete leaves them.
     versions: Mutex<HashMap<String, Vec<String>>>,
-    /// Why versions that nobody sees stay, where they do.
-    stay: Mutex<Option<String>>,
+    /// Why what nobody sees stays, where it does: old versions, and delete markers.
+    stay: Mutex<[Option<String>; 2]>,
 }
+
+/// What stays behind an object that is gone.
+#[derive(Debug, Clone, Copy)]
+enum Unseen {
+    Version,
+    Mark,
+}
+
+/// The version of an object that was written while its bucket kept none. A plain delete takes it away, and leaves a mark.
+const UNVERSIONED: &str = "null";
 
 impl Probes {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
@@ -57,14 +67,30 @@ impl Probes {
         }
     }
 
+    fn has_versions(&self, name: &str) -> bool {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
     fn take_versions(&self, name: &str) -> Vec<String> {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).remove(name).unwrap_or_default()
     }
 
     /// Only the first reason is of interest.
-    fn note_stay(&self, failed: &Failed) {
+    fn note_stay(&self, unseen: Unseen, failed: &Failed) {
         let mut stay = self.stay.lock().unwrap_or_else(PoisonError::into_inner);
-        stay.get_or_insert_with(|| failed.words().to_owned());
+        stay[unseen as usize].get_or_insert_with(|| failed.words().to_owned());
+    }
+
+    /// What stays that nobody sees, and why.
+    fn take_stay(&self) -> Option<(String, String)> {
+        let stay = std::mem::take(&mut *self.stay.lock().unwrap_or_else(PoisonError::into_inner));
+        let what = match &stay {
+            [Some(_), Some(_)] => "old versions and delete markers",
+            [Some(_), None] => "old versions",
+            [None, _] => "delete markers",
+        };
+        let why = stay.into_iter().flatten().next()?;
+        Some((format!("{what} of objects that are gone"), why))
     }
 
     pub(crate) fn all(&self) -> Vec<Probe> {
@@ -118,12 +144,22 @@ impl Patient {
     pub(crate) async fn delete_object(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
         let versions = self.probes.take_versions(name);
         let mut is_gone = !versions.is_empty();
+        let mut refused = None;
         for version in versions {
-            is_gone &= self.delete_version(bucket, name, version).await;
+            if let Err(failed) = self.delete_version(bucket, name, &version).await {
+                is_gone = false;
+                if version != UNVERSIONED {
+                    self.probes.note_stay(Unseen::Version, &failed);
+                }
+                refused.get_or_insert(failed);
+            }
         }
         if !is_gone {
             let answer = bucket.client.delete_object().bucket(&bucket.name).key(name).send().await;
-            answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+            let answer = answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+            if let (Some(true), Some(failed)) = (answer.delete_marker, &refused) {
+                self.probes.note_stay(Unseen::Mark, failed);
+            }
         }
         self.probes.forget(&Probe::Object(name.to_owned()));
         Ok(())
@@ -139,33 +175,35 @@ impl Patient {
         let versions = versions.into_iter().map(|version| (version.key, version.version_id));
         let all = versions.chain(marks.into_iter().map(|mark| (mark.key, mark.version_id)));
         let own: Vec<String> = all.filter(|(key, _)| key.as_deref() == Some(name)).filter_map(|(_, id)| id).collect();
-        let mut is_gone = !own.is_empty();
-        for version in own {
-            is_gone &= self.delete_version(bucket, name, version).await;
-        }
-        if !is_gone {
+        if own.is_empty() {
             return self.delete_object(bucket, name).await;
         }
         self.probes.take_versions(name);
+        for version in own {
+            if self.delete_version(bucket, name, &version).await.is_err() {
+                self.probes.note_version(name, Some(version));
+            }
+        }
+        if self.probes.has_versions(name) {
+            return self.delete_object(bucket, name).await;
+        }
         self.probes.forget(&Probe::Object(name.to_owned()));
         Ok(())
     }
 
-    async fn delete_version(&self, bucket: &Bucket, name: &str, version: String) -> bool {
+    async fn delete_version(&self, bucket: &Bucket, name: &str, version: &str) -> Outcome<()> {
         let request = bucket.client.delete_object().bucket(&bucket.name).key(name).version_id(version);
-        let failed = request.send().await.map_err(|error| Failed::new("S3: DeleteObject", &error)).err();
-        if let Some(failed) = &failed {
-            self.probes.note_stay(failed);
-        }
-        failed.is_none()
+        request.send().await.map(drop).map_err(|error| Failed::new("S3: DeleteObject", &error))
     }
 
     /// Deletes what was never there. A bucket that keeps versions marks it as deleted all the same; the mark is taken away.
     pub(crate) async fn delete_nothing(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
         let answer = bucket.client.delete_object().bucket(&bucket.name).key(name).send().await;
         let answer = answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
-        if let (Some(true), Some(mark)) = (answer.delete_marker, answer.version_id) {
-            self.delete_version(bucket, name, mark).await;
+        if let (Some(true), Some(mark)) = (answer.delete_marker, answer.version_id)
+            && let Err(failed) = self.delete_version(bucket, name, &mark).await
+        {
+            self.probes.note_stay(Unseen::Mark, &failed);
         }
         Ok(())
     }
@@ -288,8 +326,7 @@ impl Patient {
                 left.push((name, failed.words().to_owned()));
             }
         }
-        let stay = self.probes.stay.lock().unwrap_or_else(PoisonError::into_inner).take();
-        left.extend(stay.map(|why| ("old versions and delete markers of objects that are gone".to_owned(), why)));
+        left.extend(self.probes.take_stay());
         left
     }
 }

@@ -5,6 +5,7 @@ use stateward_aws::doctor::{Finding, Status};
 use stateward_iam::Purpose;
 use stateward_testkit::{Fault, Moto, Rule, SeenRequest};
 
+use crate::denials;
 use crate::lab_place::{LabPlace, everything};
 use crate::place::{KEY, Place};
 use crate::planted::says;
@@ -109,6 +110,31 @@ async fn a_bucket_that_deletes_whatever_the_condition() {
     let asked: Vec<_> = place.proxy.requests().into_iter().filter(is_delete_under_condition).collect();
     assert!(!asked.is_empty() && asked.iter().all(|request| request.path.contains("stateward-doctor-")), "{asked:?}");
     assert_eq!(place.left(), Vec::<String>::new());
+}
+
+/// The version of an object in a bucket that keeps none any more goes with a plain delete, and nothing is told of it.
+#[tokio::test]
+async fn a_version_that_is_gone_is_not_left_behind() {
+    let left = async |plain: Fault| {
+        let place = Place::new();
+        let written = Fault::status(200).header("ETag", "\"0\"").header("x-amz-version-id", "null");
+        place.proxy.inject(Rule::new(written).operation("PutObject"));
+        let refused = denials::s3("s3:DeleteObjectVersion", "with an explicit deny in a service control policy");
+        let is_version = |request: &SeenRequest| request.query.contains("versionId");
+        let is_delete = |request: &SeenRequest| request.method == "DELETE" && !request.query.contains("uploadId");
+        place.proxy.inject(Rule::new(refused).when(move |request| is_delete(request) && is_version(request)));
+        place.proxy.inject(Rule::new(plain).when(move |request| is_delete(request) && !is_version(request)));
+        let patient = place.patient().await;
+        patient.examine().await;
+        patient.clean().await
+    };
+    assert_eq!(left(Fault::status(204)).await, Vec::new());
+    // A mark of its deletion is.
+    let marks = Fault::status(204).header("x-amz-delete-marker", "true").header("x-amz-version-id", "null");
+    let left = left(marks).await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0].0, "delete markers of objects that are gone");
+    assert!(left[0].1.contains("s3:DeleteObjectVersion"), "{left:?}");
 }
 
 /// Terraform hands the name of the table to DynamoDB as it is, and DynamoDB takes its ARN.
