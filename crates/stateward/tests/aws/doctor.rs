@@ -397,7 +397,7 @@ fn what_init_has_noted() {
     let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
     dir.write("main.tf", "terraform {\n  backend \"s3\" {\n    key = \"k\"\n  }\n}\n");
     let noted = json!({"version": 3, "backend": {"type": "s3", "hash": 1, "config": {
-        "bucket": bucket, "key": "other", "dynamodb_table": table, "use_path_style": true, "profile": null,
+        "bucket": bucket, "key": "k", "dynamodb_table": table, "use_path_style": true, "profile": null,
     }}});
     dir.write(".terraform/terraform.tfstate", noted.to_string());
     moto.put_object(&bucket, "k", "no state");
@@ -489,6 +489,44 @@ fn what_is_printed_can_be_typed() {
         }
     }
     assert_eq!(String::from_utf8(moto.get_object(&bucket, key)).unwrap(), versions[0]);
+}
+
+/// Of a block that was changed since, the notes say nothing: the next `init` asks for all again.
+#[test]
+fn a_block_that_was_changed_since_init() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
+    let noted = json!({"version": 3, "backend": {"type": "s3", "hash": 1, "config": {
+        "bucket": bucket, "key": "old", "dynamodb_table": table, "use_path_style": true,
+    }}});
+    dir.write(".terraform/terraform.tfstate", noted.to_string());
+    let written = |lines: &str| dir.write("main.tf", format!("terraform {{\n  backend \"s3\" {{\n{lines}\n  }}\n}}\n"));
+    let path = dir.path().display().to_string();
+    written(&format!("bucket = \"{bucket}\"\nkey = \"new\"\nuse_lockfile = true\nuse_path_style = true"));
+    let output = cli(&dir, &moto.env()).run(&["doctor", "--dir", &path]).expect_code(0);
+    assert!(output.stdout.contains("no lock table is used here"), "{}", output.report());
+    let told = "`key` is not what `terraform init` noted";
+    assert!(output.stderr.contains(told) && output.stderr.contains("`init` to be run again"), "{}", output.report());
+
+    written("key = \"new\"");
+    let output = cli(&dir, &moto.env()).run(&["doctor", "--dir", &path]).expect_code(2);
+    assert!(
+        output.stderr.contains(told) && output.stderr.contains("the backend has no `bucket`"),
+        "{}",
+        output.report()
+    );
+
+    // What a flag says is not noted either, and names all that counts.
+    written("key = \"old\"");
+    let config = format!("bucket={}", moto.create_bucket());
+    let arguments = ["doctor", "--dir", &path, "--backend-config", &config, "--backend-config", "use_path_style=true"];
+    let output = cli(&dir, &moto.env()).run(&arguments).expect_code(1);
+    assert!(output.stderr.contains("`bucket` is not what `terraform init` noted"), "{}", output.report());
+    assert!(output.stdout.contains("nothing locks this state"), "{}", output.report());
+
+    let output = cli(&dir, &moto.env()).run(&["doctor", "--dir", &path]).expect_code(0);
+    assert_eq!(output.stderr, "", "{}", output.report());
+    assert!(output.stdout.contains(&format!("{table} is there")), "{}", output.report());
 }
 
 /// Terraform hands any name to S3; the doctor asks the bucket itself.

@@ -15,6 +15,7 @@ use super::super::Context;
 use crate::cli::DoctorArgs;
 use crate::config::StoreUrl;
 use crate::failure::{Failure, Result};
+use crate::output;
 
 /// `doctor` takes flags, `state repair` and `lock inspect` take URLs.
 const NAME_IT: &str = "give the directory of a configuration with `backend \"s3\"`, or the place itself: `--bucket` and `--key`, \
@@ -118,16 +119,38 @@ pub(in crate::commands) fn of_directory(
             NAME_IT,
         ));
     }
+    let extra = extra_arguments(backend_config)?;
     let mut given = given(context);
-    let is_s3 = |backend: &&Backend| backend.kind() == Some("s3");
-    for backend in cached.iter().filter(is_s3).chain(&declared) {
-        given.add(backend.arguments());
+    let said = declared.clone().map(|declared| extra.iter().fold(declared, Backend::with));
+    // What the block leaves to `-backend-config`, `init` has noted; of a block that was changed since, the next `init` asks for it again.
+    match (&said, &cached) {
+        (Some(said), Some(noted)) => match is_other(said, noted) {
+            Some(what) => output::note(&format!(
+                "{what} is not what `terraform init` noted: its notes do not count here, and Terraform wants `init` to be run again\n"
+            )),
+            None => given.add(noted.arguments()),
+        },
+        (None, Some(noted)) => given.add(noted.arguments()),
+        (_, None) => {}
     }
-    add_backend_config(&mut given, backend_config)?;
+    declared.iter().map(Backend::arguments).chain(&extra).for_each(|arguments| given.add(arguments));
     let selected =
         || context.environment.get("TF_WORKSPACE").map(str::to_owned).or_else(|| selected_workspace(&data_dir));
     let workspace = workspace.map(str::to_owned).or_else(selected);
     given.target(workspace.as_deref()).map_err(|error| no_target(&error))
+}
+
+/// What of a backend is not as `init` noted it. What is not written out, and lists, whose order says nothing, are passed over.
+fn is_other(said: &Backend, noted: &Backend) -> Option<String> {
+    if said.title() != noted.title() {
+        return Some(said.title());
+    }
+    let is_listed =
+        |name: &str| name.rsplit('.').next().is_some_and(|end| end.bytes().all(|byte| byte.is_ascii_digit()));
+    let differs = |(name, text): &(&String, &Option<String>)| {
+        text.is_some() && !is_listed(name) && noted.arguments().get(*name) != Some(*text)
+    };
+    said.arguments().iter().find(differs).map(|(name, _)| format!("`{name}`"))
 }
 
 /// The configuration in a directory as a tool reads it, as far as it says where the state is. `refusal` is what a message begins with.
