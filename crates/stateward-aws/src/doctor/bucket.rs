@@ -11,8 +11,6 @@ use super::finding::blame;
 use super::{Finding, Found, Patient, Reached};
 use crate::Failed;
 
-const NO_BUCKET: &str = "the state is kept in a table";
-
 /// What is known of the key that encrypts.
 pub(super) struct Key {
     pub(super) found: Vec<Finding>,
@@ -22,9 +20,20 @@ pub(super) struct Key {
 impl Patient {
     /// The bucket, where it can be asked; else what a check says.
     fn reached<'a>(&'a self, reached: Reached, check: &str) -> Result<&'a Bucket, Vec<Finding>> {
-        match (reached.hinders(check, NO_BUCKET), &self.bucket) {
+        let lacking = self.no_bucket();
+        match (reached.hinders(check, &lacking), &self.bucket) {
             (None, Some(bucket)) => Ok(bucket),
-            (hindered, _) => Err(hindered.unwrap_or_else(|| vec![Finding::untested(check, NO_BUCKET)])),
+            (hindered, _) => Err(hindered.unwrap_or_else(|| vec![Finding::untested(check, lacking)])),
+        }
+    }
+
+    /// Why no bucket is looked at.
+    fn no_bucket(&self) -> String {
+        match &self.target.blobs {
+            Some(blobs) => format!(
+                "the records are kept in a table; the bucket of the blobs is looked at by: stateward --store '{blobs}' doctor"
+            ),
+            None => "the state is kept in a table".to_owned(),
         }
     }
 
@@ -46,7 +55,7 @@ impl Patient {
     pub(super) async fn bucket_exists(&self) -> Found {
         const CHECK: &str = "bucket-exists";
         let Some(bucket) = &self.bucket else {
-            return Found { found: vec![Finding::untested(CHECK, NO_BUCKET)], reached: Reached::None };
+            return Found { found: vec![Finding::untested(CHECK, self.no_bucket())], reached: Reached::None };
         };
         match self.listing(bucket).send().await {
             Ok(_) => {}

@@ -39,6 +39,8 @@ pub struct Target {
     pub access: Access,
     /// URLs of services other than AWS's.
     pub endpoints: Endpoints,
+    /// The URL of a store where the blobs of a store in a table lie, if not in the table.
+    pub blobs: Option<String>,
 }
 
 /// URLs of services other than AWS's; what is `None` is AWS's, or what the standard configuration says.
@@ -92,6 +94,7 @@ impl Target {
             unlooked: Vec::new(),
             access: Access::default(),
             endpoints: Endpoints::default(),
+            blobs: None,
         }
     }
 

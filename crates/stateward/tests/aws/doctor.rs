@@ -529,6 +529,23 @@ fn a_block_that_was_changed_since_init() {
     assert!(output.stdout.contains(&format!("{table} is there")), "{}", output.report());
 }
 
+/// The bucket of the blobs is not passed over without a word, and the command that looks at it works as it is printed.
+#[test]
+fn the_bucket_of_a_store_in_tables() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
+    let store = format!("dynamodb://{table}?blobs=s3://{bucket}/b&blobs.use_path_style=true&blobs.kms_key_id=k%26l");
+    let output = cli(&dir, &moto.env()).run(&["--store", &store, "doctor", "--json"]);
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    let items = answer["items"].as_array().unwrap();
+    let told = items.iter().find(|item| item["check"] == "bucket-exists").unwrap()["why"].as_str().unwrap();
+    let typed = told.split("looked at by: stateward ").nth(1).unwrap_or_else(|| panic!("{}", output.report()));
+    let shell = Cli::new("sh", &dir).envs(moto.env().pairs()).limit(crate::LIMIT);
+    let output = shell.run(&["-c", &format!("{} {typed}", env!("CARGO_BIN_EXE_stateward"))]);
+    assert!(output.stdout.contains(&format!("{bucket} is there")), "{}", output.report());
+    assert!(output.stdout.contains("ok        right:s3:PutObject"), "{}", output.report());
+}
+
 /// Terraform hands any name to S3; the doctor asks the bucket itself.
 #[test]
 fn a_bucket_by_the_arn_of_an_access_point() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use stateward_aws::doctor::{Given, Target, TargetError};
 use stateward_iam::Layout;
+use stateward_store_aws::Access;
 use stateward_store_dynamodb as dynamodb;
 use stateward_store_s3 as s3;
 use stateward_terraform::{
@@ -87,6 +88,7 @@ fn of_store(store: &StoreUrl) -> Result<Target> {
             target.workspace_key_prefix = options.workspace_key_prefix;
             target.lock_table = options.lock_table;
             target.endpoints.dynamodb.clone_from(&options.access.endpoint);
+            target.blobs = options.blobs.map(|blobs| blobs_as_store(blobs, &options.access));
             target.access = options.access;
             Ok(target)
         }
@@ -96,6 +98,16 @@ fn of_store(store: &StoreUrl) -> Result<Target> {
             "give `--store s3://…`, `--store dynamodb://…`, `--bucket` and `--key`, or `--dir`",
         )),
     }
+}
+
+/// The bucket of a store's blobs, as the URL of a store there: the doctor can look at that.
+fn blobs_as_store(blobs: dynamodb::Blobs, access: &Access) -> String {
+    let mut options = s3::Options::new(blobs.place.bucket, blobs.place.prefix);
+    let region = blobs.region.or_else(|| access.region.clone());
+    options.access = Access { region, endpoint: blobs.endpoint, ..access.clone() };
+    options.objects = blobs.objects;
+    options.sharing = None;
+    options.url()
 }
 
 /// The target that the configuration in a directory names.
