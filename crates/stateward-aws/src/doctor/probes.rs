@@ -212,7 +212,10 @@ impl Patient {
     pub(crate) async fn delete_never(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
         let request = bucket.client.delete_object().bucket(&bucket.name).key(name).if_match(NEVER);
         let answer = request.customize().config_override(once()).send().await;
-        answer.map(drop).map_err(|error| Failed::new("S3: DeleteObject", &error))
+        let answer = answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+        // The condition was not kept, and a bucket that keeps versions has marked the object as deleted.
+        self.probes.note_version(name, answer.version_id);
+        Ok(())
     }
 
     /// Begins to write an object in parts and gives it up: that takes the right to write, and nothing is written. Gives whether it was

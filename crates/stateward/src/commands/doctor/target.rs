@@ -138,7 +138,7 @@ pub(in crate::commands) fn of_directory(
     match (&said, &cached) {
         (Some(said), Some(noted)) => match is_other(said, noted) {
             Some(what) => output::note(&format!(
-                "{what} is not what `terraform init` noted: its notes do not count here, and Terraform wants `init` to be run again\n"
+                "{what} is not what `terraform init` noted, and its notes do not count here: where it was changed, Terraform wants `init` to be run again; where `init` was told by `-backend-config`, say so here, too\n"
             )),
             None => given.add(noted.arguments()),
         },
