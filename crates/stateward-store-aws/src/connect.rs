@@ -30,6 +30,7 @@ use crate::bucket::Bucket;
 use crate::counter::Counter;
 use crate::objects::Objects;
 use crate::refusal::BucketError;
+use crate::who::{Source, Who};
 
 /// A request that takes longer than this is given up; the largest are of some MiB.
 const ATTEMPT: Duration = Duration::from_secs(30);
@@ -40,6 +41,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 /// What the options and the environment, the shared files and the machine say together.
 pub async fn configuration(access: &Access) -> SdkConfig {
+    let who = Who::of(access, of_environment);
     // Pinned, so that a new version of the SDK does not change retries and time limits by itself.
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http(access))
@@ -47,11 +49,10 @@ pub async fn configuration(access: &Access) -> SdkConfig {
         .timeout_config(limits(ATTEMPT));
     loader = match &access.region {
         Some(region) => loader.region(Region::new(region.clone())),
-        None if access.skip_metadata_api_check => loader.region(region_of_files(access)),
+        None if access.skip_metadata_api_check => loader.region(region_of_files(&who)),
         None => loader,
     };
-    let environment = Environment::read(&Env::real());
-    if let Some(profile) = access.profile.as_deref().or(environment.profile()) {
+    if let Some(profile) = &who.profile {
         loader = loader.profile_name(profile);
     }
     if let Some(files) = files(access) {
@@ -66,7 +67,7 @@ pub async fn configuration(access: &Access) -> SdkConfig {
     }
     // Boxed: these futures are large, and everything that opens a store would be, too. The SDK's own chain is another one than Go's.
     let nobody = Box::pin(loader.no_credentials().load()).await;
-    let own = Box::pin(credentials(access, environment, &nobody)).await;
+    let own = Box::pin(credentials(access, who, &nobody)).await;
     let configuration = nobody.into_builder().credentials_provider(own).build();
     match &access.role {
         Some(role) => assume(role, access, configuration),
@@ -112,36 +113,47 @@ fn files(access: &Access) -> Option<EnvConfigFiles> {
 
 /// Where credentials come from, in the order of Go's SDK, as Terraform uses it. What is named counts more than the environment. `nobody` is
 /// the configuration without them.
-async fn credentials(access: &Access, environment: Environment, nobody: &SdkConfig) -> SharedCredentialsProvider {
-    if let Some(keys) = &access.keys {
-        return SharedCredentialsProvider::new(keys.clone());
-    }
-    if let Some(identity) = &access.web_identity {
-        return SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity: identity.clone() });
-    }
+async fn credentials(access: &Access, who: Who<'_>, nobody: &SdkConfig) -> SharedCredentialsProvider {
     let region = nobody.region().cloned();
     let settings = ProviderConfig::without_region()
         .with_region(region)
         .with_http_client(http(access))
         .with_use_fips(nobody.use_fips())
         .with_use_dual_stack(nobody.use_dual_stack());
-    // Go's SDK refuses a profile that is not there before it looks at anything else, but for one of `AWS_DEFAULT_PROFILE`.
-    if let Some(named) = access.profile.as_deref().or(environment.named.as_deref())
+    // Go's SDK refuses a profile that is not there before it looks at anything else.
+    if let Some(named) = who.profile.as_deref().filter(|_| who.is_profile_required)
         && !is_known(named, access).await
     {
         return SharedCredentialsProvider::new(profile(Some(named), access, &settings));
     }
-    if let Some(named) = &access.profile {
-        return SharedCredentialsProvider::new(credentials_of_profile(Some(named), access, &settings));
-    }
-    let usual = environment.profile().map(str::to_owned);
-    match environment.gives {
-        Some(Given::Keys(keys)) => SharedCredentialsProvider::new(keys),
-        Some(Given::Token(identity)) => {
-            SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity })
+    let with_token = |identity| SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity });
+    match who.source {
+        Source::Keys(keys) => SharedCredentialsProvider::new(keys.clone()),
+        Source::WebIdentity(identity) => with_token(identity.clone()),
+        Source::Environment(key, secret) => {
+            let token = of_environment("AWS_SESSION_TOKEN");
+            let mut keys = Credentials::new(key.value, secret.value, token, None, "Environment");
+            keys.set_property(vec![AwsCredentialFeature::CredentialsEnvVars]);
+            SharedCredentialsProvider::new(keys)
         }
-        None => SharedCredentialsProvider::new(credentials_of_profile(usual.as_deref(), access, &settings)),
+        Source::TokenFile(file) => with_token(WebIdentity {
+            arn: of_environment("AWS_ROLE_ARN").unwrap_or_default(),
+            session_name: of_environment("AWS_ROLE_SESSION_NAME"),
+            token: Token::File(file.value.into()),
+            policy: None,
+            policy_arns: Vec::new(),
+            duration: None,
+        }),
+        Source::Profile(_) | Source::Usual => {
+            SharedCredentialsProvider::new(credentials_of_profile(who.profile.as_deref(), access, &settings))
+        }
     }
+}
+
+/// A variable of the environment; one that is empty counts as unset.
+fn of_environment(name: &str) -> Option<String> {
+    let set = Env::real().get(name).ok()?;
+    Some(set.trim().to_owned()).filter(|set| !set.is_empty())
 }
 
 fn profile(name: Option<&str>, access: &Access, settings: &ProviderConfig) -> ProfileFileCredentialsProvider {
@@ -192,64 +204,14 @@ fn metadata(access: &Access, settings: &ProviderConfig) -> Option<imds::Client> 
 }
 
 fn http(access: &Access) -> SharedHttpClient {
-    let of_environment = || Env::real().get("AWS_CA_BUNDLE").ok().filter(|path| !path.is_empty()).map(Into::into);
-    crate::reach::client(access.ca_bundle.clone().or_else(of_environment))
-}
-
-/// What the environment says of who one is.
-#[derive(Debug)]
-struct Environment {
-    /// The profile of `AWS_PROFILE`, which has to be there.
-    named: Option<String>,
-    /// The one of `AWS_DEFAULT_PROFILE`, which may be missing.
-    by_default: Option<String>,
-    gives: Option<Given>,
-}
-
-/// What it gives by itself; a profile, also one that it names, counts less.
-#[derive(Debug)]
-enum Given {
-    Keys(Credentials),
-    Token(WebIdentity),
-}
-
-impl Environment {
-    /// The names are those that Go's SDK reads.
-    fn read(env: &Env) -> Self {
-        let first = |names: &[&str]| {
-            let set = names.iter().filter_map(|name| env.get(name).ok());
-            set.map(|text| text.trim().to_owned()).find(|text| !text.is_empty())
-        };
-        let key = first(&["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"]);
-        let secret = first(&["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"]);
-        let gives = match (key.zip(secret), first(&["AWS_WEB_IDENTITY_TOKEN_FILE"])) {
-            (Some((key, secret)), _) => {
-                let mut keys = Credentials::new(key, secret, first(&["AWS_SESSION_TOKEN"]), None, "Environment");
-                keys.set_property(vec![AwsCredentialFeature::CredentialsEnvVars]);
-                Some(Given::Keys(keys))
-            }
-            (None, Some(file)) => Some(Given::Token(WebIdentity {
-                arn: first(&["AWS_ROLE_ARN"]).unwrap_or_default(),
-                session_name: first(&["AWS_ROLE_SESSION_NAME"]),
-                token: Token::File(file.into()),
-                policy: None,
-                policy_arns: Vec::new(),
-                duration: None,
-            })),
-            (None, None) => None,
-        };
-        Self { named: first(&["AWS_PROFILE"]), by_default: first(&["AWS_DEFAULT_PROFILE"]), gives }
-    }
-
-    fn profile(&self) -> Option<&str> {
-        self.named.as_deref().or(self.by_default.as_deref())
-    }
+    let bundle = || of_environment("AWS_CA_BUNDLE").map(Into::into);
+    crate::reach::client(access.ca_bundle.clone().or_else(bundle))
 }
 
 /// The usual places for the Region, less the machine's metadata service.
-fn region_of_files(access: &Access) -> RegionProviderChain {
+fn region_of_files(who: &Who<'_>) -> RegionProviderChain {
     let mut profile = ProfileFileRegionProvider::builder();
-    if let Some(name) = &access.profile {
+    if let Some(name) = &who.profile {
         profile = profile.profile_name(name);
     }
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else(profile.build())
@@ -294,38 +256,4 @@ pub fn bucket(
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
     Ok(Bucket { client: Client::from_conf(builder.build()), name: at.bucket.to_owned(), headers: objects.headers()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn who(pairs: &[(&str, &str)]) -> (Option<String>, Option<String>) {
-        let read = Environment::read(&Env::from_slice(pairs));
-        let profile = read.profile().map(str::to_owned);
-        let gives = read.gives.map(|gives| match gives {
-            Given::Keys(keys) => keys.access_key_id().to_owned(),
-            Given::Token(identity) => format!("{} {:?}", identity.arn, identity.token),
-        });
-        (profile, gives)
-    }
-
-    /// <https://github.com/aws/aws-sdk-go-v2/blob/main/config/resolve_credentials.go>
-    #[test]
-    fn the_environment_in_the_order_of_go() {
-        let keys = [("AWS_ACCESS_KEY_ID", "AKIA1"), ("AWS_SECRET_ACCESS_KEY", "hidden")];
-        let token = [("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "r")];
-        let profile = [("AWS_PROFILE", "ci")];
-        let (ci, of_token) = (Some("ci".to_owned()), Some("r File(\"/t\")".to_owned()));
-        assert_eq!(who(&[]), (None, None));
-        assert_eq!(who(&profile), (ci.clone(), None));
-        assert_eq!(who(&[&profile[..], &token].concat()), (ci.clone(), of_token.clone()));
-        assert_eq!(who(&[&profile[..], &token, &keys].concat()), (ci, Some("AKIA1".to_owned())));
-        // Half of them are none.
-        assert_eq!(who(&[&keys[..1], &token].concat()), (None, of_token));
-        assert_eq!(who(&[("AWS_ACCESS_KEY", "AKIA2"), ("AWS_SECRET_KEY", "s")]), (None, Some("AKIA2".to_owned())));
-        assert_eq!(who(&[("AWS_DEFAULT_PROFILE", "old")]), (Some("old".to_owned()), None));
-        let both = [("AWS_DEFAULT_PROFILE", "old"), ("AWS_PROFILE", "ci")];
-        assert_eq!(Environment::read(&Env::from_slice(&both)).profile(), Some("ci"));
-    }
 }

@@ -1,6 +1,6 @@
 //! What the storage engines on AWS have in common.
 //!
-//! Who one is and where the service is ([`Access`], [`configuration`]); a bucket, how it is written to, and requests to it ([`Objects`],
+//! Who one is and where the service is ([`Access`], [`Who`], [`configuration`]); a bucket, how it is written to, and requests to it ([`Objects`],
 //! [`Bucket`], [`Reader`]); what the errors of the SDK mean ([`fault_of`], [`BucketError`]). No record of a store and no lock is known here.
 
 mod access;
@@ -16,6 +16,7 @@ mod reach;
 mod reader;
 mod refusal;
 pub mod together;
+mod who;
 
 pub use access::{Access, Role, RoleQuery, Token, WebIdentity};
 pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
@@ -27,3 +28,4 @@ pub use objects::{CustomerHeaders, CustomerKey, Encryption, KeyQuery, Objects};
 pub use query::{BLOBS_MARK, Place, ROOT, S3_STORE_MARK, UrlError, endpoint, parse, query};
 pub use reader::{Reader, Wanted};
 pub use refusal::BucketError;
+pub use who::{Source, Variable, Who};

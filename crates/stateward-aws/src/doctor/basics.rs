@@ -17,6 +17,7 @@ use stateward_iam::names;
 use stateward_store_aws::at_endpoint;
 
 use super::finding::blame;
+use super::surroundings::passed_over;
 use super::watch::Watch;
 use super::{Finding, Patient, Status, Target};
 use crate::{Failed, Layout, Services};
@@ -122,24 +123,26 @@ impl Patient {
     fn no_credentials(&self, error: Option<&CredentialsError>) -> Finding {
         let surroundings = &self.options.surroundings;
         let is_set = |name| surroundings.is_set(name);
-        let profile = self.target.access.profile.as_deref().or(surroundings.variable("AWS_PROFILE"));
+        let who = self.who();
+        let profile = who.profile.as_deref();
         let login =
             profile.map_or_else(|| "aws sso login".to_owned(), |profile| format!("aws sso login --profile {profile}"));
-        let (named, cause) = (self.named(), error.and_then(cause));
+        let (named, cause) = (self.named(&who), error.and_then(cause));
+        let is_of_token = cause.as_ref().is_some_and(|cause| cause.contains("web identity"));
+        let missing = self.required_beside(&who).filter(|_| !is_of_token);
         let (why, fix) = match (&named, is_set("AWS_ACCESS_KEY_ID"), is_set("AWS_SECRET_ACCESS_KEY")) {
+            _ if let Some(missing) = &missing => {
+                let why = format!("{missing} is not there, and nothing else counts then, as for Terraform");
+                (why, "put its name right, or take it away".to_owned())
+            }
             (Some(named), ..) => {
                 let unknown = if cause.is_none() { ": there is no such profile, or it has no credentials" } else { "" };
-                let fix = match self.is_token() {
+                let fix = match who.is_token() {
                     true => "check the token, and the role it is for".to_owned(),
                     false => format!("put it right; where it is of IAM Identity Center: `{login}`"),
                 };
                 (format!("{named} gives none{unknown}"), fix)
             }
-            _ if self.is_overruled() && !cause.as_ref().is_some_and(|cause| cause.contains("web identity")) => (
-                "`AWS_PROFILE` names a profile that is not there, and nothing else counts then, as for Terraform"
-                    .to_owned(),
-                "put `AWS_PROFILE` right, or unset it".to_owned(),
-            ),
             (None, true, false) => half("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
             (None, false, true) => half("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
             (None, ..) => {
@@ -156,7 +159,7 @@ impl Patient {
         if let Some(cause) = cause {
             found.add(&cause);
         }
-        if let Some(other) = self.passed_over() {
+        if let Some(other) = passed_over(&who).filter(|_| missing.is_none()) {
             found.add(&other);
         }
         found
@@ -166,12 +169,13 @@ impl Patient {
     fn source(&self, credentials: &Credentials) -> String {
         let from = credentials.get_property::<Vec<From>>();
         let given = from.and_then(|from| from.last()).map(source);
-        let from = match (self.named(), &self.target.access.role) {
+        let who = self.who();
+        let from = match (self.named(&who), &self.target.access.role) {
             (Some(named), Some(_)) => format!("from an assumed role, asked for with {named}"),
             (Some(named), None) => format!("from {named}"),
             (None, _) => given.unwrap_or("configured").to_owned(),
         };
-        self.passed_over().map_or_else(|| from.clone(), |other| format!("{from}; {other}"))
+        passed_over(&who).map_or_else(|| from.clone(), |other| format!("{from}; {other}"))
     }
 
     /// When they end, which is soon or not.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use stateward_store_aws::{Source, Who};
+
 use super::{Finding, Patient};
 
 /// What whoever runs this has set.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// Variables of the environment by their names, `AWS_…`; without the values of those that hold secrets.
+    /// Variables of the environment by their names, `AWS_…`; of those that hold secrets, something in place of their values.
     pub variables: BTreeMap<String, String>,
     /// The flags that count more than the target: `--profile`, `--region`.
     pub flags: Vec<&'static str>,
@@ -15,9 +17,6 @@ pub struct Surroundings {
     pub place: Option<String>,
 }
 
-const TOKEN: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
-/// The variables by which the usual chain finds credentials.
-const OF_CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", TOKEN];
 const OF_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 /// Services with the ends of their variables.
 const SERVICES: [&str; 5] = ["s3", "dynamodb", "sts", "iam", "kms"];
@@ -30,10 +29,6 @@ impl Surroundings {
 
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.variables.contains_key(name)
-    }
-
-    fn has_keys(&self) -> bool {
-        self.is_set("AWS_ACCESS_KEY_ID") && self.is_set("AWS_SECRET_ACCESS_KEY")
     }
 }
 
@@ -59,54 +54,30 @@ impl Patient {
         }
     }
 
-    /// Who is named for the target, so that the environment does not count.
-    pub(super) fn named(&self) -> Option<String> {
-        let access = &self.target.access;
-        match (&access.keys, &access.web_identity, &access.profile) {
-            (Some(_), ..) => Some(format!("`access_key` of {}", self.target.said_by())),
-            (None, Some(_), _) => Some(format!("`assume_role_with_web_identity` of {}", self.target.said_by())),
-            (None, None, Some(profile)) => {
-                Some(format!("the profile `{profile}` ({} names it)", self.says("--profile")))
-            }
-            (None, None, None) if self.is_token() => {
-                Some("the web identity of `AWS_WEB_IDENTITY_TOKEN_FILE`".to_owned())
-            }
-            (None, None, None) => None,
+    /// Who one is, of all that says so.
+    pub(super) fn who(&self) -> Who<'_> {
+        Who::of(&self.target.access, |name| self.options.surroundings.variable(name).map(str::to_owned))
+    }
+
+    /// What counts, where neither the keys of the environment do nor what is usual.
+    pub(super) fn named(&self, who: &Who<'_>) -> Option<String> {
+        match &who.source {
+            Source::Keys(_) => Some(format!("`access_key` of {}", self.target.said_by())),
+            Source::WebIdentity(_) => Some(format!("`assume_role_with_web_identity` of {}", self.target.said_by())),
+            Source::Profile(profile) => Some(format!("the profile `{profile}` ({} names it)", self.says("--profile"))),
+            Source::TokenFile(file) => Some(format!("the web identity of `{}`", file.name)),
+            Source::Environment(..) | Source::Usual => None,
         }
     }
 
-    /// Whether a token says who one is.
-    pub(super) fn is_token(&self) -> bool {
-        let (access, surroundings) = (&self.target.access, &self.options.surroundings);
-        let is_named = access.keys.is_some() || access.web_identity.is_some() || access.profile.is_some();
-        let of_environment = surroundings.is_set(TOKEN) && !surroundings.has_keys();
-        access.keys.is_none() && access.web_identity.is_some() || !is_named && of_environment
-    }
-
-    /// Whether a profile may stand in the way of what counts more: it is looked for first, and has to be there.
-    pub(super) fn is_overruled(&self) -> bool {
-        let (access, surroundings) = (&self.target.access, &self.options.surroundings);
-        let is_named = access.keys.is_some() || access.web_identity.is_some() || access.profile.is_some();
-        !is_named && surroundings.is_set("AWS_PROFILE") && (surroundings.has_keys() || surroundings.is_set(TOKEN))
-    }
-
-    /// What is set in the environment and does not count, for something else does, in the order of Go's SDK.
-    pub(super) fn passed_over(&self) -> Option<String> {
-        let access = &self.target.access;
-        let surroundings = &self.options.surroundings;
-        let named = access.profile.as_deref();
-        let other: &[&str] = match (&access.keys, &access.web_identity, named) {
-            (None, None, None) if surroundings.has_keys() => &OF_CREDENTIALS[1..],
-            (None, None, None) if surroundings.is_set(TOKEN) => &OF_CREDENTIALS[1..2],
-            (None, None, None) => &[],
-            _ => &OF_CREDENTIALS,
+    /// What is named beside what counts and has to be there all the same: a profile, and what names it.
+    pub(super) fn required_beside(&self, who: &Who<'_>) -> Option<String> {
+        let profile = who.required_beside()?;
+        let by = match self.target.access.profile {
+            Some(_) => self.says("--profile"),
+            None => "`AWS_PROFILE`".to_owned(),
         };
-        let is_the_profile =
-            |name: &str| access.keys.is_none() && named.is_some() && surroundings.variable(name) == named;
-        let set = other.iter().filter(|name| surroundings.is_set(name) && !is_the_profile(name));
-        let set: Vec<String> = set.map(|name| format!("`{name}`")).collect();
-        let does = if set.len() == 1 { "is set, too, and does" } else { "are set, too, and do" };
-        (!set.is_empty()).then(|| format!("{} {does} not count, as for Terraform", set.join(" and ")))
+        Some(format!("the profile `{profile}`, which {by} names,"))
     }
 
     /// The Region of the environment, where another one counts.
@@ -162,4 +133,11 @@ impl Patient {
 fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or_default()
+}
+
+/// What is set in the environment and does not count, for something else does.
+pub(super) fn passed_over(who: &Who<'_>) -> Option<String> {
+    let set: Vec<String> = who.passed_over.iter().map(|name| format!("`{name}`")).collect();
+    let does = if set.len() == 1 { "is set, too, and does" } else { "are set, too, and do" };
+    (!set.is_empty()).then(|| format!("{} {does} not count, as for Terraform", set.join(" and ")))
 }

@@ -248,10 +248,25 @@ fn a_token_counts_more_than_a_profile() {
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "AKIAKEYS".to_owned()));
     let (told, signers) = asked(&[&keys[..], &[("AWS_PROFILE", "none".to_owned())]].concat(), &token);
     assert_eq!(signers, Vec::<String>::new(), "{told}");
-    assert!(told.contains("`AWS_PROFILE` names a profile that is not there"), "{told}");
+    let missing = "the profile `none`, which `AWS_PROFILE` names, is not there";
+    assert!(told.contains(missing), "{told}");
     let (told, signers) = asked(&keys, &token);
     assert_eq!(signers, ["AKIAKEYS"], "{told}");
     assert!(told.contains("`AWS_WEB_IDENTITY_TOKEN_FILE` is set, too, and does not count"), "{told}");
+    let older = [("AWS_ACCESS_KEY", "AKIAOLDER".to_owned()), ("AWS_SECRET_KEY", "hidden".to_owned())];
+    let (told, signers) = asked(&[&older[..], &[("AWS_DEFAULT_PROFILE", "none".to_owned())]].concat(), &token);
+    assert_eq!(signers, ["AKIAOLDER"], "{told}");
+    let passed_over = "`AWS_DEFAULT_PROFILE` and `AWS_WEB_IDENTITY_TOKEN_FILE` are set, too, and do not count";
+    assert!(told.contains(passed_over), "{told}");
+
+    // A profile that is named has to be there also beside keys of the block, for Terraform and so for the doctor.
+    block(&dir, &bucket, "    access_key = \"AKIABLOCK\"\n    secret_key = \"hidden\"");
+    let none = ("AWS_PROFILE", "none".to_owned());
+    let (told, signers) = asked(std::slice::from_ref(&none), "");
+    assert_eq!(signers, Vec::<String>::new(), "{told}");
+    assert!(told.contains(missing), "{told}");
+    let refused = work.clone().envs([none]).run(&["init", "-reconfigure"]).expect_code(1);
+    assert!(refused.stderr.contains("failed to get shared config profile, none"), "{}", refused.report());
 }
 
 /// Every command is who a profile says that is named, also where the environment has keys.

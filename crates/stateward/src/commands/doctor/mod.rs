@@ -72,7 +72,7 @@ fn surroundings(context: &Context, args: &DoctorArgs) -> Surroundings {
     let told = |name: &str| name.starts_with("AWS_ENDPOINT_URL") || name.ends_with("_ENDPOINT") || TOLD.contains(&name);
     let variables = context.environment.with_prefix("AWS_").filter_map(|name| {
         let value = context.environment.get(name)?;
-        Some((name.to_owned(), if told(name) { value.to_owned() } else { String::new() }))
+        Some((name.to_owned(), if told(name) { value } else { "…" }.to_owned()))
     });
     let flags = [("--profile", args.profile.is_some()), ("--region", args.region.is_some())];
     let flags = flags.into_iter().filter_map(|(name, is_given)| is_given.then_some(name));
@@ -104,7 +104,7 @@ fn hidden(argument: &str) -> String {
 }
 
 /// Variables that hold no secrets.
-const TOLD: [&str; 3] = ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];
+const TOLD: [&str; 4] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// A right that is refused weighs most: it is what somebody else has to put right.
 fn exit(found: &[Finding]) -> Exit {
