@@ -77,10 +77,29 @@ pub async fn configuration(access: &Access) -> SdkConfig {
 
 /// The endpoint of S3, where the configuration names one: for S3 alone (`AWS_ENDPOINT_URL_S3`), or for all services.
 pub fn s3_endpoint(configuration: &SdkConfig) -> Option<String> {
+    endpoint_of("S3", configuration)
+}
+
+/// The endpoint of `DynamoDB`, likewise.
+pub fn dynamodb_endpoint(configuration: &SdkConfig) -> Option<String> {
+    endpoint_of("DynamoDB", configuration)
+}
+
+fn endpoint_of(service: &str, configuration: &SdkConfig) -> Option<String> {
     let key =
-        ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
-    let of_s3 = configuration.service_config().and_then(|of_services| of_services.load_config(key));
-    of_s3.or_else(|| configuration.endpoint_url().map(str::to_owned))
+        ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    let of_service = configuration.service_config().and_then(|of_services| of_services.load_config(key));
+    of_service.or_else(|| configuration.endpoint_url().map(str::to_owned))
+}
+
+/// The same, with the profile written out that the environment names, or the default one: where its keys are those that are used.
+pub async fn with_profile(access: &Access) -> Access {
+    let who = Who::of(access, of_environment);
+    let usual = who.profile.as_deref().unwrap_or("default");
+    if who.source != Source::Usual || !is_known(usual, access).await {
+        return access.clone();
+    }
+    Access { profile: Some(usual.to_owned()), ..access.clone() }
 }
 
 fn limits(attempt: Duration) -> TimeoutConfig {

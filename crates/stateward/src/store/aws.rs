@@ -39,6 +39,30 @@ pub(crate) fn dynamodb_options(url: &str, create_tables: bool) -> Result<dynamod
     Ok(options)
 }
 
+/// The URL of a store in a bucket with all written out that the environment says of where it is.
+pub(super) async fn settled_s3(url: &str) -> String {
+    match s3::Options::from_url(url) {
+        Ok(options) => options.settled().await.url(),
+        Err(_) => url.to_owned(),
+    }
+}
+
+/// The same of a store in a table.
+pub(super) async fn settled_dynamodb(url: &str) -> String {
+    let Ok(dynamodb::Options { access, .. }) = dynamodb::Options::from_url(url) else { return url.to_owned() };
+    let configuration = stateward_store_aws::configuration(&access).await;
+    let profile = stateward_store_aws::with_profile(&access).await.profile;
+    let all = [
+        ("region", access.region.is_none(), configuration.region().map(ToString::to_string)),
+        ("endpoint", access.endpoint.is_none(), stateward_store_aws::dynamodb_endpoint(&configuration)),
+        ("profile", access.profile.is_none(), profile),
+    ];
+    let added = all.into_iter().filter_map(|(name, is_open, text)| Some((name.to_owned(), text.filter(|_| is_open)?)));
+    let query = stateward_store_aws::query(&added.collect::<Vec<_>>());
+    let mark = if url.contains('?') { "&" } else { "?" };
+    format!("{url}{}", query.replacen('?', mark, 1))
+}
+
 /// What this process makes its unique names from.
 pub(crate) fn seed() -> [u8; 32] {
     let mut seed = [0; 32];

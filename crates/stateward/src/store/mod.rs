@@ -58,6 +58,19 @@ pub(crate) fn open_sqlite(path: &Path, max_bytes: Option<u64>, missing: Missing)
     Ok(SqliteStore::open(&options).map_err(|error| refused(&error))?)
 }
 
+/// The URL of a store as another process, in another directory and another environment, finds the same one by it.
+pub(crate) async fn settled(store: &StoreUrl) -> StoreUrl {
+    match store {
+        StoreUrl::Sqlite(path) => {
+            let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            StoreUrl::Sqlite(path.canonicalize().unwrap_or_else(|_| absolute()))
+        }
+        StoreUrl::S3(url) => StoreUrl::S3(aws::settled_s3(url).await),
+        StoreUrl::DynamoDb(url) => StoreUrl::DynamoDb(aws::settled_dynamodb(url).await),
+        StoreUrl::Memory => StoreUrl::Memory,
+    }
+}
+
 /// The file of a store; an error where it has none.
 pub(crate) fn file_of(settings: &Settings) -> Result<&Path> {
     match &settings.store {

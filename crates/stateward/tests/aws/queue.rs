@@ -23,7 +23,7 @@ fn waiting(http: &RawHttp) -> u64 {
 }
 
 /// Asks again and again, for about a minute.
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     const PAUSE: Duration = Duration::from_millis(20);
     let held = (0..3000).any(|_| {
         holds() || {

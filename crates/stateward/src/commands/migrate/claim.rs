@@ -131,6 +131,10 @@ impl Claim {
         Self { lines: read().unwrap_or_default(), path, file: None }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Locks that earlier runs may have left.
     pub(super) fn left(&self) -> &[Left] {
         &self.lines.left

@@ -28,8 +28,8 @@ const OPERATION: &str = "migrate";
 pub(super) enum Lock<'a> {
     /// Terraform's own, in a bucket and maybe a table.
     Place(&'a S3State, Workspace),
-    /// One of a store or server.
-    State(&'a dyn Connection, &'a Config, StateId),
+    /// One of a store or server, which can be reached by this.
+    State(&'a dyn Connection, &'a str, StateId),
 }
 
 impl Lock<'_> {
@@ -60,10 +60,10 @@ impl Lock<'_> {
         }
     }
 
-    fn at(&self) -> At {
+    async fn at(&self) -> At {
         match self {
-            Self::Place(place, workspace) => At::Place { url: place.url(), workspace: workspace.clone() },
-            Self::State(_, at, state) => At::State { at: text(at), state: state.clone() },
+            Self::Place(place, workspace) => At::Place { url: place.settled_url().await, workspace: workspace.clone() },
+            Self::State(_, at, state) => At::State { at: (*at).to_owned(), state: state.clone() },
         }
     }
 
@@ -128,22 +128,28 @@ impl<'a> Locks<'a> {
         self.claim.hold()?;
         let mut told = Vec::new();
         for left in self.claim.left().to_vec() {
-            let given = match known.iter().find(|lock| lock.at() == left.at) {
+            let mut here = None;
+            for lock in known {
+                if lock.at().await == left.at {
+                    here = Some(lock);
+                }
+            }
+            let given = match here {
                 Some(lock) => Ok(self.unlock(lock, &left.id).await?),
                 None => self.give_back_elsewhere(context, &left).await,
             };
             match given {
                 Ok(()) => self.claim.gave(&left)?,
-                // Where no store is any more no lock is. A bucket may be another one, where the environment says who and where one is.
-                Err(Failure::Refused(error))
-                    if error.kind() == Kind::NotFound && matches!(left.at, At::State { .. }) =>
-                {
-                    self.claim.gave(&left)?;
-                }
                 Err(failure) => {
                     let why = failure.message().map(|message| message.why).unwrap_or_default();
                     told.push(format!("an earlier run may have left a lock, and it cannot be given back ({why})"));
-                    told.push(format!("see whether it is there, and give it back: {}", left.command()));
+                    let gone = match failure {
+                        Failure::Refused(error) if error.kind() == Kind::NotFound => {
+                            format!("; if that place is gone for good, delete `{}`", self.claim.path().display())
+                        }
+                        _ => String::new(),
+                    };
+                    told.push(format!("see whether it is there, and give it back: {}{gone}", left.command()));
                 }
             }
         }
@@ -163,19 +169,41 @@ impl<'a> Locks<'a> {
             At::Place { url, workspace } => {
                 let options = Options::from_url(url).map_err(|error| wrong(error.to_string()))?;
                 let place = S3State::open(options, NOT_MOVED).await?;
-                let given = self.unlock(&Lock::Place(&place, workspace.clone()), &left.id).await;
-                given.map_err(|error| place.unread(error))?;
+                let lock = Lock::Place(&place, workspace.clone());
+                self.give_back_left(&lock, left).await.map_err(|failure| match failure {
+                    Failure::Refused(error) => place.unread(error).into(),
+                    other => other,
+                })
             }
             At::State { at, state } => {
-                let at = match at.starts_with("http") {
+                let to = match at.starts_with("http") {
                     true => Config::Server(at.parse().map_err(|error| wrong(format!("{error}")))?),
                     false => Config::Store(at.parse().map_err(wrong)?),
                 };
                 let settings = context.settings();
-                let token = if at == context.config.target { &settings.token } else { &settings.from_token };
-                let connection = context.connect_to(&at, token.as_ref(), Missing::Refuse).await?;
-                self.unlock(&Lock::State(&*connection, &at, state.clone()), &left.id).await?;
+                let token = if to == context.config.target { &settings.token } else { &settings.from_token };
+                let connection = context.connect_to(&to, token.as_ref(), Missing::Refuse).await?;
+                let at = noted(&to).await;
+                self.give_back_left(&Lock::State(&*connection, &at, state.clone()), left).await
             }
+        }
+    }
+
+    /// Gives back what is there under the ID that is noted. Where it is not there, it has to be the very place: what the note leaves out
+    /// comes from an environment that may be another one by now.
+    async fn give_back_left(&self, lock: &Lock<'_>, left: &Left) -> failure::Result<()> {
+        let is_there = lock.holder().await?.is_some_and(|holder| holder.id == left.id);
+        self.unlock(lock, &left.id).await?;
+        if is_there {
+            return Ok(());
+        }
+        if lock.at().await != left.at {
+            let why = "it is not where this environment leads to, which is another one than that of the earlier run";
+            return Err(Failure::usage("the lock was not given back", why, "see `stateward lock inspect`"));
+        }
+        // A table of that name is in each account. A bucket is in one alone, and who may look into it is of that one, or trusted there.
+        if let Lock::Place(place, _) = lock {
+            place.there().await?;
         }
         Ok(())
     }
@@ -204,8 +232,8 @@ impl<'a> Locks<'a> {
     }
 
     /// As it is written down.
-    fn left(&self, lock: &Lock<'_>) -> Left {
-        Left { id: self.info.id.clone(), at: lock.at() }
+    async fn left(&self, lock: &Lock<'_>) -> Left {
+        Left { id: self.info.id.clone(), at: lock.at().await }
     }
 
     /// Whether it is held under our ID.
@@ -216,13 +244,14 @@ impl<'a> Locks<'a> {
     /// Takes a lock.
     pub(super) async fn take(&mut self, lock: Lock<'a>) -> Result<()> {
         // Noted first: where the answer is lost it has to be given back, too.
-        self.claim.takes(self.left(&lock))?;
+        let left = self.left(&lock).await;
+        self.claim.takes(left)?;
         self.held.push(lock.clone());
         match &lock {
             Lock::Place(place, workspace) => {
                 let taken = place.place().lock(&place.spot(workspace), &self.info.id, &self.raw).await?;
                 if let Taken::Held(holder) = taken {
-                    self.was_not_taken()?;
+                    self.was_not_taken().await?;
                     return Err(lock.is_held(&LockInfo::parse(&holder).unwrap_or_default()));
                 }
                 Ok(())
@@ -233,7 +262,7 @@ impl<'a> Locks<'a> {
                 if let Err(error) = &taken
                     && error.kind() == Kind::Locked
                 {
-                    self.was_not_taken()?;
+                    self.was_not_taken().await?;
                     let holder = error.holder().and_then(|raw| LockInfo::parse(raw).ok()).unwrap_or_default();
                     return Err(lock.is_held(&holder));
                 }
@@ -243,11 +272,10 @@ impl<'a> Locks<'a> {
     }
 
     /// Somebody else has the last one.
-    fn was_not_taken(&mut self) -> Result<()> {
-        match self.held.pop() {
-            Some(lock) => self.claim.gave(&self.left(&lock)),
-            None => Ok(()),
-        }
+    async fn was_not_taken(&mut self) -> Result<()> {
+        let Some(lock) = self.held.pop() else { return Ok(()) };
+        let left = self.left(&lock).await;
+        self.claim.gave(&left)
     }
 
     /// Refuses where a place does not keep others out while one of these locks is held.
@@ -260,7 +288,7 @@ impl<'a> Locks<'a> {
             own_lock(OPERATION, &["another"], String::new(), &self.info.id, &self.info.version, SystemClock.now());
         let raw = serde_json::to_vec(&other).unwrap_or_default();
         let spot = place.spot(workspace);
-        let left = Left { id: other.id.clone(), at: Lock::Place(place, workspace.clone()).at() };
+        let left = Left { id: other.id.clone(), at: Lock::Place(place, workspace.clone()).at().await };
         self.claim.takes(left.clone())?;
         let taken = place.place().lock(&spot, &other.id, &raw).await.map_err(Error::from)?;
         if taken == Taken::Yes {
@@ -285,7 +313,8 @@ impl<'a> Locks<'a> {
             });
             if given.is_ok() {
                 // What stays written down is looked for by the next run, and not found.
-                let _stays = self.claim.gave(&self.left(lock));
+                let left = self.left(lock).await;
+                let _stays = self.claim.gave(&left);
             }
             outcome = outcome.and(given);
         }
@@ -294,9 +323,10 @@ impl<'a> Locks<'a> {
     }
 }
 
-fn text(at: &Config) -> String {
+/// A store or server as it is found from elsewhere, too.
+pub(super) async fn noted(at: &Config) -> String {
     match at {
-        Config::Store(store) => store.to_string(),
+        Config::Store(store) => store::settled(store).await.to_string(),
         Config::Server(server) => server.to_string(),
     }
 }

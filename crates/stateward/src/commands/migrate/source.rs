@@ -11,7 +11,7 @@ use super::super::terraform_state::noted_target;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
 use super::local::Local;
-use super::locking::Lock;
+use super::locking::{Lock, noted};
 use super::ours::Ours;
 use super::setting::Setting;
 use crate::cli::MigrateArgs;
@@ -24,7 +24,7 @@ use crate::store::Missing;
 pub(super) enum Source {
     Local(Local),
     Bucket(Box<S3State>),
-    Stateward { connection: Box<dyn Connection>, at: Config, ours: Ours },
+    Stateward { connection: Box<dyn Connection>, at: String, ours: Ours },
     Http(Remote),
 }
 
@@ -125,7 +125,7 @@ impl Source {
             };
             let connection = context.open().await?;
             let at = context.config.target.clone();
-            return Self::stateward(connection, at, Ours { name: name.clone(), only: None }).await;
+            return Self::stateward(connection, &at, Ours { name: name.clone(), only: None }).await;
         };
         if let Some((server, name)) = address.split_once("/state/")
             && let Ok(server) = server.parse()
@@ -135,7 +135,7 @@ impl Source {
             // The token of the usual server is shown to no other.
             let token = if server == context.config.target { &settings.token } else { &settings.from_token };
             let connection = context.connect_to(&server, token.as_ref().or(password.as_ref()), Missing::Refuse).await?;
-            match Self::stateward(connection, server, Ours { name, only: setting.only.clone() }).await {
+            match Self::stateward(connection, &server, Ours { name, only: setting.only.clone() }).await {
                 // Others, such as GitLab, have such addresses, too.
                 Err(Failure::Refused(error)) if error.kind() == Kind::Unsupported => {}
                 opened => return opened,
@@ -146,13 +146,13 @@ impl Source {
         Ok(Self::Http(Remote { address, login, workspace }))
     }
 
-    async fn stateward(connection: Box<dyn Connection>, at: Config, ours: Ours) -> Result<Self> {
+    async fn stateward(connection: Box<dyn Connection>, at: &Config, ours: Ours) -> Result<Self> {
         if ours.workspaces(&*connection).await?.is_empty() {
             let why = format!("there is no state `{ours}` in {}", connection.place());
             let next = "see `stateward state list`, and name it with `--state NAME`";
             return Err(Error::new(Kind::NotFound, NOT_MOVED, why, next).into());
         }
-        Ok(Self::Stateward { connection, at, ours })
+        Ok(Self::Stateward { connection, at: noted(at).await, ours })
     }
 
     pub(super) fn name(&self, setting: &Setting) -> String {

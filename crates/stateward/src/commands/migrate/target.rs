@@ -11,7 +11,7 @@ use super::super::Context;
 use super::super::state::bucket::S3State;
 use super::NOT_MOVED;
 use super::block;
-use super::locking::{Lock, Locks};
+use super::locking::{Lock, Locks, noted};
 use super::ours::Ours;
 use super::setting::Setting;
 use super::states::Moving;
@@ -34,6 +34,8 @@ pub(super) enum Target {
     Stateward {
         at: Config,
         connection: Option<Box<dyn Connection>>,
+        /// By which a lock of it is found from elsewhere.
+        noted: String,
         ours: Ours,
         /// All commands work on this store or server, unless told otherwise.
         is_usual: bool,
@@ -61,7 +63,8 @@ impl Target {
         };
         let is_usual = at == context.config.target;
         let has_token = matches!(at, Config::Server(_)) && token(context, &at).is_some();
-        Ok(Self::Stateward { at, connection, ours, is_usual, has_token })
+        let noted = noted(&at).await;
+        Ok(Self::Stateward { at, connection, noted, ours, is_usual, has_token })
     }
 
     async fn bucket(url: &str) -> Result<Self> {
@@ -86,8 +89,9 @@ impl Target {
 
     /// Makes the store that is not there yet.
     pub(super) async fn make(&mut self, context: &Context) -> Result<()> {
-        if let Self::Stateward { at, connection: connection @ None, .. } = self {
+        if let Self::Stateward { at, connection: connection @ None, noted, .. } = self {
             *connection = Some(context.connect_to(at, token(context, at), Missing::Make).await?);
+            *noted = self::noted(at).await;
         }
         Ok(())
     }
@@ -216,8 +220,8 @@ impl Target {
     pub(super) fn held_as(&self, workspace: &Workspace) -> Option<Lock<'_>> {
         match self {
             Self::Bucket { .. } => self.lock(workspace),
-            Self::Stateward { at, connection, ours, .. } => {
-                Some(Lock::State(connection.as_deref()?, at, ours.id(workspace)))
+            Self::Stateward { noted, connection, ours, .. } => {
+                Some(Lock::State(connection.as_deref()?, noted, ours.id(workspace)))
             }
         }
     }

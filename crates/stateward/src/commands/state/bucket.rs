@@ -9,6 +9,7 @@ use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
 use stateward_store::outside::Spot;
 use stateward_store_s3::{Options, TerraformPlace};
 use stateward_terraform::Backend;
+use tokio::sync::OnceCell;
 
 use super::import::NOT_IMPORTED;
 use crate::commands::terraform_state::{noted_target, open_key};
@@ -21,8 +22,8 @@ pub(in crate::commands) struct S3State {
     key: String,
     /// The key's last part; the place lists what lies beside it, too.
     name: String,
-    /// As commands take it.
-    url: String,
+    options: Options,
+    settled: OnceCell<String>,
 }
 
 impl S3State {
@@ -41,20 +42,19 @@ impl S3State {
     /// `options` have the key in place of a prefix; `refusal` is what a message begins with.
     pub(in crate::commands) async fn open(options: Options, refusal: &str) -> Result<Self, Failure> {
         let (bucket, key) = (options.bucket.clone(), options.prefix.clone());
-        let url = options.url();
-        let (place, name) = open_key(options, refusal).await?;
-        Ok(Self { place, bucket, key, name, url })
+        let (place, name) = open_key(options.clone(), refusal).await?;
+        Ok(Self { place, bucket, key, name, options, settled: OnceCell::new() })
     }
 
     /// A state as `stateward lock inspect` and `state repair` take it: `s3://BUCKET/KEY?…`, quoted, and the workspace.
     pub(in crate::commands) fn argument(&self, workspace: &Workspace) -> String {
         let workspace = if workspace.is_default() { String::new() } else { format!(" --workspace {workspace}") };
-        format!("'{}'{workspace}", self.url)
+        format!("'{}'{workspace}", self.options.url())
     }
 
-    /// `s3://BUCKET/KEY?…`, without what is secret.
-    pub(in crate::commands) fn url(&self) -> String {
-        self.url.clone()
+    /// `s3://BUCKET/KEY?…`, without what is secret, and with what the environment says of where it is.
+    pub(in crate::commands) async fn settled_url(&self) -> String {
+        self.settled.get_or_init(async || self.options.settled().await.url()).await.clone()
     }
 
     /// The place, in which more may lie.

@@ -4,9 +4,10 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use stateward_testkit::{Fault, FaultProxy, Moto, Rule, SeenRequest, TestDir, Workdir};
+use serde_json::json;
+use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, RawHttp, Rule, SeenRequest, TestDir, Workdir};
 
-use super::{KEY, Place, answer, at_server, migrate, workdir};
+use super::{KEY, Place, answer, at_server, migrate, sqlite, workdir};
 use crate::state;
 
 /// From when the first lock is to be given back nothing gets through: as where the process is killed then.
@@ -157,6 +158,121 @@ fn the_run_of_one_environment_gives_back_what_that_of_another_left() {
         place.expect_no_lock(&place.bucket);
     }
     assert!(!work.path().join(".terraform/stateward-migrate").exists());
+}
+
+/// Where a place is comes from the environment: the next run has that of another Region, and of another service.
+#[test]
+fn the_run_in_another_environment_gives_back_what_was_left() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (work, proxy, elsewhere) = (workdir(&dir), FaultProxy::to(moto.url()), Moto::start());
+    let [from, to] = [(); 2].map(|()| Place::new());
+    moto.put_object(&from.bucket, KEY, state(3, "x"));
+    // There, too, are a bucket and a table of these names.
+    for bucket in [&from.bucket, &to.bucket] {
+        let region =
+            "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
+        at_service(&elsewhere, "s3", "PUT", &format!("/{bucket}"), None, region);
+    }
+    let table = json!({
+        "TableName": from.table, "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "LockID", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "LockID", "KeyType": "HASH"}],
+    });
+    at_service(&elsewhere, "dynamodb", "POST", "/", Some("CreateTable"), &table.to_string());
+    work.write(
+        "backend.tf",
+        format!(
+            "terraform {{\n  backend \"s3\" {{\n    bucket = \"{}\"\n    key = \"{KEY}\"\n    dynamodb_table = \"{}\"\n    use_path_style = true\n    \
+             max_retries = 0\n    skip_credentials_validation = true\n    skip_requesting_account_id = true\n  }}\n}}\n",
+            from.bucket, from.table
+        ),
+    );
+    let url = format!("s3://{}/{KEY}?use_path_style=true&max_retries=0&use_lockfile=true", to.bucket);
+    let run = |env: &AwsEnv, region| {
+        let arguments = ["migrate", "--json", "--dir", work.path().to_str().unwrap(), "--to", &url, "--yes", "--print"];
+        crate::cli(&dir, env).env("AWS_REGION", region).run(&arguments)
+    };
+    proxy.inject(Rule::new(Fault::LoseRequest).when(is_over()));
+    let here = AwsEnv::new().s3(proxy.url()).dynamodb(proxy.url()).others(moto.url());
+    let cut = run(&here, "us-east-1");
+    assert!(has_lock(&to) && from.items().1 == 1, "locks are left: {}", cut.report());
+    proxy.heal();
+    run(&elsewhere.env(), "eu-west-1").expect_success();
+    from.expect_no_lock("where the state was");
+    to.expect_no_lock("where it was to be");
+    assert!(!work.path().join(".terraform/stateward-migrate").exists());
+}
+
+/// True from the first lock on that is to be given back.
+fn is_over() -> impl Fn(&SeenRequest) -> bool + Send + 'static {
+    let is_over = AtomicBool::new(false);
+    move |seen| {
+        let is_unlock = match seen.operation() {
+            "DeleteObject" => seen.path.contains(".tflock"),
+            operation => operation == "DeleteItem",
+        };
+        is_over.fetch_or(is_unlock, Ordering::SeqCst) || is_unlock
+    }
+}
+
+fn at_service(moto: &Moto, service: &str, method: &str, path: &str, operation: Option<&str>, body: &str) {
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=x/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=x"
+    );
+    let target = format!("DynamoDB_20120810.{}", operation.unwrap_or_default());
+    let mut headers = vec![("Authorization", authorization.as_str())];
+    if operation.is_some() {
+        headers.extend([("Content-Type", "application/x-amz-json-1.0"), ("X-Amz-Target", target.as_str())]);
+    }
+    let address = moto.url().trim_start_matches("http://").parse().unwrap();
+    RawHttp::new(address).request(method, path, &headers, body).expect_status(200);
+}
+
+/// The store is named from where the run was, and the next one is elsewhere; then its disk is away for a while.
+#[test]
+fn a_lock_in_a_file_that_was_named_from_another_directory() {
+    let (moto, dir, to) = (Moto::shared(), TestDir::new(), Place::new());
+    let (work, proxy) = (workdir(&dir), FaultProxy::to(moto.url()));
+    let store = sqlite(&dir, "s.db");
+    super::import(&dir, &store, "net/prod", &state(3, "x"));
+    work.write("backend.tf", "terraform {\n  backend \"http\" {}\n}\n");
+    let run = |at: &std::path::Path, store: &str, url: &str| {
+        let arguments = ["migrate", "--json", "--dir", work.path().to_str().unwrap(), "--to", url, "--yes"];
+        let arguments = [&arguments[..], &["--state", "net/prod", "--store", store]].concat();
+        crate::cli(&dir, &moto.env()).current_dir(at).spawn(&arguments)
+    };
+    let is_reached = Arc::new(AtomicBool::new(false));
+    let reached = Arc::clone(&is_reached);
+    proxy.inject(Rule::new(Fault::Delay(crate::LIMIT)).when(move |seen| {
+        let is_lock = seen.operation() == "PutObject" && seen.path.contains(".tflock");
+        reached.fetch_or(is_lock, Ordering::SeqCst);
+        is_lock
+    }));
+    let cut = run(dir.path(), "sqlite:s.db", &to.url(proxy.url()));
+    crate::queue::until("the lock at the target is being taken", || is_reached.load(Ordering::SeqCst));
+    cut.kill9();
+    let claim = work.path().join(".terraform/stateward-migrate");
+    let has_lock = || {
+        let list = crate::cli(&dir, &AwsEnv::new()).run(&["lock", "list", "--json", "--store", &store]);
+        answer(&list.expect_success())["items"] != json!([])
+    };
+    assert!(has_lock() && claim.exists());
+    // To another store, so that nothing but the note leads to the first.
+    let other = sqlite(&dir, "other.db");
+    super::import(&dir, &other, "net/prod", &state(3, "x"));
+    let url = to.url(moto.url());
+    let away = dir.path().join("away.db");
+    fs::rename(dir.path().join("s.db"), &away).unwrap();
+    let told = run(work.path(), &other, &url).wait(crate::LIMIT).expect_success();
+    let told = answer(&told)["after"].to_string();
+    let file = dir.path().canonicalize().unwrap().join("s.db").display().to_string();
+    assert!(told.contains("stateward lock release net/prod --id") && told.contains(&file), "{told}");
+    assert!(claim.exists(), "the note stays");
+    fs::rename(&away, dir.path().join("s.db")).unwrap();
+    assert!(has_lock());
+    let again = run(work.path(), &other, &url).wait(crate::LIMIT).expect_success();
+    assert!(!has_lock() && !claim.exists(), "it is given back: {}", again.report());
+    to.expect_no_lock("where it is");
 }
 
 /// As a cache of CI brings it along: whether the run over there has ended is not known here.
