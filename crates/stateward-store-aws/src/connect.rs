@@ -92,14 +92,18 @@ fn endpoint_of(service: &str, configuration: &SdkConfig) -> Option<String> {
     of_service.or_else(|| configuration.endpoint_url().map(str::to_owned))
 }
 
-/// The same, with the profile written out that the environment names, or the default one: where its keys are those that are used.
-pub async fn with_profile(access: &Access) -> Access {
+/// The same, with all written out that the configuration says of where the service is and who one is. The profile is the one that the
+/// environment names, or the default one: where its keys are those that are used.
+pub async fn settled(access: &Access, configuration: &SdkConfig, endpoint: Option<String>) -> Access {
     let who = Who::of(access, of_environment);
     let usual = who.profile.as_deref().unwrap_or("default");
-    if who.source != Source::Usual || !is_known(usual, access).await {
-        return access.clone();
+    let is_used = who.source == Source::Usual && is_known(usual, access).await;
+    Access {
+        region: access.region.clone().or_else(|| configuration.region().map(ToString::to_string)),
+        endpoint: access.endpoint.clone().or(endpoint),
+        profile: if is_used { Some(usual.to_owned()) } else { access.profile.clone() },
+        ..access.clone()
     }
-    Access { profile: Some(usual.to_owned()), ..access.clone() }
 }
 
 fn limits(attempt: Duration) -> TimeoutConfig {

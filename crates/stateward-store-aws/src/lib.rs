@@ -20,7 +20,7 @@ mod who;
 
 pub use access::{Access, Role, RoleQuery, Token, WebIdentity};
 pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
-pub use connect::{Location, at_endpoint, bucket, configuration, dynamodb_endpoint, s3_endpoint, with_profile};
+pub use connect::{Location, at_endpoint, bucket, configuration, dynamodb_endpoint, s3_endpoint, settled};
 pub use counter::{Counter, Units, Usage};
 pub use fault::{Fault, Refused, fault_of, words};
 pub use ids::Ids;

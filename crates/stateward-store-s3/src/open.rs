@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use stateward_store::StoreError;
 use stateward_store_aws::{
-    Access, BLOBS_MARK, Bucket, BucketError, Condition, Counter, Fault, Ids, Place, ROOT, Refused, S3_STORE_MARK,
-    dynamodb_endpoint, s3_endpoint,
+    BLOBS_MARK, Bucket, BucketError, Condition, Counter, Fault, Ids, Place, ROOT, Refused, S3_STORE_MARK,
+    dynamodb_endpoint, s3_endpoint, settled,
 };
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
@@ -74,13 +74,10 @@ impl Options {
     /// The same, with all written out that the environment and the shared files say here and now of where the service is and who one is:
     /// so that it is the same place elsewhere, too.
     pub async fn settled(&self) -> Self {
-        let access = stateward_store_aws::with_profile(&self.access).await;
-        let mut settled = Self { access, ..self.clone() };
         // Without a Region there is no place.
-        let Ok(configuration) = configuration(self).await else { return settled };
-        let Access { region, endpoint, .. } = &mut settled.access;
-        *region = region.take().or_else(|| configuration.region().map(ToString::to_string));
-        *endpoint = endpoint.take().or_else(|| s3_endpoint(&configuration));
+        let Ok(configuration) = configuration(self).await else { return self.clone() };
+        let access = settled(&self.access, &configuration, s3_endpoint(&configuration)).await;
+        let mut settled = Self { access, ..self.clone() };
         if self.sharing.as_ref().is_some_and(|sharing| sharing.lock_table.is_some()) {
             let endpoint = &mut settled.dynamodb_endpoint;
             *endpoint = endpoint.take().or_else(|| dynamodb_endpoint(&configuration));

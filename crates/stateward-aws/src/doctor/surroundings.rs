@@ -24,7 +24,7 @@ const SERVICES: [&str; 5] = ["s3", "dynamodb", "sts", "iam", "kms"];
 impl Surroundings {
     /// A variable that is set.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str).filter(|_| self.is_set(name))
+        self.variables.get(name).map(String::as_str)
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {

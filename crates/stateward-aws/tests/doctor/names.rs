@@ -7,16 +7,12 @@ use stateward_testkit::{Fault, Moto, Rule, SeenRequest};
 
 use crate::denials;
 use crate::lab_place::{LabPlace, everything};
-use crate::place::{KEY, Place};
+use crate::place::{KEY, Place, finding};
 use crate::planted::says;
 
 /// Denies an action on a thing alone.
 fn denies(action: &str, resource: &str) -> Value {
     json!({ "Version": "2012-10-17", "Statement": [{ "Sid": "Own", "Effect": "Deny", "Action": action, "Resource": resource }] })
-}
-
-fn finding<'a>(found: &'a [Finding], check: &str) -> &'a Finding {
-    found.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no {check} in {found:#?}"))
 }
 
 async fn with_policies(at: &mut LabPlace, number: usize, policies: &Value) -> Vec<Finding> {

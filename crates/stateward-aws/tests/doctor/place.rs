@@ -270,5 +270,9 @@ fn rand_seed() -> [u8; 32] {
 }
 
 pub(crate) fn status(found: &[Finding], check: &str) -> Status {
-    found.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no {check} in {found:#?}")).status
+    finding(found, check).status
+}
+
+pub(crate) fn finding<'a>(found: &'a [Finding], check: &str) -> &'a Finding {
+    found.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no {check} in {found:#?}"))
 }

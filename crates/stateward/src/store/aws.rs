@@ -51,11 +51,12 @@ pub(super) async fn settled_s3(url: &str) -> String {
 pub(super) async fn settled_dynamodb(url: &str) -> String {
     let Ok(dynamodb::Options { access, .. }) = dynamodb::Options::from_url(url) else { return url.to_owned() };
     let configuration = stateward_store_aws::configuration(&access).await;
-    let profile = stateward_store_aws::with_profile(&access).await.profile;
+    let endpoint = stateward_store_aws::dynamodb_endpoint(&configuration);
+    let settled = stateward_store_aws::settled(&access, &configuration, endpoint).await;
     let all = [
-        ("region", access.region.is_none(), configuration.region().map(ToString::to_string)),
-        ("endpoint", access.endpoint.is_none(), stateward_store_aws::dynamodb_endpoint(&configuration)),
-        ("profile", access.profile.is_none(), profile),
+        ("region", access.region.is_none(), settled.region),
+        ("endpoint", access.endpoint.is_none(), settled.endpoint),
+        ("profile", access.profile.is_none(), settled.profile),
     ];
     let added = all.into_iter().filter_map(|(name, is_open, text)| Some((name.to_owned(), text.filter(|_| is_open)?)));
     let query = stateward_store_aws::query(&added.collect::<Vec<_>>());

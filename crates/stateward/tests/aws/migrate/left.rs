@@ -12,7 +12,10 @@ use crate::state;
 
 /// From when the first lock is to be given back nothing gets through: as where the process is killed then.
 fn killed_at_the_end(proxy: &FaultProxy) {
-    let is_unlock = |seen: &SeenRequest| seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
+    let is_unlock = |seen: &SeenRequest| match seen.operation() {
+        "DeleteObject" => seen.path.contains(".tflock"),
+        operation => operation == "DeleteItem",
+    };
     let is_over = AtomicBool::new(false);
     proxy.inject(
         Rule::new(Fault::LoseRequest)
@@ -192,7 +195,7 @@ fn the_run_in_another_environment_gives_back_what_was_left() {
         let arguments = ["migrate", "--json", "--dir", work.path().to_str().unwrap(), "--to", &url, "--yes", "--print"];
         crate::cli(&dir, env).env("AWS_REGION", region).run(&arguments)
     };
-    proxy.inject(Rule::new(Fault::LoseRequest).when(is_over()));
+    killed_at_the_end(&proxy);
     let here = AwsEnv::new().s3(proxy.url()).dynamodb(proxy.url()).others(moto.url());
     let cut = run(&here, "us-east-1");
     assert!(has_lock(&to) && from.items().1 == 1, "locks are left: {}", cut.report());
@@ -201,18 +204,6 @@ fn the_run_in_another_environment_gives_back_what_was_left() {
     from.expect_no_lock("where the state was");
     to.expect_no_lock("where it was to be");
     assert!(!work.path().join(".terraform/stateward-migrate").exists());
-}
-
-/// True from the first lock on that is to be given back.
-fn is_over() -> impl Fn(&SeenRequest) -> bool + Send + 'static {
-    let is_over = AtomicBool::new(false);
-    move |seen| {
-        let is_unlock = match seen.operation() {
-            "DeleteObject" => seen.path.contains(".tflock"),
-            operation => operation == "DeleteItem",
-        };
-        is_over.fetch_or(is_unlock, Ordering::SeqCst) || is_unlock
-    }
 }
 
 fn at_service(moto: &Moto, service: &str, method: &str, path: &str, operation: Option<&str>, body: &str) {
