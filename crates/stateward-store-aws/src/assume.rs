@@ -257,10 +257,21 @@ mod tests {
             duration: None,
         };
         let role = Role { arn: "arn:aws:iam::123456789012:role/x".into(), ..Role::default() };
-        let own = Access { web_identity: Some(identity), profile: Some("none".into()), ..access(&url) };
+        let own = Access {
+            web_identity: Some(identity),
+            profile: Some("ci".into()),
+            shared_credentials_files: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/credentials").into()],
+            ..access(&url)
+        };
         assert_eq!(key_of(&own).await, Credentials::for_tests().access_key_id());
-        let both = Access { keys: None, role: Some(role), ..own };
+        let both = Access { keys: None, role: Some(role), ..own.clone() };
         assert_eq!(key_of(&both).await, "ASIAAssumeRole");
+        // It does not count, and has to be there all the same: Terraform says "failed to get shared config profile, none".
+        for missing in [own, both] {
+            let missing = Access { profile: Some("none".into()), ..missing };
+            let provider = configuration(&missing).await.credentials_provider().unwrap();
+            assert!(provider.provide_credentials().await.is_err());
+        }
         let [token, role] = served.join().unwrap().try_into().unwrap();
         assert_eq!((token["RoleArn"].as_str(), token["WebIdentityToken"].as_str()), ("arn:w", "the-token"));
         assert_eq!((token["Policy"].as_str(), token["PolicyArns.member.1.arn"].as_str()), ("{}", "arn:p"));
