@@ -115,6 +115,20 @@ impl Backend {
         })
     }
 
+    /// The arguments that are not as another one of its kind has them. What is not written out, and lists, whose order says nothing, are
+    /// passed over.
+    pub fn others(&self, noted: &Self) -> Vec<&str> {
+        let is_listed =
+            |name: &str| name.rsplit('.').next().is_some_and(|end| end.bytes().all(|byte| byte.is_ascii_digit()));
+        let differs = |(name, text): &(&String, &Option<String>)| {
+            let noted = noted.arguments().get(*name).and_then(Option::as_deref);
+            let is_same =
+                |text: &str| noted == Some(text) || flag(text).is_some() && flag(text) == noted.and_then(flag);
+            text.as_deref().is_some_and(|text| !is_same(text)) && !is_listed(name)
+        };
+        self.arguments().iter().filter(differs).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// What this backend calls the state: the argument that holds the name, and the name. Its own words, which need not be a name here.
     ///
     /// A `local` backend has none: the same file name in every directory says nothing.
@@ -133,6 +147,15 @@ impl Backend {
         };
         let name = self.argument(argument)?;
         Some((argument, name.trim_matches('/').to_owned()))
+    }
+}
+
+/// What a text comes to where Terraform wants a flag.
+pub fn flag(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
     }
 }
 

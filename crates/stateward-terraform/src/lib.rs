@@ -19,7 +19,7 @@ pub mod workdir;
 
 pub use apply::{Apply, GivenValues, Whose};
 pub use backend::{
-    Arguments, Backend, Configuration, Declared, Difference, Ephemeral, Place, backend_config, cached, data_dir,
+    Arguments, Backend, Configuration, Declared, Difference, Ephemeral, Place, backend_config, cached, data_dir, flag,
     selected_workspace, terragrunt_dependency, workspace_in_address,
 };
 pub use child::{Changes, Child, Signals, Terminal};

@@ -34,7 +34,7 @@ use stateward_store_aws::{Bucket, Counter, Location};
 use tokio::sync::OnceCell;
 
 pub use finding::{Finding, Offline, Status};
-pub use surroundings::Surroundings;
+pub use surroundings::{Place, Surroundings};
 pub use target::{Accounts, DEFAULT_WORKSPACE, Endpoints, Target, typed};
 pub use terraform::{Given, TargetError};
 

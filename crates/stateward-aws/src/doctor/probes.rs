@@ -8,7 +8,6 @@ use bytes::Bytes;
 use stateward_store_aws::{Bucket, Fault, Ids, once};
 
 use super::Patient;
-use super::target::is_probe;
 use crate::Failed;
 
 pub(crate) type Outcome<T> = Result<T, Failed>;
@@ -26,6 +25,8 @@ pub(crate) enum Probe {
 #[derive(Debug)]
 pub(crate) struct Probes {
     ids: Ids,
+    /// The IDs that were given out.
+    given: Mutex<Vec<String>>,
     there: Mutex<Vec<Probe>>,
     /// The versions that were written, by object: in a bucket that keeps versions a plain delete leaves them.
     versions: Mutex<HashMap<String, Vec<String>>>,
@@ -45,11 +46,24 @@ const UNVERSIONED: &str = "null";
 
 impl Probes {
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { ids: Ids::new(seed), there: Mutex::default(), versions: Mutex::default(), stay: Mutex::default() }
+        Self {
+            ids: Ids::new(seed),
+            given: Mutex::default(),
+            there: Mutex::default(),
+            versions: Mutex::default(),
+            stay: Mutex::default(),
+        }
     }
 
     pub(crate) fn id(&self) -> String {
-        self.ids.next()
+        let id = self.ids.next();
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
+        id
+    }
+
+    /// Whether a name was made here, so that nobody else has it.
+    fn is_ours(&self, name: &str) -> bool {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|id| name.contains(id))
     }
 
     pub(crate) fn note(&self, probe: Probe) {
@@ -301,7 +315,7 @@ impl Patient {
         let mut left = Vec::new();
         for probe in self.probes.all() {
             if let (Probe::Upload(name, None), Some(bucket)) = (&probe, &self.bucket)
-                && !is_probe(name)
+                && !self.probes.is_ours(name)
             {
                 // Others may have begun theirs under the state's own name.
                 let what = format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name);

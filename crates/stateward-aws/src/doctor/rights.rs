@@ -380,9 +380,9 @@ fn allowed(check: &str, tried: &[(&CheckItem, Live)]) -> Finding {
     Finding::untested(check, format!("allowed for {names}; for {}: {}", name_of(open), why_untested(live)))
 }
 
-/// What stands behind the last colon of an ARN.
+/// What an ARN names: all behind its fifth colon, for a key may hold some of its own.
 fn name_of(item: &CheckItem) -> &str {
-    item.resource.rsplit(':').next().unwrap_or_default()
+    item.resource.splitn(6, ':').last().unwrap_or_default()
 }
 
 impl Known {

@@ -13,8 +13,30 @@ pub struct Surroundings {
     pub variables: BTreeMap<String, String>,
     /// The flags that count more than the target: `--profile`, `--region`.
     pub flags: Vec<&'static str>,
-    /// The state as `state repair` and `lock inspect` take it, where that is no URL: a directory, and what goes with it.
-    pub place: Option<String>,
+    /// The state as `state repair` and `lock inspect` take it, where that is no URL.
+    pub place: Option<Place>,
+}
+
+/// A directory, and what goes with it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// As it is typed, without secrets.
+    pub argument: String,
+    /// The arguments of the backend that were left out of it.
+    pub hidden: Vec<String>,
+}
+
+impl Place {
+    /// What it does not say, and where that is to be said.
+    fn unsaid(&self) -> Option<String> {
+        let names: Vec<String> = self.hidden.iter().map(|name| format!("`{name}`")).collect();
+        let last = names.last()?;
+        let all = match &names[..names.len() - 1] {
+            [] => last.clone(),
+            others => format!("{} and {last}", others.join(", ")),
+        };
+        Some(format!("secrets are not printed: put {all} into a file and add `--backend-config FILE`"))
+    }
 }
 
 const OF_REGION: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -35,14 +57,19 @@ impl Surroundings {
 impl Patient {
     /// The state, as `state repair` and `lock inspect` take it.
     pub(super) fn place(&self) -> String {
-        self.options.surroundings.place.clone().unwrap_or_else(|| self.target.argument())
+        let place = self.options.surroundings.place.as_ref();
+        place.map_or_else(|| self.target.argument(), |place| place.argument.clone())
     }
 
-    /// What to do, with commands on that [place](Self::place): what its URL does not say is told behind them.
+    /// What to do, with commands on that [place](Self::place): what it does not say is told behind them.
     pub(super) fn with_unsaid(&self, fix: String) -> String {
-        match self.options.surroundings.place {
-            Some(_) => fix,
-            None => self.target.unsaid().map_or_else(|| fix.clone(), |unsaid| format!("{fix} ({unsaid})")),
+        let unsaid = match &self.options.surroundings.place {
+            Some(place) => place.unsaid(),
+            None => self.target.unsaid(),
+        };
+        match unsaid {
+            Some(unsaid) => format!("{fix} ({unsaid})"),
+            None => fix,
         }
     }
 

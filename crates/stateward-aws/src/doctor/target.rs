@@ -256,12 +256,6 @@ impl Target {
     }
 }
 
-/// Whether a name is one of [`Target::probe`].
-pub(crate) fn is_probe(name: &str) -> bool {
-    let marks = ["stateward-doctor-", ".stateward/doctor/"];
-    marks.iter().any(|mark| name.contains(mark))
-}
-
 /// The name of a table that may be given as its ARN.
 pub(crate) fn table_name(table: &str) -> &str {
     table.rsplit('/').next().unwrap_or_default()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use stateward_store_aws::{CustomerKey, Encryption};
-use stateward_terraform::Arguments;
+use stateward_terraform::{Arguments, flag};
 
 use super::{Accounts, Endpoints, Target};
 use who::{OBJECTS, within};
@@ -164,7 +164,8 @@ impl Given {
     }
 
     fn flag(&self, name: &'static str) -> Result<bool, TargetError> {
-        Ok(self.parsed(name, "`true` or `false`")?.unwrap_or_default())
+        let Some(value) = self.text(name)? else { return Ok(false) };
+        flag(&value).ok_or(TargetError::Value { name, value, kind: "`true` or `false`" })
     }
 
     fn needed(&self, name: &'static str) -> Result<String, TargetError> {
@@ -321,6 +322,17 @@ mod tests {
         assert_eq!(set(&[]), Ok(Encryption::Bucket));
         let error = set(&[("encrypt", "true"), ("kms_key_id", "alias/k")]).unwrap_err().to_string();
         assert!(error.contains("one alone") && !error.contains("c2VjcmV0"), "{error}");
+    }
+
+    #[test]
+    fn flags_as_terraform_takes_them() {
+        let flag = |text: &str| given(&[("use_lockfile", text)]).target(None).map(|target| target.use_lockfile);
+        for (text, expected) in [("true", true), ("1", true), ("false", false), ("0", false), ("", false)] {
+            assert_eq!(flag(text), Ok(expected), "{text:?}");
+        }
+        for text in ["True", "yes", "2"] {
+            assert!(flag(text).unwrap_err().to_string().contains("`true` or `false`"), "{text}");
+        }
     }
 
     #[test]

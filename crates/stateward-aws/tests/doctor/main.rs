@@ -126,3 +126,20 @@ async fn an_upload_that_was_broken_off() {
     assert_eq!(patient.clean().await, Vec::new());
     assert_eq!(place.left(), Vec::<String>::new());
 }
+
+/// A state may be called as the doctor's own names are: what others have begun there is theirs.
+#[tokio::test]
+async fn a_state_with_a_name_like_the_doctors() {
+    let mut place = Place::new();
+    place.target.key = "stateward-doctor-blog/net.tfstate".to_owned();
+    let under = format!("/{}/{}", place.bucket(), place.target.key);
+    place.begin_upload();
+    let lost = stateward_testkit::Rule::new(stateward_testkit::Fault::LoseAnswer);
+    place.proxy.inject(lost.operation("CreateMultipartUpload").when(move |request| request.path == under));
+    let patient = place.patient().await;
+    patient.examine().await;
+    let left = patient.clean().await;
+    assert!(left.iter().any(|(_, why)| why.contains("the answer to its beginning was lost")), "{left:?}");
+    // What the doctor began under the state's name cannot be told from what was there.
+    assert_eq!(place.left(), vec![format!("upload of {}", place.target.key); 2]);
+}

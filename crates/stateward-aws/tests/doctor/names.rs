@@ -108,6 +108,20 @@ async fn a_bucket_that_deletes_whatever_the_condition() {
     assert_eq!(place.left(), Vec::<String>::new());
 }
 
+/// Names are told whole: the prefix of workspaces has a colon.
+#[tokio::test]
+async fn a_name_with_a_colon() {
+    let mut place = Place::new();
+    place.target.workspace = "w".to_owned();
+    place.purpose = Purpose::Admin;
+    let found = place.examine().await;
+    let why = finding(&found, "right:s3:DeleteObject").why.clone().unwrap();
+    let bucket = place.bucket();
+    for words in [format!("allowed for {bucket}/env:/w/{KEY}.tflock;"), format!("for {bucket}/env:/w/{KEY}: ")] {
+        assert!(why.contains(&words), "{words:?} is not in {why:?}");
+    }
+}
+
 /// The version of an object in a bucket that keeps none any more goes with a plain delete, and nothing is told of it.
 #[tokio::test]
 async fn a_version_that_is_gone_is_not_left_behind() {

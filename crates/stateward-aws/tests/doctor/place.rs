@@ -200,13 +200,22 @@ impl Place {
 
     /// The keys in a list of what the bucket holds.
     fn keys(&self, what: &str) -> Vec<String> {
-        let server = RawHttp::new(Moto::shared().url().trim_start_matches("http://").parse().unwrap());
-        let signed = "AWS4-HMAC-SHA256 Credential=AKIATESTKIT/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none";
-        let path = format!("/{}?{what}", self.bucket());
-        let answer = server.request("GET", &path, &[("Authorization", signed)], "").expect_status(200);
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        let body = self.request("GET", &format!("?{what}"));
         let key = |part: &str| part.split_once("</Key>").map(|(key, _)| key.to_owned());
         body.split("<Key>").skip(1).filter_map(key).collect()
+    }
+
+    /// Begins to write the state in parts, as somebody else.
+    pub(crate) fn begin_upload(&self) {
+        self.request("POST", &format!("/{}?uploads", self.target.key));
+    }
+
+    fn request(&self, method: &str, path: &str) -> String {
+        let server = RawHttp::new(Moto::shared().url().trim_start_matches("http://").parse().unwrap());
+        let signed = "AWS4-HMAC-SHA256 Credential=AKIATESTKIT/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none";
+        let path = format!("/{}{path}", self.bucket());
+        let answer = server.request(method, &path, &[("Authorization", signed)], "").expect_status(200);
+        String::from_utf8_lossy(&answer.body).into_owned()
     }
 
     pub(crate) fn put_item(&self, suffix: &str, attribute: &str, value: &str) {

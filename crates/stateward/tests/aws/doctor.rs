@@ -425,6 +425,18 @@ fn what_init_has_noted() {
     assert!(repair.contains(&format!("`stateward state repair {place} --dry-run`")), "{}", output.report());
     let dry = cli(&dir, &moto.env()).run(&["state", "repair", &place, "--dry-run"]).expect_code(1);
     assert!(dry.stdout.contains("no state"), "{}", dry.report());
+    // Secrets are not printed, and it is told that they are wanting.
+    let given = ["access_key=AKIATESTKIT", " secret_key = hidden", "max_retries=2"];
+    let given = given.iter().flat_map(|argument| ["--backend-config", argument]);
+    let output = cli(&dir, &moto.env()).run(&arguments.into_iter().chain(given).collect::<Vec<_>>()).expect_code(1);
+    let repair = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        &format!("`stateward state repair {place} --backend-config max_retries=2 --dry-run`"),
+        "put `access_key` and `secret_key` into a file and add `--backend-config FILE`",
+    ] {
+        assert!(repair.contains(words), "{words:?} is not in {}", output.report());
+    }
+    assert!(!repair.contains("hidden") && !repair.contains("AKIATESTKIT --"), "{}", output.report());
 }
 
 /// What the printed commands begin with, as a shell reads it.
@@ -506,9 +518,10 @@ fn what_is_printed_can_be_typed() {
     assert_eq!(String::from_utf8(moto.get_object(&bucket, key)).unwrap(), versions[0]);
 }
 
-/// Of a block that was changed since, the notes say nothing: the next `init` asks for all again.
+/// Terraform uses what `-backend-config` said in place of the block, and wants `init` where the block was changed since: as it cannot be
+/// seen which it was, nobody is told of another state than Terraform's.
 #[test]
-fn a_block_that_was_changed_since_init() {
+fn a_block_that_is_not_as_init_noted() {
     let (moto, dir) = (Moto::shared(), TestDir::new());
     let (bucket, table) = (moto.create_bucket(), moto.create_lock_table());
     let noted = json!({"version": 3, "backend": {"type": "s3", "hash": 1, "config": {
@@ -517,31 +530,51 @@ fn a_block_that_was_changed_since_init() {
     dir.write(".terraform/terraform.tfstate", noted.to_string());
     let written = |lines: &str| dir.write("main.tf", format!("terraform {{\n  backend \"s3\" {{\n{lines}\n  }}\n}}\n"));
     let path = dir.path().display().to_string();
-    written(&format!("bucket = \"{bucket}\"\nkey = \"new\"\nuse_lockfile = true\nuse_path_style = true"));
-    let output = cli(&dir, &moto.env()).run(&["doctor", "--dir", &path]).expect_code(0);
-    assert!(output.stdout.contains("no lock table is used here"), "{}", output.report());
-    let told = "`key` is not what `terraform init` noted";
-    assert!(output.stderr.contains(told) && output.stderr.contains("`init` to be run again"), "{}", output.report());
-
-    written("key = \"new\"");
-    let output = cli(&dir, &moto.env()).run(&["doctor", "--dir", &path]).expect_code(2);
-    assert!(
-        output.stderr.contains(told) && output.stderr.contains("the backend has no `bucket`"),
-        "{}",
-        output.report()
-    );
-
-    // What a flag says is not noted either, and names all that counts.
-    written("key = \"old\"");
-    let config = format!("bucket={}", moto.create_bucket());
-    let arguments = ["doctor", "--dir", &path, "--backend-config", &config, "--backend-config", "use_path_style=true"];
-    let output = cli(&dir, &moto.env()).run(&arguments).expect_code(1);
-    assert!(output.stderr.contains("`bucket` is not what `terraform init` noted"), "{}", output.report());
-    assert!(output.stdout.contains("nothing locks this state"), "{}", output.report());
-
-    let output = cli(&dir, &moto.env()).run(&["doctor", "--dir", &path]).expect_code(0);
+    let run = |command: &[&str], config: &[&str]| {
+        let config = config.iter().flat_map(|argument| ["--backend-config", argument]);
+        cli(&dir, &moto.env()).run(&command.iter().copied().chain(config).collect::<Vec<_>>())
+    };
+    let doctor = ["doctor", "--dir", &path];
+    written(&format!("bucket = \"{bucket}\"\nkey = \"new\"\nuse_lockfile = true\nuse_path_style = \"1\""));
+    for command in [&doctor[..], &["lock", "inspect", &path], &["state", "repair", &path]] {
+        let output = run(command, &[]).expect_code(2);
+        for words in ["`key` and `use_lockfile` are not as `terraform init` noted", "--backend-config key=VALUE"] {
+            assert!(output.stderr.contains(words), "{words:?} is not in {}", output.report());
+        }
+    }
+    // What counts is said: as it was noted, which then holds for the rest, or as the block has it.
+    let output = run(&doctor, &["key=old", "use_lockfile=true"]).expect_code(0);
     assert_eq!(output.stderr, "", "{}", output.report());
     assert!(output.stdout.contains(&format!("{table} is there")), "{}", output.report());
+    let output = run(&doctor, &["key=new", "use_lockfile=true"]).expect_code(0);
+    assert!(output.stderr.contains("`key` is not as `terraform init` noted"), "{}", output.report());
+    assert!(output.stdout.contains("no lock table is used here"), "{}", output.report());
+    written("key = \"new\"");
+    let output = run(&doctor, &["key=old"]).expect_code(0);
+    assert_eq!(output.stderr, "", "{}", output.report());
+    assert!(output.stdout.contains(&format!("{table} is there")), "{}", output.report());
+    let output = run(&doctor, &["key=new"]).expect_code(2);
+    assert!(output.stderr.contains("the backend has no `bucket`"), "{}", output.report());
+
+    // A flag names all that counts.
+    written("key = \"old\"");
+    let other = format!("bucket={}", moto.create_bucket());
+    let output = run(&doctor, &[&other, "use_path_style=true"]).expect_code(1);
+    assert!(output.stderr.contains("`bucket` is not as `terraform init` noted"), "{}", output.report());
+    assert!(output.stdout.contains("nothing locks this state"), "{}", output.report());
+
+    let output = run(&doctor, &[]).expect_code(0);
+    assert_eq!(output.stderr, "", "{}", output.report());
+    assert!(output.stdout.contains(&format!("{table} is there")), "{}", output.report());
+
+    // A block of another kind was changed for certain.
+    dir.write(
+        ".terraform/terraform.tfstate",
+        json!({"version": 3, "backend": {"type": "http", "config": {"address": "http://127.0.0.1:1/s"}}}).to_string(),
+    );
+    written(&format!("bucket = \"{bucket}\"\nkey = \"new\"\nuse_lockfile = true\nuse_path_style = true"));
+    let output = run(&doctor, &[]).expect_code(0);
+    assert!(output.stderr.contains("noted backend \"http\", and its notes do not count here"), "{}", output.report());
 }
 
 /// The bucket of the blobs is not passed over without a word, and the command that looks at it works as it is printed.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stateward_aws::doctor::{Finding, Options, Patient, Status, Surroundings, typed};
+use stateward_aws::doctor::{Finding, Options, Patient, Place, Status, Surroundings, typed};
 use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
@@ -82,26 +82,25 @@ fn surroundings(context: &Context, args: &DoctorArgs) -> Surroundings {
 }
 
 /// The state as `state repair` and `lock inspect` take it: they have no flags for who one is.
-fn place(args: &DoctorArgs) -> String {
-    let mut place = typed(&args.dir.as_deref().unwrap_or(Path::new(".")).display().to_string());
-    for argument in &args.backend_config {
-        let _ = write!(place, " --backend-config {}", typed(&hidden(argument)));
+fn place(args: &DoctorArgs) -> Place {
+    let mut argument = typed(&args.dir.as_deref().unwrap_or(Path::new(".")).display().to_string());
+    let mut hidden = Vec::new();
+    for given in &args.backend_config {
+        match given.split_once('=').map(|(name, _)| name.trim()).filter(|name| SECRETS.contains(name)) {
+            Some(name) => hidden.push(name.to_owned()),
+            None => {
+                let _ = write!(argument, " --backend-config {}", typed(given));
+            }
+        }
     }
     if let Some(workspace) = &args.workspace {
-        let _ = write!(place, " --workspace {}", typed(workspace));
+        let _ = write!(argument, " --workspace {}", typed(workspace));
     }
-    place
+    Place { argument, hidden }
 }
 
-/// An argument of the backend as it is shown: without what is secret.
-fn hidden(argument: &str) -> String {
-    match argument.split_once('=') {
-        Some((name, _)) if ["access_key", "secret_key", "token", "sse_customer_key"].contains(&name.trim()) => {
-            format!("{name}=…")
-        }
-        _ => argument.to_owned(),
-    }
-}
+/// Arguments of the backend that are not printed.
+const SECRETS: [&str; 4] = ["access_key", "secret_key", "token", "sse_customer_key"];
 
 /// Variables that hold no secrets.
 const TOLD: [&str; 4] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];

@@ -133,17 +133,10 @@ pub(in crate::commands) fn of_directory(
     }
     let extra = extra_arguments(backend_config)?;
     let mut given = given(context);
-    let said = declared.clone().map(|declared| extra.iter().fold(declared, Backend::with));
-    // What the block leaves to `-backend-config`, `init` has noted; of a block that was changed since, the next `init` asks for it again.
-    match (&said, &cached) {
-        (Some(said), Some(noted)) => match is_other(said, noted) {
-            Some(what) => output::note(&format!(
-                "{what} is not what `terraform init` noted, and its notes do not count here: where it was changed, Terraform wants `init` to be run again; where `init` was told by `-backend-config`, say so here, too\n"
-            )),
-            None => given.add(noted.arguments()),
-        },
-        (None, Some(noted)) => given.add(noted.arguments()),
-        (_, None) => {}
+    if let Some(noted) = &cached
+        && do_notes_count(declared.as_ref(), &extra, noted)?
+    {
+        given.add(noted.arguments());
     }
     declared.iter().map(Backend::arguments).chain(&extra).for_each(|arguments| given.add(arguments));
     let selected =
@@ -152,17 +145,46 @@ pub(in crate::commands) fn of_directory(
     given.target(workspace.as_deref()).map_err(|error| no_target(&error))
 }
 
-/// What of a backend is not as `init` noted it. What is not written out, and lists, whose order says nothing, are passed over.
-fn is_other(said: &Backend, noted: &Backend) -> Option<String> {
+/// Whether what `init` noted counts: what a block leaves to `-backend-config` is known from there alone. Where the two differ, Terraform
+/// uses what was noted if `-backend-config` said so, and wants another `init` if the block was changed since; which it is, is not to be seen.
+fn do_notes_count(declared: Option<&Backend>, extra: &[Arguments], noted: &Backend) -> Result<bool> {
+    let Some(declared) = declared else { return Ok(true) };
+    let said = extra.iter().fold(declared.clone(), Backend::with);
     if said.title() != noted.title() {
-        return Some(said.title());
+        output::note(&format!(
+            "`terraform init` noted {}, and its notes do not count here: Terraform wants `init` to be run again\n",
+            noted.title()
+        ));
+        return Ok(false);
     }
-    let is_listed =
-        |name: &str| name.rsplit('.').next().is_some_and(|end| end.bytes().all(|byte| byte.is_ascii_digit()));
-    let differs = |(name, text): &(&String, &Option<String>)| {
-        text.is_some() && !is_listed(name) && noted.arguments().get(*name) != Some(*text)
-    };
-    said.arguments().iter().find(differs).map(|(name, _)| format!("`{name}`"))
+    let others = said.others(noted);
+    let is_told = |name: &str| extra.iter().any(|arguments| arguments.contains_key(name));
+    let (told, open): (Vec<&str>, Vec<&str>) = others.into_iter().partition(|name| is_told(name));
+    if let Some(first) = open.first() {
+        return Err(Failure::usage(
+            NOT_FOUND,
+            format!(
+                "{} as `terraform init` noted: either `-backend-config` said otherwise, and Terraform uses that, or the block was changed since",
+                not(&open)
+            ),
+            format!("say which counts with `--backend-config {first}=VALUE`, or run `terraform init`"),
+        ));
+    }
+    // What is added here was not noted because it is no part of what `init` was told, which holds all the same.
+    let told: Vec<&str> = told.into_iter().filter(|name| noted.argument(name).is_some()).collect();
+    if !told.is_empty() {
+        output::note(&format!(
+            "{} as `terraform init` noted, and its notes do not count here: say what the block leaves out, too\n",
+            not(&told)
+        ));
+    }
+    Ok(told.is_empty())
+}
+
+/// `` `key` and `region` are not ``.
+fn not(names: &[&str]) -> String {
+    let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    format!("{listed} {} not", if names.len() == 1 { "is" } else { "are" })
 }
 
 /// The configuration in a directory as a tool reads it, as far as it says where the state is. `refusal` is what a message begins with.
