@@ -190,9 +190,10 @@ impl Patient {
                 Live::Allowed => Live::Allowed,
                 _ => Live::Near("an upload that is begun there could not be given up".to_owned()),
             },
-            // Whatever refuses the one name may allow the other, and a refusal leaves nothing.
+            Ok(true) => Live::of(self.try_upload(bucket, key).await.map(drop)),
             Err(failed) if is_store || !failed.is_refused() => Live::of(Err(failed)),
-            Ok(true) | Err(_) => Live::of(self.try_upload(bucket, key).await.map(drop)),
+            // Whatever refuses the one name may allow the other, and then refuse to give up what was begun there.
+            Err(_) => self.try_part(bucket, key).await,
         }
     }
 
@@ -336,23 +337,53 @@ fn read_only() -> Live {
 /// What all tries of an action say together.
 fn told(action: &str, tried: &[(&CheckItem, Live)], known: &Known) -> Finding {
     let check = format!("right:{action}");
-    let own = |live: &&(&CheckItem, Live)| match &live.1 {
-        Live::Refused(failed) => refused_action(failed).is_none_or(|refused| refused.eq_ignore_ascii_case(action)),
-        _ => false,
+    let is_own = |failed: &Failed| refused_action(failed).is_none_or(|refused| refused.eq_ignore_ascii_case(action));
+    let refused = tried.iter().find_map(|(item, live)| match live {
+        Live::Refused(failed) if is_own(failed) => Some((*item, Finding::needed(&check, failed, item))),
+        _ => None,
+    });
+    let allowed = || {
+        tried.iter().find(|(_, live)| matches!(live, Live::Allowed)).map(|(item, _)| (*item, allowed(&check, tried)))
     };
-    let needed = |item: &CheckItem| item.needed_for.join(", ");
-    let (item, mut finding) = if let Some((item, Live::Refused(failed))) = tried.iter().find(own) {
-        let mut finding = Finding::refused(&check, failed);
-        finding.title = format!("{} (needed to {})", finding.title.trim_end_matches('.'), needed(item));
-        (*item, finding)
-    } else if let Some((item, _)) = tried.iter().find(|(_, live)| matches!(live, Live::Allowed)) {
-        (*item, allowed(&check, tried))
-    } else {
-        let Some((item, live)) = tried.first() else { return Finding::untested(&check, "nothing needs it") };
-        (*item, Finding::untested(&check, why_untested(live)))
+    let found = refused.or_else(|| unsure(&check, tried, known, is_own)).or_else(allowed);
+    let (item, mut finding) = match (found, tried.first()) {
+        (Some(found), _) => found,
+        (None, Some((item, live))) => (*item, Finding::untested(&check, why_untested(live))),
+        (None, None) => return Finding::untested(&check, "nothing needs it"),
     };
     known.beside(item, known.unread.clone(), &mut finding);
     finding
+}
+
+/// What was refused for a name of the doctor's own, where the policies do not allow it for the one that counts: most likely that is, too.
+fn unsure<'a>(
+    check: &str,
+    tried: &[(&'a CheckItem, Live)],
+    known: &Known,
+    is_own: impl Fn(&Failed) -> bool,
+) -> Option<(&'a CheckItem, Finding)> {
+    let unsure = tried.iter().filter_map(|(item, live)| match live {
+        Live::Unsure(failed) if is_own(failed) && !known.allow(item) => Some((*item, failed)),
+        _ => None,
+    });
+    let (item, failed) = unsure.min_by_key(|(item, _)| !known.refuse(item))?;
+    let mut finding = Finding::needed(check, failed, item);
+    if !known.refuse(item) {
+        finding.status = Status::Warn;
+        finding.add(
+            "that was a name of the doctor's own beside the state: a policy may allow the names of the state and its lock alone",
+        );
+    }
+    Some((item, finding))
+}
+
+impl Finding {
+    /// A refused right, and what needs it.
+    fn needed(check: &str, failed: &Failed, item: &CheckItem) -> Self {
+        let mut finding = Self::refused(check, failed);
+        finding.title = format!("{} (needed to {})", finding.title.trim_end_matches('.'), item.needed_for.join(", "));
+        finding
+    }
 }
 
 fn why_untested(live: &Live) -> String {
@@ -386,6 +417,19 @@ fn name_of(item: &CheckItem) -> &str {
 }
 
 impl Known {
+    /// Whether the policies that were read allow a right.
+    fn allow(&self, item: &CheckItem) -> bool {
+        self.complete && item.decision == Outcome::Allowed
+    }
+
+    /// Whether the policies refuse a right for certain: none that could allow it is unread.
+    fn refuse(&self, item: &CheckItem) -> bool {
+        let service = item.action.split(':').next().unwrap_or_default();
+        self.complete
+            && matches!(item.decision, Outcome::ImplicitDeny | Outcome::ExplicitDeny)
+            && !self.unread_resources.iter().any(|(of, _)| *of == service)
+    }
+
     /// What the policies say that could be read, where they say something, and where that is not what was seen.
     fn beside(&self, item: &CheckItem, mut unread: Vec<String>, finding: &mut Finding) {
         let is_refused = finding.status == Status::Fail;

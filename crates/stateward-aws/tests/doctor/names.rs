@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use stateward_aws::doctor::{Finding, Status};
-use stateward_iam::Purpose;
+use stateward_iam::{Keeping, Layout, Purpose, generate};
 use stateward_testkit::{Fault, Moto, Rule, SeenRequest};
 
 use crate::denials;
-use crate::lab_place::{LabPlace, everything};
+use crate::lab_place::{LabPlace, all_but, everything};
 use crate::place::{KEY, Place, finding};
 use crate::planted::says;
 
@@ -60,6 +60,64 @@ async fn a_policy_that_names_the_state() {
             continue;
         }
         assert_eq!(told.status, Status::Ok, "{action}: {found:#?}");
+    }
+}
+
+/// A policy for the state alone allows no name of the doctor's own, and may not allow to give up an upload: none is begun there.
+#[tokio::test]
+async fn the_policy_of_one_state() {
+    let mut at = LabPlace::new();
+    at.place.target.lock_table = None;
+    at.place.target.use_lockfile = true;
+    let mut keeping = Keeping::new(Layout::S3, at.place.bucket(), KEY);
+    keeping.use_lockfile = true;
+    let generated = serde_json::to_value(generate(&keeping, Purpose::Apply).unwrap()).unwrap();
+    for (number, (policies, expected)) in
+        [(json!([generated]), Status::Ok), (json!([generated, denies("s3:PutObject", "*")]), Status::Fail)]
+            .into_iter()
+            .enumerate()
+    {
+        at.place.credentials = Some(at.keys(number + 1, &at.user(number + 1)));
+        at.set(number + 1, |world| world["users"][0]["policies"] = policies.clone());
+        at.place.proxy.heal();
+        if expected == Status::Ok {
+            // As AWS says it of who may write; moto falls over.
+            let none = Fault::s3(404, "NoSuchUpload", "The specified upload does not exist.");
+            at.place.proxy.inject(Rule::new(none).operation("UploadPart"));
+        }
+        let patient = at.place.patient().await;
+        let found = patient.examine().await;
+        assert_eq!(finding(&found, "right:s3:PutObject").status, expected, "{found:#?}");
+        assert_eq!(patient.clean().await, Vec::new());
+        assert_eq!(at.place.left(), Vec::<String>::new());
+    }
+}
+
+/// A delete that nothing allows is found without one under the lock's name: for certain where policies may be read.
+#[tokio::test]
+async fn a_delete_that_nothing_allows() {
+    let mut at = LabPlace::new();
+    at.place.target.use_lockfile = true;
+    let right = "right:s3:DeleteObject";
+    let own = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "s3:DeleteObject",
+        "Resource": format!("arn:aws:s3:::{}/{KEY}.tflock", at.place.bucket()) }] });
+    let (lacking, hidden) = (all_but("s3:DeleteObject"), denies("iam:*", "*"));
+    for (number, (policies, status, words)) in [
+        (json!([lacking]), Status::Fail, "do not allow it (layer: identity)"),
+        (json!([lacking, hidden]), Status::Warn, "a name of the doctor's own beside the state"),
+        (json!([lacking, own]), Status::Untested, "the policies that could be read allow it"),
+        (json!([lacking, own, hidden]), Status::Warn, "a name of the doctor's own beside the state"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let found = with_policies(&mut at, number + 1, &policies).await;
+        let told = finding(&found, right);
+        assert_eq!(told.status, status, "{policies}: {found:#?}");
+        assert!(told.why.as_deref().unwrap().contains(words), "{policies}: {told:#?}");
+        let open: Vec<&str> =
+            found.iter().filter(|finding| finding.status >= Status::Warn).map(|open| open.check.as_str()).collect();
+        assert!(open.iter().all(|check| *check == right), "{policies}: {open:?}");
     }
 }
 

@@ -86,8 +86,7 @@ async fn a_refused_right_by_its_layer() {
             let right = format!("right:{action}");
             if action == "s3:DeleteObject" && end.starts_with("because no identity-based") {
                 // It was tried with a name of the doctor's own, and the policy may allow the state's names alone.
-                says(&end, &found, &[]);
-                assert_eq!(status(&found, &right), Status::Untested);
+                says(&end, &found, &[(&right, Status::Warn)]);
                 continue;
             }
             says(&end, &found, &[(&right, Status::Fail)]);
