@@ -226,6 +226,38 @@ impl Keeping {
         }
     }
 
+    /// As `stateward policy` takes it, word by word.
+    pub fn words(&self) -> Vec<String> {
+        let unless = |usual: &str, value: &str| (value != usual).then(|| value.to_owned());
+        let layout = match self.layout {
+            Layout::S3 => None,
+            Layout::Dynamodb => Some("dynamodb".to_owned()),
+            Layout::Stateward | Layout::StatewardDynamodb => Some("stateward".to_owned()),
+        };
+        // A flag with nothing behind it stands alone.
+        let alone = |is_set: bool| is_set.then(String::new);
+        let prefix = self.workspace_prefix.as_deref().filter(|_| self.workspaces);
+        [
+            ("--layout", layout),
+            (if self.layout.in_table() { "--table" } else { "--bucket" }, Some(self.place.clone())),
+            (if self.below { "--prefix" } else { "--key" }, unless("", &self.key)),
+            ("--workspaces", alone(self.workspaces)),
+            ("--workspace-key-prefix", prefix.and_then(|prefix| unless("env:", prefix))),
+            ("--lock-table", self.lock_table.clone()),
+            ("--use-lockfile", alone(self.use_lockfile)),
+            ("--kms-key", self.kms_key.clone()),
+            ("--lock-table-kms-key", self.lock_table_key.clone()),
+            ("--region", unless("*", &self.region)),
+            ("--account", unless("*", &self.account)),
+            ("--partition", unless(names::partition_of(&self.region), &self.partition)),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
+        .flatten()
+        .filter(|word| !word.is_empty())
+        .collect()
+    }
+
     /// Refuses names that would mean something else in a policy.
     pub(crate) fn check(&self) -> Result<(), KeepingError> {
         let odd = |what, value: &str| KeepingError::Odd { what, value: value.to_owned() };

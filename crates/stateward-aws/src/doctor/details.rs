@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use futures::future;
 use serde::Deserialize;
 
-use super::finding::refusal;
+use super::finding::in_words;
 use super::{Finding, Patient};
 use crate::Failed;
 
@@ -95,7 +95,7 @@ impl Patient {
                 Err(failed) => failed,
             };
             if tries == TRIES || !failed.is("ResourceNotFoundException") {
-                let why = refusal(&failed).unwrap_or_else(|| failed.words().to_owned());
+                let why = in_words(&failed);
                 return format!("what AWS noted of it could not be read: {why}");
             }
             tokio::time::sleep(BETWEEN).await;

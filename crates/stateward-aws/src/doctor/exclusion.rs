@@ -11,6 +11,8 @@ use crate::Failed;
 /// How many clients race for a lock.
 const RACERS: usize = 20;
 const CONDITION: &str = "conditional-write";
+/// Where a policy may allow the state's own name alone.
+const NOT_BESIDE: &str = "that was a name of the doctor's own, as if of another workspace, which a policy of `stateward policy generate --workspaces` allows";
 const EXCLUSION: &str = "mutual-exclusion";
 
 /// What trying a condition showed.
@@ -69,6 +71,11 @@ impl Patient {
     async fn in_bucket(&self, bucket: &Bucket) -> Vec<Finding> {
         match self.conditions_in_bucket(bucket).await {
             Tried::Holds => {}
+            Tried::Failed(failed) if failed.is_refused() && self.target.object().is_some() => {
+                let mut found = not_held("the bucket", Tried::Failed(failed));
+                found.iter_mut().take(1).for_each(|finding| finding.add(NOT_BESIDE));
+                return found;
+            }
             tried => return not_held("the bucket", tried),
         }
         let name = self.new_object(".tflock");

@@ -202,6 +202,11 @@ pub(crate) fn refusal(failed: &Failed) -> Option<String> {
     })
 }
 
+/// Why it failed: for lack of a right, or what was answered.
+pub(crate) fn in_words(failed: &Failed) -> String {
+    refusal(failed).unwrap_or_else(|| failed.words().to_owned())
+}
+
 /// One finding for each check, the worst, with what the others of it say; in the order in which checks are told.
 pub(crate) fn settle(found: Vec<Finding>) -> Vec<Finding> {
     let mut settled: Vec<Finding> = Vec::new();

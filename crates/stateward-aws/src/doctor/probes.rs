@@ -8,6 +8,7 @@ use bytes::Bytes;
 use stateward_store_aws::{Bucket, Fault, Ids, once};
 
 use super::Patient;
+use super::finding::in_words;
 use crate::Failed;
 
 pub(crate) type Outcome<T> = Result<T, Failed>;
@@ -92,7 +93,7 @@ impl Probes {
     /// Only the first reason is of interest.
     fn note_stay(&self, unseen: Unseen, failed: &Failed) {
         let mut stay = self.stay.lock().unwrap_or_else(PoisonError::into_inner);
-        stay[unseen as usize].get_or_insert_with(|| failed.words().to_owned());
+        stay[unseen as usize].get_or_insert_with(|| in_words(failed));
     }
 
     /// What stays that nobody sees, and why.
@@ -340,7 +341,7 @@ impl Patient {
                 _ => continue,
             };
             if let Err(failed) = removed {
-                left.push((name, failed.words().to_owned()));
+                left.push((name, in_words(&failed)));
             }
         }
         left.extend(self.probes.take_stay());

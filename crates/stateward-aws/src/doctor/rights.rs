@@ -10,9 +10,10 @@ use stateward_iam::{CheckItem, Keeping, Layout, Outcome, Purpose, check};
 use stateward_store_aws::{Bucket, Fault, once};
 
 use super::basics::account_of;
+use super::finding::in_words;
 use super::policies::{Known, not_given};
 use super::probes::{Probe, key_of};
-use super::target::table_name;
+use super::target::{table_name, typed};
 use super::{Finding, Offline, Patient, Places, Reached, Status};
 use crate::Failed;
 
@@ -98,7 +99,11 @@ impl Patient {
         for finding in &mut beside {
             self.of_key(finding, &keeping, caller, &known).await;
         }
-        by_action.into_iter().map(|(action, tried)| told(action, &tried, &known)).chain(beside).collect()
+        let mut found: Vec<Finding> =
+            by_action.into_iter().map(|(action, tried)| told(action, &tried, &known)).chain(beside).collect();
+        let keeping = self.target.keeping(region, caller.and_then(account_of).unwrap_or("*"), kms_key);
+        at_once(&mut found, &keeping, self.options.purpose);
+        found
     }
 
     /// What the policies say of a key that a service was to use for the caller, and that is not the bucket's.
@@ -193,7 +198,11 @@ impl Patient {
             Ok(true) => Live::of(self.try_upload(bucket, key).await.map(drop)),
             Err(failed) if is_store || !failed.is_refused() => Live::of(Err(failed)),
             // Whatever refuses the one name may allow the other, and then refuse to give up what was begun there.
-            Err(_) => self.try_part(bucket, key).await,
+            Err(failed) => match self.try_part(bucket, key).await {
+                Live::Untested(_) if lacks_allow(&failed) => Live::Unsure(Box::new(failed)),
+                Live::Untested(_) => Live::of(Err(failed)),
+                live => live,
+            },
         }
     }
 
@@ -232,7 +241,7 @@ impl Patient {
         let name = self.beside(key, &self.probes.id());
         self.probes.note(Probe::Object(name.clone()));
         let unknown =
-            |failed: &Failed| format!("it is not known whether a condition on it is kept: {}", failed.words());
+            |failed: &Failed| format!("it is not known whether a condition on it is kept: {}", in_words(failed));
         self.put_object(bucket, &name, Some("*"), None).await.map_err(|failed| unknown(&failed))?;
         let kept = match self.delete_never(bucket, &name).await {
             Err(failed) if matches!(failed.fault, Fault::Precondition) => Ok(()),
@@ -334,6 +343,24 @@ fn read_only() -> Live {
     Live::Untested("it takes writing, and `--read-only` was asked for".to_owned())
 }
 
+/// Where several rights are lacking, the policy for all of them: a run stops at the first, and what comes after that may lack, too.
+fn at_once(found: &mut [Finding], keeping: &Keeping, purpose: Purpose) {
+    let lacks = |finding: &Finding| {
+        let denial = finding.denial.as_ref().filter(|_| finding.status >= Status::Warn);
+        denial.is_some_and(|denial| denial.layer == Layer::Identity && denial.effect == Effect::Implicit)
+    };
+    if found.iter().filter(|finding| lacks(finding)).count() > 1 {
+        let words: Vec<String> = keeping.words().iter().map(|word| typed(word)).collect();
+        let words = words.join(" ");
+        let all =
+            format!("`stateward policy generate --for {} {words}` prints all that is needed at once", purpose.name());
+        for finding in found.iter_mut().filter(|finding| lacks(finding)) {
+            let fix = finding.fix.get_or_insert_default();
+            *fix = format!("{} ({all}).", fix.trim_end_matches('.'));
+        }
+    }
+}
+
 /// What all tries of an action say together.
 fn told(action: &str, tried: &[(&CheckItem, Live)], known: &Known) -> Finding {
     let check = format!("right:{action}");
@@ -392,7 +419,7 @@ fn why_untested(live: &Live) -> String {
         Live::Refused(failed) => format!("`{}` was refused first", refused_action(failed).unwrap_or_default()),
         Live::Unsure(failed) => format!(
             "it is refused for a name of the doctor's own; the own names of the state and its lock are not tried: {}",
-            failed.words()
+            in_words(failed)
         ),
         Live::Near(why) => {
             format!("it is allowed for a name of the doctor's own; the state's own was not tried: {why}")

@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 use stateward_state::scan::Scanner;
 use stateward_store_aws::Bucket;
 
-use super::finding::{blame, refusal};
+use super::finding::{blame, in_words};
 use super::probes::{Outcome, key_of};
 use super::{Finding, Patient, Reached};
 use crate::Failed;
@@ -147,7 +147,7 @@ impl Patient {
         let digest = self.stored(table, object).await?;
         let (versions, older_unseen) = match self.versions(bucket, object).await {
             Ok(versions) => (versions, None),
-            Err(failed) => (Vec::new(), Some(refusal(&failed).unwrap_or_else(|| failed.words().to_owned()))),
+            Err(failed) => (Vec::new(), Some(in_words(&failed))),
         };
         let mut current = None;
         if let Some(answer) = self.get(bucket, object, None, None).await? {

@@ -6,7 +6,7 @@ use stateward_iam::{Keeping, Layout, Purpose, generate};
 use stateward_testkit::{Fault, Moto, Rule, SeenRequest};
 
 use crate::denials;
-use crate::lab_place::{LabPlace, all_but, everything};
+use crate::lab_place::{ACCOUNT, LabPlace, all_but, everything};
 use crate::place::{KEY, Place, finding};
 use crate::planted::says;
 
@@ -88,9 +88,35 @@ async fn the_policy_of_one_state() {
         let patient = at.place.patient().await;
         let found = patient.examine().await;
         assert_eq!(finding(&found, "right:s3:PutObject").status, expected, "{found:#?}");
+        let condition = finding(&found, "conditional-write");
+        let why = condition.why.as_deref().unwrap();
+        assert!(condition.status == Status::Untested && why.contains("policy generate --workspaces"), "{condition:#?}");
         assert_eq!(patient.clean().await, Vec::new());
         assert_eq!(at.place.left(), Vec::<String>::new());
     }
+}
+
+/// Where several rights are lacking, the command that prints all of them is told with each.
+#[tokio::test]
+async fn rights_that_are_lacking_together() {
+    let mut at = LabPlace::new();
+    at.place.target.use_lockfile = true;
+    at.place.target.lock_table = None;
+    let reads =
+        json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "s3:Get*", "Resource": "*" }] });
+    let found = with_policies(&mut at, 1, &json!([reads])).await;
+    let all = format!(
+        "`stateward policy generate --for apply --bucket {} --key {KEY} --use-lockfile --region us-east-1 --account {ACCOUNT}` prints all",
+        at.place.bucket()
+    );
+    for right in ["right:s3:ListBucket", "right:s3:PutObject", "right:s3:DeleteObject"] {
+        let told = finding(&found, right);
+        assert!(told.fix.as_deref().is_some_and(|fix| fix.contains(&all)), "{all} is not in {told:#?}");
+    }
+    // One alone has its own policy.
+    let found = with_policies(&mut at, 2, &json!([all_but("s3:PutObject")])).await;
+    let told = finding(&found, "right:s3:PutObject");
+    assert!(!told.fix.as_deref().unwrap().contains("at once"), "{told:#?}");
 }
 
 /// A delete that nothing allows is found without one under the lock's name: for certain where policies may be read.

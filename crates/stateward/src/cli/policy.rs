@@ -252,3 +252,42 @@ impl From<KindArg> for PolicyKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        keeping: KeepingArgs,
+    }
+
+    #[test]
+    fn what_is_printed_is_read() {
+        let bucket = |layout, key| Keeping::new(layout, "states", key);
+        let all = Keeping {
+            workspaces: true,
+            workspace_prefix: Some("w".to_owned()),
+            lock_table: Some("locks".to_owned()),
+            use_lockfile: true,
+            kms_key: Some("arn:aws-cn:kms:cn-north-1:111122223333:key/k".to_owned()),
+            lock_table_key: Some("arn:aws-cn:kms:cn-north-1:111122223333:key/l".to_owned()),
+            region: "cn-north-1".to_owned(),
+            account: "111122223333".to_owned(),
+            partition: "aws-cn".to_owned(),
+            ..bucket(Layout::S3, "net/prod.tfstate")
+        };
+        let below = Keeping { below: true, ..bucket(Layout::S3, "dev") };
+        let elsewhere = Keeping { partition: "aws-us-gov".to_owned(), ..below.clone() };
+        let in_table = Keeping::new(Layout::StatewardDynamodb, "t", "");
+        let never_merged = Keeping::new(Layout::Dynamodb, "t", "hash");
+        for keeping in [all, below, elsewhere, bucket(Layout::Stateward, ""), in_table, never_merged] {
+            let words = keeping.words();
+            let line = Line::try_parse_from(std::iter::once("x".to_owned()).chain(words.clone())).unwrap();
+            assert_eq!(line.keeping.keeping(), keeping, "{words:?}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use futures::future;
 use stateward_iam::{Named, Policy, PolicyKind, PolicySet};
 
 use super::Patient;
-use super::finding::refusal;
+use super::finding::in_words;
 use crate::Failed;
 
 /// Policies that could be read.
@@ -49,7 +49,7 @@ where
 impl Unread {
     fn of(failed: &Failed) -> Self {
         let elsewhere = failed.elsewhere().map(|region| format!("the bucket is in {region}"));
-        Self(elsewhere.or_else(|| refusal(failed)).unwrap_or_else(|| failed.words().to_owned()))
+        Self(elsewhere.unwrap_or_else(|| in_words(failed)))
     }
 
     /// What an answer lacks that AWS always gives.

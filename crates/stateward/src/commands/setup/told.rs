@@ -1,7 +1,10 @@
 //! The set-up as text.
 
 use serde_json::{Value, json};
+use stateward_aws::doctor::typed;
 use stateward_aws::setup::{self, Action, Environment, Header, Headers, Item, KeysInUse, Trusted, Wanted};
+
+use stateward_iam::{Keeping, Layout};
 
 use crate::output::human::{hanging, one_line, word};
 use crate::output::{BOLD, GREEN, RED, YELLOW};
@@ -88,16 +91,16 @@ pub(super) fn ready(wanted: &Wanted, keys: &KeysInUse, headers: &Headers) -> Str
     } else if let Some(bucket) = &wanted.bucket {
         parts.push("\nFor Terraform and OpenTofu, with a `key` of its own for each configuration:\n\n".to_owned());
         parts.push(block(wanted, bucket, None, &headers.terraform));
-        let own = format!("--bucket {bucket} --key {STATE_KEY} --workspaces");
+        let own = Keeping { workspaces: true, ..Keeping::new(Layout::S3, bucket.as_str(), STATE_KEY) };
         parts.push(format!("\nThe policy for who runs it, as `--for` says: {PURPOSES}.\n\n"));
-        parts.push(rights(wanted, &own, keys));
+        parts.push(rights(wanted, own, keys));
         parts.push(store(wanted, bucket, None, &headers.store));
-        of_store.push(format!("--layout stateward --bucket {bucket}"));
+        of_store.push(Keeping::new(Layout::Stateward, bucket.as_str(), ""));
     }
     if let Some(table) = &wanted.state_table {
         let lock = wanted.lock_table.as_deref().map(|table| format!("&lock_table={table}")).unwrap_or_default();
         parts.push(format!("\nFor stateward: --store 'dynamodb://{table}?region={}{lock}'\n", wanted.region));
-        of_store.push(format!("--layout stateward --table {table}"));
+        of_store.push(Keeping::new(Layout::StatewardDynamodb, table.as_str(), ""));
     }
     if let Some(replica) = &wanted.replica {
         let region = replica.region.as_deref().unwrap_or(&wanted.region);
@@ -109,23 +112,25 @@ pub(super) fn ready(wanted: &Wanted, keys: &KeysInUse, headers: &Headers) -> Str
     }
     for own in of_store {
         parts.push("\nThe policy for who runs `stateward` on it:\n\n".to_owned());
-        parts.push(rights(wanted, &own, keys));
+        parts.push(rights(wanted, own, keys));
     }
     parts.concat()
 }
 
 /// The command that makes a policy for all of it.
-fn rights(wanted: &Wanted, own: &str, keys: &KeysInUse) -> String {
-    let Wanted { region, account, partition, .. } = wanted;
-    let table = wanted.lock_table.as_deref();
-    let mut words = vec![format!("stateward policy generate --for apply {own}")];
-    words.extend(table.map(|table| format!("--lock-table {table}")));
-    words.extend((table.is_none() && wanted.bucket.is_some()).then(|| "--use-lockfile".to_owned()));
-    words.extend(keys.state.iter().map(|key| format!("--kms-key {key}")));
-    words.extend(keys.lock_table.iter().map(|key| format!("--lock-table-kms-key {key}")));
-    words.push(format!("--region {region} --account {account}"));
-    words.extend((partition != "aws").then(|| format!("--partition {partition}")));
-    format!("  {}\n", words.join(" "))
+fn rights(wanted: &Wanted, own: Keeping, keys: &KeysInUse) -> String {
+    let keeping = Keeping {
+        lock_table: wanted.lock_table.clone(),
+        use_lockfile: wanted.lock_table.is_none() && wanted.bucket.is_some(),
+        kms_key: keys.state.clone(),
+        lock_table_key: keys.lock_table.clone(),
+        region: wanted.region.clone(),
+        account: wanted.account.clone(),
+        partition: wanted.partition.clone(),
+        ..own
+    };
+    let words: Vec<String> = keeping.words().iter().map(|word| typed(word)).collect();
+    format!("  stateward policy generate --for apply {}\n", words.join(" "))
 }
 
 /// Where a store stands: in a bucket, or below the prefix of an environment in one.
