@@ -168,7 +168,9 @@ impl Patient {
     /// Who gave them, and who is passed over.
     fn source(&self, credentials: &Credentials) -> String {
         let from = credentials.get_property::<Vec<From>>();
-        let given = from.and_then(|from| from.last()).map(source);
+        // A process, or a session, of a profile is of a profile, too: that says less.
+        let tells = |from: &&From| !matches!(from, From::CredentialsProfile);
+        let given = from.and_then(|from| from.iter().rfind(tells).or(from.last())).map(source);
         let who = self.who();
         let from = match (self.named(&who), &self.target.access.role) {
             (Some(named), Some(_)) => format!("from an assumed role, asked for with {named}"),

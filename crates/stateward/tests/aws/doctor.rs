@@ -112,7 +112,7 @@ fn a_role_that_is_refused() {
 }
 
 /// A block with these lines in it, of a bucket and a lock file.
-fn block(dir: &TestDir, bucket: &str, lines: &str) {
+pub(crate) fn block(dir: &TestDir, bucket: &str, lines: &str) {
     let text = format!(
         "terraform {{\n  backend \"s3\" {{\n    bucket = \"{bucket}\"\n    key = \"k\"\n    use_lockfile = true\n    \
          use_path_style = true\n{lines}\n  }}\n}}\n"
@@ -121,7 +121,7 @@ fn block(dir: &TestDir, bucket: &str, lines: &str) {
 }
 
 /// The keys by which requests were signed, and the Regions that they were signed for.
-fn signed(proxy: &FaultProxy) -> std::collections::BTreeSet<(String, String)> {
+pub(crate) fn signed(proxy: &FaultProxy) -> std::collections::BTreeSet<(String, String)> {
     let of = |header: &str| {
         let scope = header.split("Credential=").nth(1)?.split(',').next()?;
         let mut parts = scope.split('/');

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod beside;
+mod chain;
 mod doctor;
 mod elsewhere;
 mod emit;
