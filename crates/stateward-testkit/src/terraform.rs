@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::dir::write_file;
-use crate::{Output, Running, S3Backend, TestDir, tools};
+use crate::{Output, Running, S3Backend, TestDir, did_not_run, tools};
 
 /// Long enough for a machine that builds and tests on every core; a run that needs it hangs.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -40,10 +40,9 @@ impl Terraform {
     /// Has working directories of this test find the providers of the mirror that `STATEWARD_TEST_PROVIDERS` names, if it names one: no
     /// package brings them, so a machine need not have them. Where it is false, that was told.
     #[expect(clippy::disallowed_methods, reason = "where the tools are is the environment's to say")]
-    #[expect(clippy::print_stderr, reason = "a test that did not run in full has to say so")]
     pub fn find_providers(dir: &TestDir) -> bool {
         let Some(mirror) = env::var_os("STATEWARD_TEST_PROVIDERS") else {
-            eprintln!("no providers: to run this test in full, name a mirror of them in STATEWARD_TEST_PROVIDERS");
+            did_not_run("no providers; to run it in full, name a mirror of them in STATEWARD_TEST_PROVIDERS");
             return false;
         };
         let link = dir.subdir(".terraform-env").join("providers");

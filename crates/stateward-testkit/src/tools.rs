@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use crate::not_run::did_not_run;
+
 const SETUP: &str = "scripts/setup-test-tools";
 
 /// What `scripts/setup-test-tools` installs under this name. Panics where it is missing: a test that is skipped
@@ -19,14 +21,13 @@ pub(crate) fn find(name: &str) -> PathBuf {
     program
 }
 
-/// One that `scripts/setup-test-tools` installs only where it is named; `None`, and a line for people, where it is not there.
-#[expect(clippy::print_stderr, reason = "a test that did not run has to say so")]
+/// One that `scripts/setup-test-tools` installs only where it is named; `None`, which is told, where it is not there.
 pub(crate) fn find_optional(name: &str) -> Option<PathBuf> {
     let program = place(name);
     if program.is_file() {
         return Some(program);
     }
-    eprintln!("skipped: {name} is not there; to run this test too: {SETUP} {name}");
+    did_not_run(&format!("{name} is not there; to run it too: {SETUP} {name}"));
     None
 }
 
