@@ -22,7 +22,7 @@ use stateward_aws::{Layout, Services};
 use stateward_denial::{Kind, Layer, Reason};
 use stateward_lab::{Config, Running, Surroundings};
 use stateward_store_aws::{Access, configuration};
-use stateward_testkit::{Fault, Moto, Rule, fresh_name};
+use stateward_testkit::{Fault, Moto, Rule, SecondOpinion, Seconded, fresh_name};
 
 use crate::account::{Account, ELSEWHERE};
 
@@ -279,7 +279,7 @@ async fn an_environment_that_differs_from_another_one_in_capital_letters() {
 }
 
 /// A lab of an account in an organization whose second level forbids an action.
-fn forbids(action: &str) -> Running {
+fn forbids(action: &str) -> Seconded<Running> {
     let credentials = Credentials::for_tests();
     let policy =
         |effect: &str, action: &str| json!({"Statement": [{"Effect": effect, "Action": action, "Resource": "*"}]});
@@ -296,7 +296,9 @@ fn forbids(action: &str) -> Running {
     let world = config.compile(&|path| panic!("no file is named, not {}", path.display())).unwrap();
     #[expect(clippy::disallowed_methods, reason = "clients sign with the real time")]
     let now = Arc::new(Timestamp::now);
-    Running::start(world, Surroundings { now, seed: [3; 32], on_decision: Arc::new(|_| {}) }).unwrap()
+    let opinion = SecondOpinion::new();
+    let surroundings = Surroundings { now, seed: [3; 32], on_decision: opinion.hears() };
+    opinion.of(Running::start(world, surroundings).unwrap())
 }
 
 /// A step that a service control policy forbids ends it, with AWS's words; what was done before stays, and the rest is done once it may be.

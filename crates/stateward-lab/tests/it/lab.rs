@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_aws::{Layout, Services};
 use stateward_lab::{Config, Credentials, Running, Surroundings, World};
-use stateward_testkit::expect_oracle_agrees;
+use stateward_testkit::{SecondOpinion, Seconded};
 
 pub(crate) const USER: &str = "arn:aws:iam::123456789012:user/ci";
 pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/path/deploy";
@@ -37,7 +37,7 @@ pub(crate) fn world(config: &Value) -> World {
 
 /// A lab whose clock is set by hand.
 pub(crate) struct Lab {
-    pub(crate) running: Running,
+    pub(crate) running: Seconded<Running>,
     clock: Arc<Mutex<Option<Timestamp>>>,
     keys: Vec<(String, Credentials)>,
 }
@@ -50,8 +50,9 @@ impl Lab {
         let own = Arc::clone(&clock);
         #[expect(clippy::disallowed_methods, reason = "the SDK signs with the real time")]
         let now = move || own.lock().expect("not poisoned").unwrap_or_else(Timestamp::now);
-        let surroundings = Surroundings { now: Arc::new(now), seed: [7; 32], on_decision: Arc::new(|_| {}) };
-        let running = Running::start(world, surroundings).expect("the lab starts");
+        let opinion = SecondOpinion::new();
+        let surroundings = Surroundings { now: Arc::new(now), seed: [7; 32], on_decision: opinion.hears() };
+        let running = opinion.of(Running::start(world, surroundings).expect("the lab starts"));
         Self { running, clock, keys }
     }
 
@@ -72,16 +73,6 @@ impl Lab {
 
     pub(crate) fn services_with(&self, keys: &Credentials) -> Services {
         Services::new(&configuration(self.running.url(), keys), Layout::Path)
-    }
-
-    /// Another evaluator comes to the same about each request.
-    #[track_caller]
-    pub(crate) fn expect_others_agree(&self) {
-        let decided = self.running.lab().decisions().into_iter().filter(|own| own.decision.is_some());
-        assert!(
-            expect_oracle_agrees(decided.map(|own| (own.scenario, json!(own.decision)))) > 0,
-            "something was decided"
-        );
     }
 
     /// `action: outcome`, in order.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use stateward_aws::{Layout as Addresses, Services};
 use stateward_iam::{Keeping, Layout, Purpose};
 use stateward_lab::{Config, Credentials, Decision, Running, Surroundings, World};
-use stateward_testkit::{AwsEnv, LockInfo, Moto, S3Backend, Terraform, TestDir, Workdir};
+use stateward_testkit::{AwsEnv, LockInfo, Moto, S3Backend, SecondOpinion, Seconded, Terraform, TestDir, Workdir};
 
 use crate::cases::Case;
 
@@ -43,7 +43,7 @@ pub(crate) struct Bench {
     variant: Variant,
     bucket: String,
     table: String,
-    lab: Running,
+    lab: Seconded<Running>,
     keys: BTreeMap<String, Credentials>,
     dir: TestDir,
 }
@@ -69,8 +69,9 @@ impl Bench {
         let keys = world.credentials().map(|(arn, keys)| (name(&arn), keys.clone())).collect();
         #[expect(clippy::disallowed_methods, reason = "Terraform signs with the real time")]
         let now = Arc::new(Timestamp::now);
-        let surroundings = Surroundings { now, seed: [1; 32], on_decision: Arc::new(|_| {}) };
-        let lab = Running::start(world, surroundings).expect("the lab starts");
+        let opinion = SecondOpinion::new();
+        let surroundings = Surroundings { now, seed: [1; 32], on_decision: opinion.hears() };
+        let lab = opinion.of(Running::start(world, surroundings).expect("the lab starts"));
         let bench = Self { variant, bucket, table, lab, keys, dir: TestDir::new() };
         let template = bench.workdir("template", &whole(Purpose::Plan));
         template.write("main.tf", MAIN);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_lab::{Config, Running, Surroundings, World};
-use stateward_testkit::{AwsEnv, Cli, Moto, Output, Terraform, TestDir, Workdir, fresh_name};
+use stateward_testkit::{AwsEnv, Cli, Moto, Output, SecondOpinion, Seconded, Terraform, TestDir, Workdir, fresh_name};
 
 use crate::{LIMIT, cli};
 
@@ -18,7 +18,7 @@ const ACCOUNTS: [(&str, &str); 2] = [("dev", "222233334444"), ("prod", "33334444
 
 /// The accounts of the environments and that of the pipelines, in a lab.
 struct Accounts {
-    lab: Running,
+    lab: Seconded<Running>,
     dir: TestDir,
     /// Who administers each of the environments' accounts: access key, secret key and token.
     administrators: [[String; 3]; 2],
@@ -66,9 +66,10 @@ impl Accounts {
     fn set_up(more: &[&str]) -> Self {
         #[expect(clippy::disallowed_methods, reason = "Terraform signs with the real time")]
         let now = Arc::new(Timestamp::now);
-        let surroundings = Surroundings { now, seed: [5; 32], on_decision: Arc::new(|_| {}) };
+        let opinion = SecondOpinion::new();
+        let surroundings = Surroundings { now, seed: [5; 32], on_decision: opinion.hears() };
         let administrators = ACCOUNTS.map(|(_, account)| Moto::shared().session(account));
-        let lab = Running::start(world(&administrators, &[], &[]), surroundings).unwrap();
+        let lab = opinion.of(Running::start(world(&administrators, &[], &[]), surroundings).unwrap());
         let buckets = ACCOUNTS.map(|(name, _)| fresh_name(&format!("acme-{name}")));
         let mut accounts = Self { lab, dir: TestDir::new(), administrators, buckets, told: Vec::new() };
         for at in 0..ACCOUNTS.len() {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_lab::{Config, Running, Surroundings};
-use stateward_testkit::{AwsEnv, Cli, Moto, Output, Terraform, TestDir};
+use stateward_testkit::{AwsEnv, Cli, Moto, Output, SecondOpinion, Seconded, Terraform, TestDir};
 
 use crate::{LIMIT, cli};
 
 /// A bucket of somebody's and one of ours far away, seen by somebody who may do everything in his own account.
 struct Elsewhere {
-    lab: Running,
+    lab: Seconded<Running>,
     dir: TestDir,
     theirs: String,
     far: String,
@@ -36,7 +36,9 @@ impl Elsewhere {
         let keys = world.credentials().next().unwrap().1.clone();
         #[expect(clippy::disallowed_methods, reason = "Terraform signs with the real time")]
         let now = Arc::new(Timestamp::now);
-        let lab = Running::start(world, Surroundings { now, seed: [2; 32], on_decision: Arc::new(|_| {}) }).unwrap();
+        let opinion = SecondOpinion::new();
+        let surroundings = Surroundings { now, seed: [2; 32], on_decision: opinion.hears() };
+        let lab = opinion.of(Running::start(world, surroundings).unwrap());
         let own = [("AWS_ACCESS_KEY_ID", keys.access_key), ("AWS_SECRET_ACCESS_KEY", keys.secret_key)];
         let env = AwsEnv::new().others(lab.url()).pairs().into_iter().chain(own).collect();
         Self { lab, dir: TestDir::new(), theirs, far, env }

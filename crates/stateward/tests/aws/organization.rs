@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_lab::{Config, Running, Surroundings, World};
-use stateward_testkit::{AwsEnv, Moto, Output, TestDir, fresh_name};
+use stateward_testkit::{AwsEnv, Moto, Output, SecondOpinion, TestDir, fresh_name};
 
 use crate::cli;
 
@@ -29,8 +29,9 @@ fn world(forbidden: &[&str]) -> World {
 fn a_step_that_is_forbidden_is_told_and_the_next_run_goes_on() {
     #[expect(clippy::disallowed_methods, reason = "the command signs with the real time")]
     let now = Arc::new(Timestamp::now);
-    let surroundings = Surroundings { now, seed: [9; 32], on_decision: Arc::new(|_| {}) };
-    let lab = Running::start(world(&[]), surroundings).unwrap();
+    let opinion = SecondOpinion::new();
+    let surroundings = Surroundings { now, seed: [9; 32], on_decision: opinion.hears() };
+    let lab = opinion.of(Running::start(world(&[]), surroundings).unwrap());
     let dir = TestDir::new();
     let set_up = |all: &[&str]| -> Output {
         cli(&dir, &AwsEnv::new().others(lab.url())).envs(KEY).run(&[&["setup", "aws", "--yes"][..], all].concat())

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_lab::{Config, Running, Surroundings, World};
-use stateward_testkit::{AwsEnv, Moto, Output, Terraform, TestDir, Workdir, aws_calls, fresh_name};
+use stateward_testkit::{
+    AwsEnv, Moto, Output, SecondOpinion, Seconded, Terraform, TestDir, Workdir, aws_calls, fresh_name,
+};
 
 use crate::setup::{actions, document};
 use crate::{LIMIT, cli, state};
@@ -20,7 +22,7 @@ const ALGORITHM: &str = "s3:x-amz-server-side-encryption";
 
 /// A lab with an administrator, and whoever works with state.
 struct Place {
-    lab: Running,
+    lab: Seconded<Running>,
     dir: TestDir,
     bucket: String,
     table: String,
@@ -46,8 +48,9 @@ impl Place {
     fn new() -> Self {
         #[expect(clippy::disallowed_methods, reason = "Terraform signs with the real time")]
         let now = Arc::new(Timestamp::now);
-        let surroundings = Surroundings { now, seed: [7; 32], on_decision: Arc::new(|_| {}) };
-        let lab = Running::start(world(&[]), surroundings).unwrap();
+        let opinion = SecondOpinion::new();
+        let surroundings = Surroundings { now, seed: [7; 32], on_decision: opinion.hears() };
+        let lab = opinion.of(Running::start(world(&[]), surroundings).unwrap());
         Self { lab, dir: TestDir::new(), bucket: fresh_name("theirs"), table: fresh_name("their-locks") }
     }
 
