@@ -4,6 +4,7 @@
 
 pub mod doctor;
 mod failed;
+mod lifecycle;
 pub mod recovery;
 mod services;
 pub mod setup;

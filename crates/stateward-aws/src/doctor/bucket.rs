@@ -19,7 +19,7 @@ pub(super) struct Key {
 
 impl Patient {
     /// The bucket, where it can be asked; else what a check says.
-    fn reached<'a>(&'a self, reached: Reached, check: &str) -> Result<&'a Bucket, Vec<Finding>> {
+    pub(super) fn reached<'a>(&'a self, reached: Reached, check: &str) -> Result<&'a Bucket, Vec<Finding>> {
         let lacking = self.no_bucket();
         match (reached.hinders(check, &lacking), &self.bucket) {
             (None, Some(bucket)) => Ok(bucket),

@@ -229,7 +229,7 @@ pub(crate) fn settle(found: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// All checks but the rights, which come behind them.
-pub(crate) const ORDER: [&str; 18] = [
+pub(crate) const ORDER: [&str; 19] = [
     "credentials",
     "region",
     "arguments",
@@ -238,6 +238,7 @@ pub(crate) const ORDER: [&str; 18] = [
     "identity",
     "bucket-exists",
     "bucket-versioning",
+    "bucket-lifecycle",
     "bucket-encryption",
     "bucket-public-access",
     "bucket-tls-only",

@@ -10,6 +10,7 @@ mod bucket;
 mod details;
 mod exclusion;
 mod finding;
+mod lifecycle;
 mod locks;
 mod policies;
 mod probes;
@@ -153,6 +154,7 @@ impl Patient {
         let Places { bucket, lock, state } = places;
         vec![
             self.bucket_versioning(bucket).boxed(),
+            self.bucket_lifecycle(bucket).boxed(),
             self.bucket_public_access(bucket).boxed(),
             self.bucket_tls_only(bucket).boxed(),
             self.table_recovery(self.target.lock_table.as_deref(), lock).boxed(),

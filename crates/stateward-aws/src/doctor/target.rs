@@ -27,6 +27,8 @@ pub struct Target {
     pub lock_table: Option<String>,
     /// Whether locks are objects beside the states.
     pub use_lockfile: bool,
+    /// Whether a store keeps states where Terraform's own backend has them, too.
+    pub shares: bool,
     /// How objects are written.
     pub objects: Objects,
     /// The argument that names a key which nothing is written with.
@@ -88,6 +90,7 @@ impl Target {
             workspace_key_prefix: "env:".to_owned(),
             lock_table: None,
             use_lockfile: false,
+            shares: true,
             objects: Objects::default(),
             unused_key: None,
             accounts: Accounts::default(),
@@ -208,6 +211,18 @@ impl Target {
             }
             _ => self.probe(id),
         }
+    }
+
+    /// Whether nothing but the doctor's own begins so.
+    pub(crate) fn is_probes(&self, prefix: &str) -> bool {
+        let id = "";
+        let beside = self.probe_beside("", id);
+        let probe = self.probe(id);
+        let probe = match self.layout {
+            Layout::S3 => probe.strip_suffix(&self.key).unwrap_or_default().trim_end_matches('/'),
+            _ => probe.as_str(),
+        };
+        prefix.starts_with(probe) || self.layout != Layout::S3 && prefix.starts_with(&beside)
     }
 
     /// The names that are listed: those of the state, or all of a store. Policies may allow these alone.

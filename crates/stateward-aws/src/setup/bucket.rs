@@ -36,6 +36,7 @@ pub(super) fn plan(wanted: &Wanted, name: &str, key: KeyIs<'_>, found: &Bucket) 
         items.extend(wrong_keys(wanted, &of, key, found));
         items.extend(written(wanted, &of, key, found));
         items.push(lifecycle::plan(&of, found));
+        items.extend(lifecycle::warning(wanted, &of, found));
         items.extend(object_lock(&of, found));
         items.extend(logs(found));
         items

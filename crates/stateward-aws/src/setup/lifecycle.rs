@@ -3,7 +3,8 @@
 use aws_sdk_s3::types::LifecycleRule;
 use serde_json::{Value, json};
 
-use super::{Act, Item, Resource, Settings, TAG};
+use super::{Act, Item, Resource, Settings, TAG, Wanted};
+use crate::lifecycle::{Danger, Names, dangers};
 
 const WHY: &str = "Of each object the newest 100 old versions stay for ever, others for a year; \
                    parts of an upload that never ended go after a week.";
@@ -52,11 +53,42 @@ pub(super) fn plan(of: &Resource<'_>, found: &Settings) -> Item {
     of.put("lifecycle", (current, json!(all)), WHY, act)
 }
 
+/// Rules that were there and take states away: they are told of, and stay.
+pub(super) fn warning(wanted: &Wanted, of: &Resource<'_>, found: &Settings) -> Option<Item> {
+    let (rules, smallest) = &found.lifecycle;
+    let states: Vec<Names> = match wanted.environments.as_slice() {
+        [] => vec![Names::Under(String::new())],
+        all => all.iter().map(|one| Names::Under(format!("{}/", one.name))).collect(),
+    };
+    let mut dangers = dangers(rules, smallest.as_ref(), &[]);
+    dangers.retain(|danger| states.iter().any(|names| names.any_begins(&danger.prefix)));
+    if dangers.is_empty() {
+        return None;
+    }
+    let told: Vec<String> = dangers.iter().map(told).collect();
+    let ids: Vec<&str> = dangers.iter().map(|danger| danger.id.as_str()).collect();
+    let why = format!(
+        "Warning: {}. That goes for states, too. What others have set stays: have whoever keeps such a rule take states out of it, or \
+         keep states elsewhere.",
+        told.join("; ")
+    );
+    Some(of.stays("lifecycle-danger", (json!(ids), json!([])), why))
+}
+
+fn told(danger: &Danger) -> String {
+    let what = match danger.prefix.as_str() {
+        "" => "whatever lies here".to_owned(),
+        prefix => format!("what lies under `{prefix}`"),
+    };
+    let sizes = danger.of_sizes().map(|sizes| format!(" ({sizes})")).unwrap_or_default();
+    format!("{} {}{sizes}", danger.rule(), danger.deed.to(&what))
+}
+
 #[cfg(test)]
 mod tests {
-    use aws_sdk_s3::types::ExpirationStatus;
+    use aws_sdk_s3::types::{ExpirationStatus, LifecycleExpiration, LifecycleRuleFilter};
 
-    use super::super::Action;
+    use super::super::{Action, Environment};
     use super::*;
 
     const OF: Resource<'_> = Resource { kind: "bucket", name: "b" };
@@ -76,6 +108,34 @@ mod tests {
         let kept = vec![rule("theirs"), rule("stateward-uploads")];
         let act = Act::Lifecycle { kept, smallest: None, added: vec![Rule::OldVersions] };
         assert_eq!(item.call.map(|call| call.act), Some(act));
+    }
+
+    /// They stay as they are, whoever has made the bucket; what they take is told.
+    #[test]
+    fn a_rule_that_takes_states_away_is_told() {
+        let end = LifecycleExpiration::builder().days(30).build();
+        let deletes = |prefix: &str| {
+            let filter = LifecycleRuleFilter::builder().prefix(prefix).build();
+            let mut rule = rule("cleanup");
+            (rule.expiration, rule.filter) = (Some(end.clone()), Some(filter));
+            rule
+        };
+        let told = |wanted: &Wanted, rule: LifecycleRule| {
+            let found = Settings { lifecycle: (vec![rule], None), ..Settings::default() };
+            warning(wanted, &OF, &found)
+        };
+        let wanted = Wanted::default();
+        assert_eq!(told(&wanted, rule("theirs")), None);
+        let item = told(&wanted, deletes("")).expect("a warning");
+        assert_eq!((item.action, &item.call, &item.current), (Action::Keep, &None, &json!(["cleanup"])));
+        let words = "Warning: the lifecycle rule `cleanup` deletes whatever lies here 30 days after the last write.";
+        assert!(item.why.starts_with(words), "{}", item.why);
+        let item = told(&wanted, deletes("tmp/")).expect("a warning");
+        assert!(item.why.contains("what lies under `tmp/` 30 days"), "{}", item.why);
+        let environments = Environment::all("b", &["dev".to_owned(), "prod".to_owned()], &[]).expect("two");
+        let apart = Wanted { environments, ..Wanted::default() };
+        assert!(told(&apart, deletes("prod/")).is_some());
+        assert_eq!(told(&apart, deletes("tmp/")), None, "no state lies there");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod denials;
 mod details;
 mod lab_place;
+mod lifecycle;
 mod names;
 mod place;
 mod planted;

@@ -84,6 +84,11 @@ async fn what_others_made_stays() {
     let planned = account.plan().await;
     assert_eq!(action(&planned, "encryption"), Some(Action::Keep), "a key is stricter than none");
     assert_eq!(action(&planned, "lifecycle"), Some(Action::Keep), "nothing of theirs is deleted");
+    let told = planned.iter().find(|item| item.property == "lifecycle-danger").unwrap();
+    assert!(
+        told.action == Action::Keep && told.why.contains("`theirs` deletes what lies under `tmp/` 9 days"),
+        "{told:?}"
+    );
     assert_eq!(action(&planned, "versioning"), Some(Action::Keep));
     account.apply().await.unwrap();
 

@@ -70,6 +70,7 @@ fn of_store(store: &StoreUrl) -> Result<Target> {
             let options = s3::Options::from_url(url).map_err(|error| refused(error.to_string()))?;
             let mut target = Target::new(options.bucket, options.prefix);
             target.layout = Layout::Stateward;
+            target.shares = options.sharing.is_some();
             if let Some(sharing) = options.sharing {
                 target.workspace_key_prefix = sharing.workspace_key_prefix;
                 target.lock_table = sharing.lock_table;
