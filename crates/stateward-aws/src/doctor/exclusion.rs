@@ -4,8 +4,9 @@ use futures::future;
 use stateward_store_aws::{Bucket, Fault};
 
 use super::finding::blame;
-use super::probes::{NEVER, Outcome};
-use super::{Finding, Patient, Reached};
+use super::probes::{NEVER, Outcome, Probe, Row};
+use super::store_table::is_cancelled;
+use super::{Finding, Patient, Places, Reached};
 use crate::Failed;
 
 /// How many clients race for a lock.
@@ -25,15 +26,12 @@ enum Tried {
 
 impl Patient {
     /// Both checks: where conditions are not kept, a race shows nothing more.
-    pub(super) async fn exclusion(&self, bucket: Reached, table: Reached) -> Vec<Finding> {
+    pub(super) async fn exclusion(&self, places: Places) -> Vec<Finding> {
         let untested = |why: &str| vec![Finding::untested(CONDITION, why), Finding::untested(EXCLUSION, why)];
         if self.options.read_only {
             return untested("it takes writing, and `--read-only` was asked for");
         }
         let is_store = self.target.object().is_none();
-        if self.target.state_table().is_some() && self.target.lock_table.is_none() {
-            return untested("the store's own locks are transactions of its table, which it tries when it is opened");
-        }
         if !is_store && !self.target.use_lockfile && self.target.lock_table.is_none() {
             let mut found = untested("no lock is used here");
             found[1] = Finding::fail(
@@ -46,22 +44,24 @@ impl Patient {
         }
         let in_bucket = async {
             match &self.bucket {
-                Some(store) if self.target.use_lockfile || is_store => match bucket.hinders(CONDITION, "") {
+                Some(store) if self.target.use_lockfile || is_store => match places.bucket.hinders(CONDITION, "") {
                     Some(hindered) => hindered,
                     None => self.in_bucket(store).await,
                 },
                 _ => Vec::new(),
             }
         };
-        let in_table = async {
-            match (&self.target.lock_table, table.hinders(CONDITION, "")) {
-                (None, _) => Vec::new(),
-                (Some(_), Some(hindered)) => hindered,
-                (Some(name), None) => self.in_table(name).await,
-            }
+        let in_table = async |table: Option<&str>, reached: Reached| match (table, reached.hinders(CONDITION, "")) {
+            (None, _) => Vec::new(),
+            (Some(_), Some(hindered)) => hindered,
+            (Some(name), None) => self.in_table(name).await,
         };
-        let (mut found, others) = future::join(in_bucket, in_table).await;
-        found.extend(others);
+        let in_tables = future::join(
+            in_table(self.target.lock_table.as_deref(), places.lock),
+            in_table(self.target.state_table(), places.state),
+        );
+        let (mut found, (locks, own)) = Box::pin(future::join(in_bucket, in_tables)).await;
+        found.extend(locks.into_iter().chain(own));
         if !found.iter().any(|finding| finding.check == EXCLUSION) {
             found.push(Finding::untested(EXCLUSION, "what it needs could not be reached"));
         }
@@ -109,29 +109,75 @@ impl Patient {
     }
 
     async fn in_table(&self, table: &str) -> Vec<Finding> {
-        let id = self.new_item();
-        let tried = match self.put_item(table, &id).await {
+        let is_own = self.target.state_table() == Some(table);
+        let (place, new, kind): (_, &(dyn Fn() -> Row + Sync), _) = match is_own {
+            true => ("the store's table", &|| self.new_own_item(), "record"),
+            false => ("the table", &|| self.new_lock_item(), "lock item"),
+        };
+        let row = new();
+        let tried = match self.put_item(table, &row).await {
             Err(failed) => Tried::Failed(Box::new(failed)),
-            Ok(()) => match self.put_item(table, &id).await {
+            Ok(()) => match self.put_item(table, &row).await {
                 Ok(()) => Tried::Ignored("`attribute_not_exists` did not keep a second write out"),
                 Err(failed) if lost(&failed) => Tried::Holds,
                 Err(failed) => Tried::Failed(Box::new(failed)),
             },
         };
         match tried {
-            Tried::Failed(failed) if failed.is_refused() => return not_held("the table", Tried::Failed(failed)),
+            Tried::Failed(failed) if failed.is_refused() => return not_held(place, Tried::Failed(failed)),
             tried => {
-                drop(self.delete_item(table, &id).await);
+                drop(self.delete_item(table, &row).await);
                 if !matches!(tried, Tried::Holds) {
-                    return not_held("the table", tried);
+                    return not_held(place, tried);
                 }
             }
         }
-        let id = self.new_item();
-        let results = future::join_all((0..RACERS).map(|_| self.put_item(table, &id))).await;
-        drop(self.delete_item(table, &id).await);
-        told("lock item", results)
+        if is_own {
+            match self.transaction(table).await {
+                Tried::Holds => {}
+                Tried::Failed(failed) if failed.is("UnknownOperationException") => return no_transactions(&failed),
+                tried => return not_held(place, tried),
+            }
+        }
+        let row = new();
+        let results = future::join_all((0..RACERS).map(|_| self.put_item(table, &row))).await;
+        drop(self.delete_item(table, &row).await);
+        told(kind, results)
     }
+
+    /// Writes an item together with a condition that does not hold on another one.
+    async fn transaction(&self, table: &str) -> Tried {
+        let row = self.new_own_item();
+        let tried = match self.transact(table, Some(&row)).await {
+            Ok(()) => Tried::Ignored("a transaction was done though a condition in it does not hold"),
+            Err(failed) if is_cancelled(&failed) => match self.has_item(table, &row).await {
+                Ok(true) => Tried::Ignored("a transaction that was cancelled left a write behind"),
+                Ok(false) => {
+                    self.probes.forget(&Probe::Item(row));
+                    return Tried::Holds;
+                }
+                // Whether it may be read is told of as a right.
+                Err(_) => Tried::Holds,
+            },
+            // Whether it may be asked for is told of as a right.
+            Err(failed) if failed.is_refused() => return Tried::Holds,
+            Err(failed) => Tried::Failed(Box::new(failed)),
+        };
+        drop(self.delete_item(table, &row).await);
+        tried
+    }
+}
+
+fn no_transactions(failed: &Failed) -> Vec<Finding> {
+    vec![
+        Finding::fail(
+            CONDITION,
+            "the service of the store's table knows no transactions",
+            format!("a store publishes each version by one: {}", failed.words()),
+            "keep the store in DynamoDB itself, in a bucket (`s3://…`) or in a file (`sqlite:…`)",
+        ),
+        Finding::untested(EXCLUSION, format!("`{CONDITION}` stands in the way")),
+    ]
 }
 
 /// Whether a conditional write was kept out.

@@ -16,6 +16,7 @@ mod policies;
 mod probes;
 mod rights;
 mod state;
+mod store_table;
 mod surroundings;
 mod table;
 mod target;
@@ -161,7 +162,7 @@ impl Patient {
             self.table_recovery(self.target.state_table(), state).boxed(),
             self.digest(bucket, lock).boxed(),
             self.orphan_lock(bucket, lock).boxed(),
-            self.exclusion(bucket, lock).boxed(),
+            self.exclusion(places).boxed(),
         ]
     }
 }

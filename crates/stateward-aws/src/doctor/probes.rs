@@ -10,6 +10,7 @@ use stateward_store_aws::{Bucket, Fault, Ids, once};
 use super::Patient;
 use super::finding::in_words;
 use crate::Failed;
+use crate::setup::TTL;
 
 pub(crate) type Outcome<T> = Result<T, Failed>;
 
@@ -17,9 +18,52 @@ pub(crate) type Outcome<T> = Result<T, Failed>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Probe {
     Object(String),
-    Item(String),
+    Item(Row),
     /// An upload in parts, and its ID where that is known.
     Upload(String, Option<String>),
+}
+
+/// An item of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Row {
+    /// Of the lock table, by its `LockID`.
+    Lock(String),
+    /// Of the table that holds all of a store, by its partition.
+    Own(String),
+}
+
+impl Row {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Lock(id) | Self::Own(id) => id,
+        }
+    }
+
+    /// The attribute that every item of the table has.
+    fn partition(&self) -> &'static str {
+        match self {
+            Self::Lock(_) => "LockID",
+            Self::Own(_) => "StateID",
+        }
+    }
+
+    pub(crate) fn key(&self) -> HashMap<String, AttributeValue> {
+        let mut key = HashMap::from([(self.partition().to_owned(), AttributeValue::S(self.name().to_owned()))]);
+        if let Self::Own(_) = self {
+            key.insert("VersionID".to_owned(), AttributeValue::N("0".to_owned()));
+        }
+        key
+    }
+
+    /// That it is not there.
+    pub(crate) fn absent(&self) -> String {
+        format!("attribute_not_exists({})", self.partition())
+    }
+
+    /// What no item meets, whether it is there or not: a request with it shows the right and changes nothing.
+    pub(crate) fn never(&self) -> String {
+        format!("attribute_exists({0}) AND {1}", self.partition(), self.absent())
+    }
 }
 
 /// What may be there, noted before it is written.
@@ -71,7 +115,7 @@ impl Probes {
         self.there.lock().unwrap_or_else(PoisonError::into_inner).push(probe);
     }
 
-    fn forget(&self, probe: &Probe) {
+    pub(crate) fn forget(&self, probe: &Probe) {
         self.there.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known != probe);
     }
 
@@ -115,6 +159,10 @@ impl Probes {
 
 /// The tag of no object.
 pub(crate) const NEVER: &str = "\"00000000000000000000000000000000\"";
+/// How the doctor's items in the table of a store begin.
+const OWN_NAMES: &str = "stateward-doctor-";
+/// In seconds: by then nobody needs them.
+const GONE_AFTER: i64 = 24 * 60 * 60;
 const CONTENT: &[u8] = b"written by stateward doctor to see that it can be, and removed at once";
 
 impl Patient {
@@ -125,11 +173,23 @@ impl Patient {
         name
     }
 
-    /// The key of a new item of ours, noted; nothing is written.
-    pub(crate) fn new_item(&self) -> String {
-        let id = self.target.lock_id(&self.target.probe(&self.probes.id()));
-        self.probes.note(Probe::Item(id.clone()));
-        id
+    /// A new item of ours in the lock table, noted; nothing is written.
+    pub(crate) fn new_lock_item(&self) -> Row {
+        let row = Row::Lock(self.target.lock_id(&self.target.probe(&self.probes.id())));
+        self.probes.note(Probe::Item(row.clone()));
+        row
+    }
+
+    /// A new item of ours in the table of a store, noted; nothing is written.
+    pub(crate) fn new_own_item(&self) -> Row {
+        let row = self.own_row();
+        self.probes.note(Probe::Item(row.clone()));
+        row
+    }
+
+    /// The name of an item in the table of a store that nobody else has: none of a store's begins so.
+    pub(crate) fn own_row(&self) -> Row {
+        Row::Own(format!("{OWN_NAMES}{}", self.probes.id()))
     }
 
     /// Writes an object, once.
@@ -279,23 +339,33 @@ impl Patient {
         Ok(())
     }
 
+    /// What an item of ours holds. In the table of a store it goes by itself after a day.
+    pub(crate) fn item(&self, row: &Row) -> HashMap<String, AttributeValue> {
+        let mut item = row.key();
+        item.insert("Info".to_owned(), AttributeValue::S("{}".to_owned()));
+        if let Row::Own(_) = row {
+            let end = (self.options.now)().as_second() + GONE_AFTER;
+            item.insert(TTL.to_owned(), AttributeValue::N(end.to_string()));
+        }
+        item
+    }
+
     /// Writes an item if there is none.
-    pub(crate) async fn put_item(&self, table: &str, id: &str) -> Outcome<()> {
+    pub(crate) async fn put_item(&self, table: &str, row: &Row) -> Outcome<()> {
         let request = self.services.dynamodb.put_item().table_name(table);
         let request = request
-            .item("LockID", AttributeValue::S(id.to_owned()))
-            .item("Info", AttributeValue::S("{}".to_owned()))
-            .condition_expression("attribute_not_exists(LockID)")
+            .set_item(Some(self.item(row)))
+            .condition_expression(row.absent())
             .customize()
             .config_override(once_dynamodb());
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.not_written(&Probe::Item(id.to_owned()), Failed::new("DynamoDB: PutItem", &error))),
+            Err(error) => Err(self.not_written(&Probe::Item(row.clone()), Failed::new("DynamoDB: PutItem", &error))),
         }
     }
 
     /// What was refused for lack of a right is not there.
-    fn not_written(&self, probe: &Probe, failed: Failed) -> Failed {
+    pub(crate) fn not_written(&self, probe: &Probe, failed: Failed) -> Failed {
         if failed.is_refused() {
             self.probes.forget(probe);
         }
@@ -303,11 +373,11 @@ impl Patient {
     }
 
     /// Removes an item of ours.
-    pub(crate) async fn delete_item(&self, table: &str, id: &str) -> Outcome<()> {
+    pub(crate) async fn delete_item(&self, table: &str, row: &Row) -> Outcome<()> {
         let request = self.services.dynamodb.delete_item().table_name(table);
-        let answer = request.set_key(Some(key_of(id))).send().await;
+        let answer = request.set_key(Some(row.key())).send().await;
         answer.map_err(|error| Failed::new("DynamoDB: DeleteItem", &error))?;
-        self.probes.forget(&Probe::Item(id.to_owned()));
+        self.probes.forget(&Probe::Item(row.clone()));
         Ok(())
     }
 
@@ -323,7 +393,11 @@ impl Patient {
                 left.push((what, "the answer to its beginning was lost, and with it its ID".to_owned()));
                 continue;
             }
-            let (name, removed) = match (&probe, &self.bucket, self.target.lock_table.as_deref()) {
+            let table = match &probe {
+                Probe::Item(Row::Own(_)) => self.target.state_table(),
+                _ => self.target.lock_table.as_deref(),
+            };
+            let (name, removed) = match (&probe, &self.bucket, table) {
                 (Probe::Object(name), Some(bucket), _) => {
                     (format!("s3://{}/{name}", bucket.name), self.wipe(bucket, name).await)
                 }
@@ -335,8 +409,8 @@ impl Patient {
                     format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name),
                     self.abort_uploads(bucket, name).await,
                 ),
-                (Probe::Item(id), _, Some(table)) => {
-                    (format!("the item `{id}` of {table}"), self.delete_item(table, id).await)
+                (Probe::Item(row), _, Some(table)) => {
+                    (format!("the item `{}` of {table}", row.name()), self.delete_item(table, row).await)
                 }
                 _ => continue,
             };
@@ -349,10 +423,6 @@ impl Patient {
     }
 }
 
-fn once_dynamodb() -> aws_sdk_dynamodb::config::Builder {
+pub(crate) fn once_dynamodb() -> aws_sdk_dynamodb::config::Builder {
     aws_sdk_dynamodb::config::Builder::new().retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled())
-}
-
-pub(crate) fn key_of(id: &str) -> HashMap<String, AttributeValue> {
-    HashMap::from([("LockID".to_owned(), AttributeValue::S(id.to_owned()))])
 }

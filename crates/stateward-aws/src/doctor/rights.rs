@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::{self, BoxFuture, FutureExt};
 use stateward_denial::{Effect, Layer};
 use stateward_iam::{CheckItem, Keeping, Layout, Outcome, Purpose, check};
@@ -12,13 +11,11 @@ use stateward_store_aws::{Bucket, Fault, once};
 use super::basics::account_of;
 use super::finding::in_words;
 use super::policies::{Known, not_given};
-use super::probes::{Probe, key_of};
+use super::probes::{Probe, Row};
+use super::store_table::is_cancelled;
 use super::target::{table_name, typed};
 use super::{Finding, Offline, Patient, Places, Reached, Status};
 use crate::Failed;
-
-/// A condition that no item meets, whether it is there or not: a request with it shows the right and changes nothing.
-const NEVER: &str = "attribute_exists(LockID) AND attribute_not_exists(LockID)";
 
 /// What trying a right showed.
 #[derive(Debug)]
@@ -42,13 +39,13 @@ fn lacks_allow(failed: &Failed) -> bool {
 }
 
 impl Live {
-    fn of(result: Result<(), Failed>) -> Self {
+    pub(super) fn of(result: Result<(), Failed>) -> Self {
         match result {
             Ok(()) => Self::Allowed,
             Err(failed) if failed.is_refused() => Self::Refused(Box::new(failed)),
             // It was let in, and then could not be done: that is an answer, too.
             Err(failed) if matches!(failed.status, Some(404 | 409 | 412 | 416)) => Self::Allowed,
-            Err(failed) if failed.is("ConditionalCheckFailedException") => Self::Allowed,
+            Err(failed) if failed.is("ConditionalCheckFailedException") || is_cancelled(&failed) => Self::Allowed,
             Err(failed) => Self::Untested(failed.words().to_owned()),
         }
     }
@@ -173,7 +170,7 @@ impl Patient {
             "s3:PutObject" | "s3:DeleteObject" if self.options.read_only => read_only(),
             "s3:PutObject" => self.write_right(bucket, key).await,
             "s3:DeleteObject" => self.delete_right(bucket, key).await,
-            action => Live::Untested(format!("nothing harmless shows whether `{action}` is allowed")),
+            action => nothing_harmless(action),
         }
     }
 
@@ -268,7 +265,7 @@ impl Patient {
                 let answer = client.scan().table_name(table).limit(1).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: Scan", &error)))
             }
-            _ if lock_table.is_none() => Live::Untested("the keys of a store's own items are not tried".to_owned()),
+            action if lock_table.is_none() => self.own_right(table, action).await,
             action => {
                 let tried = item.items.iter().map(|id| self.item_right(table, action, id));
                 future::join_all(tried).await.into_iter().max_by_key(Live::weight).unwrap_or(Live::Allowed)
@@ -279,23 +276,24 @@ impl Patient {
     /// One item of the lock table: the lock, or the digest.
     async fn item_right(&self, table: &str, action: &str, id: &str) -> Live {
         let client = &self.services.dynamodb;
+        let row = Row::Lock(id.to_owned());
         match action {
             "dynamodb:GetItem" => {
-                let answer = client.get_item().table_name(table).set_key(Some(key_of(id))).send().await;
+                let answer = client.get_item().table_name(table).set_key(Some(row.key())).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: GetItem", &error)))
             }
             _ if self.options.read_only => read_only(),
             "dynamodb:PutItem" => {
-                let request = client.put_item().table_name(table).item("LockID", AttributeValue::S(id.to_owned()));
-                let answer = request.condition_expression(NEVER).send().await;
+                let request = client.put_item().table_name(table).set_item(Some(row.key()));
+                let answer = request.condition_expression(row.never()).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: PutItem", &error)))
             }
             "dynamodb:DeleteItem" => {
-                let request = client.delete_item().table_name(table).set_key(Some(key_of(id)));
-                let answer = request.condition_expression(NEVER).send().await;
+                let request = client.delete_item().table_name(table).set_key(Some(row.key()));
+                let answer = request.condition_expression(row.never()).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: DeleteItem", &error)))
             }
-            action => Live::Untested(format!("nothing harmless shows whether `{action}` is allowed")),
+            action => nothing_harmless(action),
         }
     }
 }
@@ -339,7 +337,11 @@ fn table_of(item: &CheckItem) -> &str {
     table_name(&item.resource)
 }
 
-fn read_only() -> Live {
+pub(super) fn nothing_harmless(action: &str) -> Live {
+    Live::Untested(format!("nothing harmless shows whether `{action}` is allowed"))
+}
+
+pub(super) fn read_only() -> Live {
     Live::Untested("it takes writing, and `--read-only` was asked for".to_owned())
 }
 

@@ -9,7 +9,7 @@ use stateward_state::scan::Scanner;
 use stateward_store_aws::Bucket;
 
 use super::finding::{blame, in_words};
-use super::probes::{Outcome, key_of};
+use super::probes::{Outcome, Row};
 use super::{Finding, Patient, Reached};
 use crate::Failed;
 use crate::recovery::{Choice, Decision, Facts, Keep, StateCopy, VERSIONS_READ, Wish, decide};
@@ -73,7 +73,7 @@ impl Patient {
 
     /// The text in an item of the lock table; `None` where there is no item.
     pub(super) async fn attribute(&self, table: &str, id: &str, name: &str) -> Outcome<Option<String>> {
-        let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(key_of(id)));
+        let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(Row::Lock(id.to_owned()).key()));
         let answer = request.consistent_read(true).send().await;
         let item = answer.map_err(|error| Failed::new("DynamoDB: GetItem", &error))?.item;
         let text = |item: std::collections::HashMap<String, AttributeValue>| match item.get(name) {

@@ -1,11 +1,12 @@
 //! The lock table as it is.
 
-use aws_sdk_dynamodb::types::{KeyType, PointInTimeRecoveryStatus, ScalarAttributeType, TableDescription, TableStatus};
+use aws_sdk_dynamodb::types::{PointInTimeRecoveryStatus, TableDescription, TableStatus};
 
 use super::finding::blame;
-use super::probes::{Outcome, key_of};
+use super::probes::{Outcome, Row};
 use super::{Finding, Found, Patient, Reached};
 use crate::Failed;
+use crate::setup::{Use, table_key};
 
 pub(super) const NO_TABLE: &str = "no lock table is used here";
 const CHECK: &str = "lock-table-exists";
@@ -29,30 +30,32 @@ impl Patient {
         let usable = description.as_ref().and_then(|description| not_usable(table, description));
         let there = usable.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
         let schema = match description {
-            Some(description) => schema(table, &description),
+            Some(description) => schema(table, Use::Locks, &description),
             None => Finding::untested(SCHEMA, "the answer does not describe it"),
         };
         Found::of(vec![there, schema])
     }
 
-    /// The table that holds all of a store. Its key is the store's own affair.
+    /// The table that holds all of a store.
     pub(super) async fn state_table_exists(&self) -> Found {
         let Some(table) = self.target.state_table() else {
             return Found { found: Vec::new(), reached: Reached::None };
         };
-        let own = Finding::untested(SCHEMA, "the store itself checks it when it is opened");
-        match self.describe(table).await {
-            Ok(description) => {
-                let usable = description.as_ref().and_then(|description| not_usable(table, description));
-                let there = usable.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
-                Found::of(vec![there, own])
-            }
+        let described = match self.describe(table).await {
+            Ok(described) => described,
             Err(failed) => {
                 let mut found = blame(CHECK, &failed);
-                found.push(own);
-                Found::of(found)
+                found.push(Finding::untested(SCHEMA, "the table could not be looked at"));
+                return Found::of(found);
             }
-        }
+        };
+        let usable = described.as_ref().and_then(|description| not_usable(table, description));
+        let there = usable.unwrap_or_else(|| Finding::ok(CHECK, format!("{table} is there")));
+        let schema = match described {
+            Some(description) => schema(table, Use::State, &description),
+            None => Finding::untested(SCHEMA, "the answer does not describe it"),
+        };
+        Found::of(vec![there, schema])
     }
 
     async fn describe(&self, table: &str) -> Outcome<Option<TableDescription>> {
@@ -62,7 +65,7 @@ impl Patient {
 
     async fn by_reading(&self, table: &str) -> Found {
         let id = self.target.lock_id(&self.target.object().unwrap_or_else(|| "state".to_owned()));
-        let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(key_of(&id)));
+        let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(Row::Lock(id).key()));
         let failed = match request.send().await {
             Ok(_) => {
                 let there = Finding::ok(CHECK, format!("{table} is there"));
@@ -145,26 +148,27 @@ fn not_usable(table: &str, description: &TableDescription) -> Option<Finding> {
     })
 }
 
-fn schema(table: &str, description: &TableDescription) -> Finding {
-    let keys = description.key_schema();
-    let told: Vec<String> = keys
-        .iter()
-        .map(|key| {
-            let kind =
-                description.attribute_definitions().iter().find(|known| known.attribute_name == key.attribute_name);
-            let kind = kind.map_or("?", |known| known.attribute_type.as_str());
-            format!("{} {} ({})", key.attribute_name, kind, key.key_type.as_str())
-        })
-        .collect();
-    let is_string = description
-        .attribute_definitions()
-        .iter()
-        .any(|known| known.attribute_name == "LockID" && known.attribute_type == ScalarAttributeType::S);
-    match keys {
-        [only] if only.attribute_name == "LockID" && only.key_type == KeyType::Hash && is_string => {
-            Finding::ok(SCHEMA, "`LockID`, a string")
+fn schema(table: &str, of: Use, description: &TableDescription) -> Finding {
+    let key = table_key(description);
+    let is_needed = |(name, kind, part): &(&str, &str, &str)| {
+        key.iter().any(|there| (there.0.as_str(), there.1.as_str(), there.2.as_str()) == (*name, *kind, *part))
+    };
+    if key.len() == of.key().len() && of.key().iter().all(is_needed) {
+        return match of {
+            Use::Locks => Finding::ok(SCHEMA, "`LockID`, a string"),
+            Use::State => Finding::ok(SCHEMA, "`StateID`, a string, and `VersionID`, a number"),
+        };
+    }
+    let told: Vec<String> = key.iter().map(|(name, kind, part)| format!("{name} {kind} ({part})")).collect();
+    let how = format!("its key is {}", told.join(", "));
+    match of {
+        Use::Locks => wrong(table, &how),
+        Use::State => {
+            let why = format!("{how}; a store needs `StateID`, a string, and with it `VersionID`, a number");
+            let fix =
+                "name another table: a table's key cannot be changed. With `--create-tables` a store makes its own";
+            Finding::fail(SCHEMA, format!("{table} is no table of a store"), why, fix)
         }
-        _ => wrong(table, &format!("its key is {}", told.join(", "))),
     }
 }
 

@@ -39,6 +39,9 @@ pub use policy::statements;
 pub use read::{Caller, caller, key_policies, read};
 pub use wanted::{Replica, TAG, Use, Wanted, WantedKey};
 
+pub(crate) use read::table_key;
+pub(crate) use table::TTL;
+
 use item::Resource;
 use key::KeyIs;
 

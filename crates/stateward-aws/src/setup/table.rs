@@ -17,11 +17,11 @@ const MADE: &str = "Set in the call that makes the table.";
 /// How a table that is made is paid: by request.
 pub(super) const ON_DEMAND: &str = "PAY_PER_REQUEST";
 /// The attribute that tells when an item of the server's goes.
-const TTL: &str = "TTL";
+pub(crate) const TTL: &str = "TTL";
 
 impl Use {
     /// The key of such a table: each attribute's name, type and part.
-    pub(super) fn key(self) -> &'static [(&'static str, &'static str, &'static str)] {
+    pub(crate) fn key(self) -> &'static [(&'static str, &'static str, &'static str)] {
         match self {
             Self::Locks => &[("LockID", "S", "HASH")],
             Self::State => &[("StateID", "S", "HASH"), ("VersionID", "N", "RANGE")],

@@ -7,6 +7,7 @@ mod details;
 mod lab_place;
 mod lifecycle;
 mod names;
+mod own_table;
 mod place;
 mod planted;
 mod reading;

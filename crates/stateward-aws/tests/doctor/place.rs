@@ -23,6 +23,8 @@ pub(crate) const KEY: &str = "net/prod.tfstate";
 pub(crate) struct Place {
     /// The bucket and the table that were made for it; the target may be set to others.
     made: (String, String),
+    /// The table of a store, where one was made.
+    pub(crate) own_table: Option<String>,
     pub(crate) proxy: FaultProxy,
     pub(crate) target: Target,
     pub(crate) read_only: bool,
@@ -65,6 +67,7 @@ impl Place {
         target.objects.path_style = true;
         Self {
             made: (bucket, table),
+            own_table: None,
             proxy,
             target,
             read_only: false,
@@ -169,6 +172,7 @@ impl Place {
         let reads = [
             "GetCallerIdentity",
             "GetItem",
+            "BatchGetItem",
             "Scan",
             "Query",
             "DescribeTable",
@@ -188,8 +192,13 @@ impl Place {
 
     /// What the doctor has left at the place.
     pub(crate) fn left(&self) -> Vec<String> {
-        let scan = Moto::shared().dynamodb("Scan", &json!({"TableName": self.table()}).to_string());
-        let items = scan["Items"].as_array().unwrap().iter().map(|item| item["LockID"]["S"].to_string());
+        let scan = |table: &str, key: &str| {
+            let scan = Moto::shared().dynamodb("Scan", &json!({"TableName": table}).to_string());
+            let items = scan["Items"].as_array().unwrap().iter().map(|item| item[key]["S"].to_string());
+            items.collect::<Vec<_>>()
+        };
+        let own = self.own_table.as_ref().map(|table| scan(table, "StateID"));
+        let items = scan(self.table(), "LockID").into_iter().chain(own.into_iter().flatten());
         let is_probe = |name: &String| name.contains("stateward-doctor") || name.contains(".stateward/doctor/");
         let items = items.filter(is_probe);
         // Versions, delete markers and uploads; the state's own uploads, too.

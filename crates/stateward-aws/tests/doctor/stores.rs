@@ -13,23 +13,33 @@ use crate::place::{Place, status};
 use crate::planted::{planted, says};
 
 /// A table for a store, under a fresh name.
-fn state_table(recovers: bool) -> String {
+pub(crate) fn state_table(recovers: bool) -> String {
     let name = fresh_name("states");
     let table = json!({
         "TableName": name, "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "AttributeDefinitions": [
+            {"AttributeName": "StateID", "AttributeType": "S"}, {"AttributeName": "VersionID", "AttributeType": "N"},
+        ],
+        "KeySchema": [
+            {"AttributeName": "StateID", "KeyType": "HASH"}, {"AttributeName": "VersionID", "KeyType": "RANGE"},
+        ],
     });
     Moto::shared().dynamodb("CreateTable", &table.to_string());
-    let recovery =
-        json!({"TableName": name, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": recovers}});
-    Moto::shared().dynamodb("UpdateContinuousBackups", &recovery.to_string());
+    self::recovers(&name, recovers);
     name
 }
 
-fn in_tables(place: &mut Place) {
+fn recovers(table: &str, recovers: bool) {
+    let recovery =
+        json!({"TableName": table, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": recovers}});
+    Moto::shared().dynamodb("UpdateContinuousBackups", &recovery.to_string());
+}
+
+pub(crate) fn in_tables(place: &mut Place) {
     place.target.layout = Layout::StatewardDynamodb;
-    place.target.place = state_table(true);
+    let table = state_table(true);
+    place.own_table = Some(table.clone());
+    place.target.place = table;
     place.target.key = String::new();
     place.target.use_lockfile = false;
 }
@@ -74,6 +84,12 @@ async fn a_store_in_tables() {
         place.target.lock_table = Some(state_table(true));
     })
     .await;
+    planted("a table that is no store's", &fail("lock-table-schema"), |place| {
+        in_tables(place);
+        place.target.place = Moto::shared().create_lock_table();
+        recovers(&place.target.place, true);
+    })
+    .await;
     planted("no table of this name", &fail("lock-table-exists"), |place| {
         in_tables(place);
         place.target.place = "a table".to_owned();
@@ -91,20 +107,6 @@ async fn a_store_in_tables() {
         place.proxy.inject(Rule::new(written).operation("PutItem"));
     })
     .await;
-}
-
-/// What was tried in one table alone is not told of the other.
-#[tokio::test]
-async fn a_right_in_one_of_two_tables() {
-    let mut place = Place::new();
-    in_tables(&mut place);
-    let found = place.examine().await;
-    says("both", &found, &[]);
-    let finding = found.iter().find(|finding| finding.check == "right:dynamodb:GetItem").unwrap();
-    assert_eq!(finding.status, Status::Untested);
-    let why = finding.why.as_deref().unwrap();
-    assert!(why.contains(&format!("allowed for table/{}", place.table())), "{why}");
-    assert!(why.contains(&format!("for table/{}: ", place.target.place)), "{why}");
 }
 
 #[tokio::test]

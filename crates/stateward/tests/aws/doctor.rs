@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stateward_testkit::{
-    AwsEnv, Cli, Fault, FaultProxy, Moto, Output, Rule, S3Backend, SeenRequest, Terraform, TestDir,
+    AwsEnv, Cli, DynamoDbLocal, Fault, FaultProxy, Moto, Output, Rule, S3Backend, SeenRequest, Terraform, TestDir,
 };
 
 use crate::{cli, state};
@@ -356,13 +356,39 @@ fn a_store_in_tables() {
     let output = cli(&dir, &env).run(&["--store", &store, "doctor"]).expect_code(1);
     assert!(output.stdout.contains("fail      lock-table-exists"), "{}", output.report());
     assert!(output.stdout.contains(&missing), "{}", output.report());
+    let made = stateward_testkit::fresh_name("states");
+    let store = format!("dynamodb://{made}?lock_table={lock}");
+    cli(&dir, &env).run(&["--store", &store, "--create-tables", "state", "list"]).expect_code(0);
     proxy.forget_requests();
-    let store = format!("dynamodb://{}?lock_table={lock}", moto.create_lock_table());
     let output = cli(&dir, &env).run(&["--store", &store, "doctor", "--read-only", "--for", "admin"]).expect_code(0);
     assert!(output.stdout.contains("ok        lock-table-exists"), "{}", output.report());
     for write in ["PutItem", "DeleteItem", "UpdateItem", "TransactWriteItems", "BatchWriteItem"] {
         assert_eq!(proxy.count(write), 0, "{write}: {}", output.report());
     }
+}
+
+/// As on AWS, where moto does not go so far: conditions, transactions and batches of a table that a store has made.
+#[test]
+fn a_store_in_a_table_of_dynamodb_local() {
+    let (local, dir) = (DynamoDbLocal::shared(), TestDir::new());
+    let env = AwsEnv::new().others(Moto::shared().url()).dynamodb(local.url());
+    let made = stateward_testkit::fresh_name("states");
+    let store = format!("dynamodb://{made}");
+    cli(&dir, &env).run(&["--store", &store, "--create-tables", "state", "list"]).expect_code(0);
+    let before = cli(&dir, &env).run(&["--store", &store, "state", "list", "--json"]).expect_code(0).stdout;
+    let output = cli(&dir, &env).run(&["--store", &store, "doctor", "--json"]);
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{}", output.report()));
+    for finding in answer["items"].as_array().expect("items") {
+        let check = finding["check"].as_str().unwrap_or_default();
+        if check.starts_with("right:")
+            || ["lock-table-schema", "conditional-write", "mutual-exclusion"].contains(&check)
+        {
+            assert_eq!(finding["status"], "ok", "{finding}");
+        }
+    }
+    assert!(!output.stderr.contains("left behind"), "{}", output.report());
+    assert_eq!(cli(&dir, &env).run(&["--store", &store, "state", "list", "--json"]).expect_code(0).stdout, before);
+    cli(&dir, &env).run(&["--store", &store, "state", "verify"]).expect_code(0);
 }
 
 /// What the fix speaks of is there to be copied.

@@ -16,6 +16,7 @@ use super::{Access, Bucket, Call, Found, Key, KeysInUse, Role, Table, Trail, Use
 use crate::{Failed, Services};
 
 pub(super) use key::ALIAS;
+pub(crate) use table::key_of as table_key;
 
 /// Whose credentials these are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,7 +43,8 @@ pub(super) async fn find(services: &Services, wanted: &Wanted, name: &str, of: U
     }))
 }
 
-fn key_of(table: &TableDescription) -> Vec<(String, String, String)> {
+/// The key: each attribute's name, type and part.
+pub(crate) fn key_of(table: &TableDescription) -> Vec<(String, String, String)> {
     let kind = |attribute: &str| {
         let same = table.attribute_definitions().iter().find(|known| known.attribute_name == attribute);
         same.map(|known| known.attribute_type.as_str().to_owned()).unwrap_or_default()
