@@ -204,9 +204,13 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer
     // A client that leaves in the middle of its request has asked for nothing.
     let body = body.collect().await.map_err(|_left| NoAnswer)?.to_bytes();
     let (number, fault) = shared.note(&head, &body);
-    let answer = shared.carry_out(fault, head, body).await;
-    shared.script().note_status(number, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
-    answer
+    let stays = matches!(fault, Some(Fault::LandLate(_)));
+    let carrying = async move {
+        let answer = shared.carry_out(fault, head, body).await;
+        shared.script().note_status(number, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        answer
+    };
+    if stays { tokio::spawn(carrying).await.unwrap_or(Err(NoAnswer)) } else { carrying.await }
 }
 
 impl Shared {
@@ -232,7 +236,7 @@ impl Shared {
     async fn carry_out(&self, fault: Option<Fault>, head: request::Parts, body: Bytes) -> Result<Answer, NoAnswer> {
         match fault {
             None => {}
-            Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+            Some(Fault::Delay(time) | Fault::LandLate(time)) => tokio::time::sleep(time).await,
             Some(Fault::AnswerLate(time)) => {
                 let answer = self.forward(&head, &body).await;
                 tokio::time::sleep(time).await;

@@ -17,6 +17,7 @@ use stateward_iam::names;
 use stateward_store_aws::at_endpoint;
 
 use super::finding::blame;
+use super::gate::Gate;
 use super::surroundings::passed_over;
 use super::watch::Watch;
 use super::{Finding, Patient, Status, Target};
@@ -29,7 +30,7 @@ const SOON: i64 = 15 * 60;
 const CREDENTIALS: &str = "credentials";
 
 /// The clients of the services that are asked.
-pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch) -> Services {
+pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch, gate: &Gate) -> Services {
     let at = |endpoint: &Option<String>| match endpoint {
         Some(url) => at_endpoint(configuration, url),
         None => configuration.clone(),
@@ -37,8 +38,11 @@ pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch
     let endpoints = &target.endpoints;
     let s3 = aws_sdk_s3::config::Builder::from(&at(&endpoints.s3))
         .force_path_style(target.objects.path_style)
-        .interceptor(watch.clone());
-    let dynamodb = aws_sdk_dynamodb::config::Builder::from(&at(&endpoints.dynamodb)).interceptor(watch.clone());
+        .interceptor(watch.clone())
+        .interceptor(gate.clone());
+    let dynamodb = aws_sdk_dynamodb::config::Builder::from(&at(&endpoints.dynamodb))
+        .interceptor(watch.clone())
+        .interceptor(gate.clone());
     // Policies are read beside the tries, which are not to wait long where nothing answers.
     let twice = |configuration: SdkConfig| {
         let retries = configuration.retry_config().cloned().unwrap_or_else(RetryConfig::standard);

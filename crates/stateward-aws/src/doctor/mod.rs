@@ -10,6 +10,7 @@ mod bucket;
 mod details;
 mod exclusion;
 mod finding;
+mod gate;
 mod lifecycle;
 mod locks;
 mod policies;
@@ -43,6 +44,7 @@ pub use terraform::{Given, TargetError};
 use crate::recovery::Machine;
 use crate::{Failed, Services};
 use finding::settle;
+use gate::Gate;
 use probes::Probes;
 use watch::Watch;
 
@@ -82,6 +84,7 @@ pub struct Patient {
     bucket: Option<Bucket>,
     bucket_policy: OnceCell<Result<Option<String>, Failed>>,
     watch: Watch,
+    gate: Gate,
     probes: Probes,
 }
 
@@ -100,7 +103,8 @@ impl Patient {
         let configuration = configuration.to_builder().timeout_config(limits);
         let configuration = configuration.retry_config(retries.with_max_attempts(attempts)).build();
         let watch = Watch::new(Arc::clone(&options.now));
-        let services = basics::services(&target, &configuration, &watch);
+        let gate = Gate::default();
+        let services = basics::services(&target, &configuration, &watch, &gate);
         let bucket = match target.bucket() {
             Some(name) => {
                 let at = Location { bucket: name, region: None, endpoint: target.endpoints.s3.as_deref() };
@@ -112,10 +116,10 @@ impl Patient {
         };
         let probes = Probes::new(options.seed);
         let bucket_policy = OnceCell::new();
-        Ok(Self { target, options, configuration, services, bucket, bucket_policy, watch, probes })
+        Ok(Self { target, options, configuration, services, bucket, bucket_policy, watch, gate, probes })
     }
 
-    /// Runs all checks. What is dropped half-way is to be [cleaned](Self::clean) all the same.
+    /// Runs all checks. Who does not wait for the end uses [`Self::examine_until`]: what is dropped half-way may still arrive.
     pub async fn examine(&self) -> Vec<Finding> {
         let mut found = self.before_any_request().await;
         if found.iter().any(|finding| finding.status == Status::Fail) {

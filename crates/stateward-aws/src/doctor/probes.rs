@@ -218,41 +218,43 @@ impl Patient {
     /// Removes an object of ours: its versions, and where that may not be, the object.
     pub(crate) async fn delete_object(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
         let versions = self.probes.take_versions(name);
-        let mut is_gone = !versions.is_empty();
+        let has_versions = !versions.is_empty();
+        let mut kept = Vec::new();
         let mut refused = None;
         for version in versions {
             if let Err(failed) = self.delete_version(bucket, name, &version).await {
-                is_gone = false;
-                if version != UNVERSIONED {
-                    self.probes.note_stay(Unseen::Version, &failed);
-                }
+                kept.push(version);
                 refused.get_or_insert(failed);
             }
         }
-        if !is_gone {
+        if !has_versions || !kept.is_empty() {
             let answer = bucket.client.delete_object().bucket(&bucket.name).key(name).send().await;
-            let answer = answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
-            if let (Some(true), Some(failed)) = (answer.delete_marker, &refused) {
-                self.probes.note_stay(Unseen::Mark, failed);
+            let answer = answer.map_err(|error| {
+                // Whoever tries again knows them then.
+                kept.iter().for_each(|version| self.probes.note_version(name, Some(version.clone())));
+                Failed::new("S3: DeleteObject", &error)
+            })?;
+            if let Some(failed) = &refused {
+                if kept.iter().any(|version| version != UNVERSIONED) {
+                    self.probes.note_stay(Unseen::Version, failed);
+                }
+                if answer.delete_marker == Some(true) {
+                    self.probes.note_stay(Unseen::Mark, failed);
+                }
             }
         }
         self.probes.forget(&Probe::Object(name.to_owned()));
         Ok(())
     }
 
-    /// Removes an object of ours whose writing was broken off, so that its versions were not all told.
+    /// Removes an object of ours whose writing was broken off, so that its versions were not all told. Where there is nothing, nothing is
+    /// deleted: a bucket that keeps versions would mark that.
     async fn wipe(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
         let listed = bucket.client.list_object_versions().bucket(&bucket.name).prefix(name).send().await;
-        let (versions, marks) = listed.map_or_else(
-            |_| (Vec::new(), Vec::new()),
-            |listed| (listed.versions.unwrap_or_default(), listed.delete_markers.unwrap_or_default()),
-        );
-        let versions = versions.into_iter().map(|version| (version.key, version.version_id));
-        let all = versions.chain(marks.into_iter().map(|mark| (mark.key, mark.version_id)));
-        let own: Vec<String> = all.filter(|(key, _)| key.as_deref() == Some(name)).filter_map(|(_, id)| id).collect();
-        if own.is_empty() {
-            return self.delete_object(bucket, name).await;
-        }
+        let Ok(listed) = listed else { return self.delete_object(bucket, name).await };
+        let versions = listed.versions.unwrap_or_default().into_iter().map(|version| (version.key, version.version_id));
+        let marks = listed.delete_markers.unwrap_or_default().into_iter().map(|mark| (mark.key, mark.version_id));
+        let own = versions.chain(marks).filter(|(key, _)| key.as_deref() == Some(name)).filter_map(|(_, id)| id);
         self.probes.take_versions(name);
         for version in own {
             if self.delete_version(bucket, name, &version).await.is_err() {
@@ -273,13 +275,20 @@ impl Patient {
 
     /// Deletes what was never there. A bucket that keeps versions marks it as deleted all the same; the mark is taken away.
     pub(crate) async fn delete_nothing(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+        let probe = Probe::Object(name.to_owned());
+        self.probes.note(probe.clone());
         let answer = bucket.client.delete_object().bucket(&bucket.name).key(name).send().await;
-        let answer = answer.map_err(|error| Failed::new("S3: DeleteObject", &error))?;
+        let answer = answer.map_err(|error| self.not_written(&probe, Failed::new("S3: DeleteObject", &error)))?;
         if let (Some(true), Some(mark)) = (answer.delete_marker, answer.version_id)
             && let Err(failed) = self.delete_version(bucket, name, &mark).await
         {
+            if !failed.is_refused() {
+                self.probes.note_version(name, Some(mark));
+                return Ok(());
+            }
             self.probes.note_stay(Unseen::Mark, &failed);
         }
+        self.probes.forget(&probe);
         Ok(())
     }
 
@@ -383,6 +392,7 @@ impl Patient {
 
     /// Removes what may still be there of ours; gives what stays, and why.
     pub async fn clean(&self) -> Vec<(String, String)> {
+        self.gate.open();
         let mut left = Vec::new();
         for probe in self.probes.all() {
             if let (Probe::Upload(name, None), Some(bucket)) = (&probe, &self.bucket)

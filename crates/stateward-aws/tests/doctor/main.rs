@@ -64,12 +64,36 @@ async fn what_was_written_is_removed_when_nobody_waits_for_the_end() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
-    tokio::select! {
-        found = patient.examine() => drop(found),
-        () = written => {}
-    }
+    assert!(patient.examine_until(written).await.is_none());
     assert_eq!(patient.clean().await, Vec::new());
     assert_eq!(place.left(), Vec::<String>::new());
+}
+
+/// A write that is on its way when somebody breaks off arrives, whoever has left: it is waited for, and removed.
+#[tokio::test]
+async fn what_is_on_its_way_when_it_is_broken_off_is_removed() {
+    for operation in ["PutObject", "CreateMultipartUpload", "PutItem"] {
+        let place = Place::new();
+        let late = stateward_testkit::Fault::LandLate(std::time::Duration::from_millis(500));
+        place.proxy.inject(stateward_testkit::Rule::new(late).operation(operation));
+        let patient = place.patient().await;
+        let sent = async {
+            while place.proxy.count(operation) == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        assert!(patient.examine_until(sent).await.is_none());
+        place.heal();
+        assert_eq!(patient.clean().await, Vec::new(), "{operation}");
+        let sent = |request: &stateward_testkit::SeenRequest| request.operation() == operation;
+        let waiting = || place.proxy.requests().iter().any(|request| sent(request) && request.status.is_none());
+        let begun = std::time::Instant::now();
+        while waiting() && begun.elapsed() < std::time::Duration::from_secs(20) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(!waiting(), "{operation}");
+        assert_eq!(place.left(), Vec::<String>::new(), "{operation}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub enum Fault {
     },
     /// It reaches the server this much later.
     Delay(Duration),
+    /// The same, whether its client still waits or has left: as what is on its way when a client is killed.
+    LandLate(Duration),
     /// The server does it at once, and its answer reaches the client this much later.
     AnswerLate(Duration),
 }

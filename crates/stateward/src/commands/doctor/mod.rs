@@ -48,10 +48,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
     let patient = Patient::new(target, &settings, options).map_err(|error| target::no_target(&error))?;
     let progress = Progress::work("looking");
     // Whatever was written is removed, also when somebody has waited long enough.
-    let found = tokio::select! {
-        found = Box::pin(patient.examine()) => Some(found),
-        _ = tokio::signal::ctrl_c() => None,
-    };
+    let found = Box::pin(patient.examine_until(tokio::signal::ctrl_c())).await;
     let left = patient.clean().await;
     drop(progress);
     for (what, why) in &left {
