@@ -19,6 +19,8 @@ pub enum Kind {
     TooLarge,
     /// No such state, version or lock.
     NotFound,
+    /// What everything is kept in does not exist: a bucket, a table. That says nothing of any state.
+    NoPlace,
     /// Somebody else holds the lock.
     Locked,
     /// The write does not fit the head (serial, lineage), or its lock is not the live one.
@@ -43,10 +45,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, by the names that API v1 gives them.
-    const NAMES: [(Self, &'static str); 13] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::Invalid, "invalid"),
         (Self::TooLarge, "too_large"),
         (Self::NotFound, "not_found"),
+        (Self::NoPlace, "no_place"),
         (Self::Locked, "locked"),
         (Self::Conflict, "conflict"),
         (Self::Stale, "stale"),
@@ -162,6 +165,9 @@ impl From<StoreError> for Error {
         let why = error.to_string();
         let later = "try again in a moment; nothing was changed";
         match error {
+            StoreError::NoPlace { place, reason, next } => {
+                Self::new(Kind::NoPlace, format!("there is no {place}"), reason, next)
+            }
             StoreError::NotFound { .. } | StoreError::Corrupt { .. } => Self::new(
                 Kind::Corrupt,
                 "the store is damaged",

@@ -191,6 +191,8 @@ mod tests {
             (Kind::Unsupported, 422),
             (Kind::Locked, 423),
             (Kind::Corrupt, 500),
+            // Not 404, which Terraform takes for a state that is empty.
+            (Kind::NoPlace, 500),
             (Kind::Bug, 500),
             (Kind::Unavailable, 503),
             (Kind::Full, 507),

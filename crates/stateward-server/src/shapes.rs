@@ -467,6 +467,7 @@ pub(crate) static SHAPES: &[Shape] = &[
                     "unauthenticated",
                     "denied",
                     "not_found",
+                    "no_place",
                     "conflict",
                     "stale",
                     "too_large",

@@ -5,7 +5,9 @@ use std::fmt;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -133,6 +135,14 @@ pub fn once() -> Builder {
 }
 
 impl Bucket {
+    /// What the answer to a request to this bucket means.
+    pub fn fault<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        fault_of(operation, error).of_bucket(&self.name)
+    }
+
     /// Reads an object.
     pub async fn get(&self, name: &str) -> Result<Option<Object>> {
         self.read(name, None).await
@@ -171,7 +181,7 @@ impl Bucket {
         let answer = match self.reading(name).set_range(range).send().await {
             Ok(answer) => answer,
             Err(error) => {
-                return match fault_of("S3: GetObject", &error) {
+                return match self.fault("S3: GetObject", &error) {
                     Fault::Missing => Ok(Ok(None)),
                     fault => Err(fault),
                 };
@@ -200,7 +210,7 @@ impl Bucket {
                 size: content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or_default(),
                 metadata: metadata.unwrap_or_default(),
             })),
-            Err(error) => match fault_of("S3: HeadObject", &error) {
+            Err(error) => match self.fault("S3: HeadObject", &error) {
                 Fault::Missing => Ok(None),
                 fault => Err(fault),
             },
@@ -210,7 +220,7 @@ impl Bucket {
     /// Writes an object whose name nobody else uses; sent again where that may help.
     pub async fn put(&self, name: &str, content: Bytes) -> Result<()> {
         let answer = self.writing(name, content).send().await;
-        answer.map(drop).map_err(|error| fault_of("S3: PutObject", &error))
+        answer.map(drop).map_err(|error| self.fault("S3: PutObject", &error))
     }
 
     /// Writes an object if the condition holds; sent once. Gives the new `ETag`.
@@ -227,7 +237,7 @@ impl Bucket {
         let answer = request.customize().config_override(once()).send().await;
         match answer {
             Ok(answer) => Ok(answer.e_tag.unwrap_or_default()),
-            Err(error) => Err(match fault_of("S3: PutObject", &error) {
+            Err(error) => Err(match self.fault("S3: PutObject", &error) {
                 // S3 answers `If-Match` on what is not there so.
                 Fault::Missing => Fault::Precondition,
                 fault => fault,
@@ -286,14 +296,14 @@ impl Bucket {
     /// Removes an object that nobody will write again.
     pub async fn delete(&self, name: &str) -> Result<()> {
         let answer = self.client.delete_object().bucket(&self.name).key(name).send().await;
-        answer.map(drop).map_err(|error| fault_of("S3: DeleteObject", &error))
+        answer.map(drop).map_err(|error| self.fault("S3: DeleteObject", &error))
     }
 
     /// Removes an object if it is the one with this `ETag`; sent once. Only for stores that honour the condition.
     pub async fn delete_if(&self, name: &str, tag: &str) -> Result<()> {
         let request = self.client.delete_object().bucket(&self.name).key(name).if_match(tag);
         let answer = request.customize().config_override(once()).send().await;
-        answer.map(drop).map_err(|error| fault_of("S3: DeleteObject", &error))
+        answer.map(drop).map_err(|error| self.fault("S3: DeleteObject", &error))
     }
 
     /// Lists names, in order.
@@ -305,7 +315,7 @@ impl Bucket {
             .prefix(&names.prefix)
             .set_start_after(names.after.clone())
             .max_keys(i32::try_from(names.limit.min(LISTED_MAX)).unwrap_or(1));
-        let answer = request.send().await.map_err(|error| fault_of("S3: ListObjectsV2", &error))?;
+        let answer = request.send().await.map_err(|error| self.fault("S3: ListObjectsV2", &error))?;
         let listed = |object: aws_sdk_s3::types::Object| {
             let size = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
             Some(Listed { name: object.key?, tag: object.e_tag.unwrap_or_default(), size })

@@ -11,6 +11,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use stateward_store::StoreError;
 
 use crate::reach::{NO_ANSWER, Unreached, is_unknown_host, reason, sources};
+use crate::refusal::no_bucket;
 
 /// Why a request was not answered with success.
 #[derive(Debug, Clone)]
@@ -31,11 +32,22 @@ pub enum Fault {
     Refused(Refused),
 }
 
+/// A bucket or table that does not exist.
+#[derive(Debug, Clone)]
+pub struct NoPlace {
+    /// Which it is, with its name.
+    pub place: String,
+    /// What the service said.
+    pub reason: String,
+    /// How it is made.
+    pub next: String,
+}
+
 /// What will not get better by itself.
 #[derive(Debug, Clone)]
 pub enum Refused {
     /// The bucket or table does not exist.
-    NoPlace(String),
+    NoPlace(NoPlace),
     /// It is in another Region: that one, if the answer says.
     Region(Option<String>, String),
     /// For lack of a right.
@@ -58,6 +70,43 @@ impl Fault {
     /// True where the same request may be sent again with a chance of success.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Contended | Self::Busy(..) | Self::NotSent(_) | Self::Lost(_))
+    }
+
+    /// The same of a request to the bucket of this name.
+    #[must_use]
+    pub fn of_bucket(self, bucket: &str) -> Self {
+        self.in_place(format!("bucket `{bucket}`"), || no_bucket(bucket))
+    }
+
+    /// The same of a request to the lock table of this name, for a bucket or for any.
+    #[must_use]
+    pub fn of_lock_table(self, table: &str, bucket: Option<&str>) -> Self {
+        self.in_place(format!("lock table `{table}`"), || {
+            const CHECK: &str = "check the name, the Region and whose credentials these are";
+            match bucket {
+                Some(bucket) => {
+                    format!("{CHECK}; `stateward setup aws --bucket {bucket} --lock-table {table}` makes a table")
+                }
+                None => CHECK.to_owned(),
+            }
+        })
+    }
+
+    /// The same of a request to a store's table of this name.
+    #[must_use]
+    pub fn of_table(self, table: &str) -> Self {
+        self.in_place(format!("table `{table}`"), || {
+            "check the name, the Region and whose credentials these are; `create_tables=true` in the store's URL makes a table".to_owned()
+        })
+    }
+
+    fn in_place(self, place: String, next: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Refused(Refused::NoPlace(NoPlace { reason, .. })) => {
+                Self::Refused(Refused::NoPlace(NoPlace { place, reason, next: next() }))
+            }
+            other => other,
+        }
     }
 }
 
@@ -103,7 +152,8 @@ impl From<Refused> for StoreError {
             Refused::OutOfRange => {
                 Self::Unavailable { retry_after: None, reason: "an object is shorter than it was".into() }
             }
-            Refused::NoPlace(reason) | Refused::Other(reason) => Self::Unavailable { retry_after: None, reason },
+            Refused::NoPlace(NoPlace { place, reason, next }) => Self::NoPlace { place, reason, next },
+            Refused::Other(reason) => Self::Unavailable { retry_after: None, reason },
         }
     }
 }
@@ -168,7 +218,11 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
     let code = code.unwrap_or_default();
     let words = words_of(operation, raw, code, message);
     match (status, code) {
-        (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(words)),
+        (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(NoPlace {
+            place: if code == "NoSuchBucket" { "such bucket" } else { "such table" }.to_owned(),
+            reason: words,
+            next: "check the name, the Region and whose credentials these are".to_owned(),
+        })),
         (
             _,
             "SlowDown"

@@ -22,7 +22,7 @@ pub use access::{Access, Role, RoleQuery, Token, WebIdentity};
 pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
 pub use connect::{Location, at_endpoint, bucket, configuration, dynamodb_endpoint, s3_endpoint, settled};
 pub use counter::{Counter, Units, Usage};
-pub use fault::{Fault, Refused, fault_of, words};
+pub use fault::{Fault, NoPlace, Refused, fault_of, words};
 pub use ids::Ids;
 pub use objects::{CustomerHeaders, CustomerKey, Encryption, KeyQuery, Objects};
 pub use query::{BLOBS_MARK, Place, ROOT, S3_STORE_MARK, UrlError, endpoint, parse, query};

@@ -2,14 +2,14 @@
 
 use stateward_store::StoreError;
 
-use crate::fault::{Fault, Refused};
+use crate::fault::{Fault, NoPlace, Refused};
 
 /// Why a bucket cannot be used. The text says what and why; [`BucketError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum BucketError {
     /// There is no such bucket.
-    #[error("the bucket `{bucket}` does not exist: {reason}")]
+    #[error("there is no bucket `{bucket}`: {reason}")]
     NoBucket {
         /// Its name.
         bucket: String,
@@ -90,7 +90,7 @@ impl BucketError {
         let bucket = bucket.to_owned();
         match fault {
             Fault::Refused(refused) => match refused {
-                Refused::NoPlace(reason) => Self::NoBucket { bucket, reason },
+                Refused::NoPlace(NoPlace { reason, .. }) => Self::NoBucket { bucket, reason },
                 Refused::Region(right, reason) => Self::Region { bucket, right, reason },
                 Refused::Denied(denial) => Self::Denied { bucket, denial },
                 Refused::Expired(reason) => Self::Expired { reason },
@@ -107,7 +107,7 @@ impl BucketError {
     /// What to do next. `option` begins the names of the options about the bucket in the store's URL.
     pub fn advice(&self, option: &str) -> String {
         match self {
-            Self::NoBucket { .. } => "check the name, or make the bucket".into(),
+            Self::NoBucket { bucket, .. } => no_bucket(bucket),
             Self::Region { right: Some(right), .. } => format!("set `{option}region={right}` in the store's URL"),
             Self::Region { right: None, .. } | Self::NoRegion { .. } => {
                 format!("set `{option}region=…` in the store's URL, or `AWS_REGION`")
@@ -130,17 +130,24 @@ impl BucketError {
 
     /// The same to whoever uses an open store. `option` is as in [`BucketError::advice`].
     pub fn into_store_error(self, option: &str) -> StoreError {
-        let reason = format!("{self}; {}", self.advice(option));
+        let told = format!("{self}; {}", self.advice(option));
         match self {
-            Self::NoBucket { bucket, .. } => StoreError::NotFound { what: format!("the bucket {bucket}") },
-            Self::Denied { .. } => StoreError::Denied { denial: reason },
-            Self::Expired { .. } | Self::NoCredentials { .. } => StoreError::Unauthenticated { reason },
-            Self::Region { bucket, .. } | Self::Failed { bucket, .. } | Self::NoRegion { bucket } => {
-                StoreError::Unsupported { what: format!("the bucket {bucket}"), reason }
+            Self::NoBucket { bucket, reason } => {
+                StoreError::NoPlace { place: format!("bucket `{bucket}`"), reason, next: no_bucket(&bucket) }
             }
-            Self::Taken { place, .. } => StoreError::Unsupported { what: place, reason },
-            Self::CustomerKey { .. } => StoreError::Unsupported { what: "the encryption key".into(), reason },
-            Self::Unavailable { .. } => StoreError::Unavailable { retry_after: None, reason },
+            Self::Denied { .. } => StoreError::Denied { denial: told },
+            Self::Expired { .. } | Self::NoCredentials { .. } => StoreError::Unauthenticated { reason: told },
+            Self::Region { bucket, .. } | Self::Failed { bucket, .. } | Self::NoRegion { bucket } => {
+                StoreError::Unsupported { what: format!("the bucket {bucket}"), reason: told }
+            }
+            Self::Taken { place, .. } => StoreError::Unsupported { what: place, reason: told },
+            Self::CustomerKey { .. } => StoreError::Unsupported { what: "the encryption key".into(), reason: told },
+            Self::Unavailable { .. } => StoreError::Unavailable { retry_after: None, reason: told },
         }
     }
+}
+
+/// What to do about a bucket that does not exist.
+pub(crate) fn no_bucket(bucket: &str) -> String {
+    format!("check the name and whose credentials these are; `stateward setup aws --bucket {bucket}` makes a bucket")
 }

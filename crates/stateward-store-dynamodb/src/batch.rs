@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::item::{Item, at_of, key_of};
 use crate::places::At;
 use crate::table::{TOTAL, Table, units_of};
-use stateward_store_aws::{Fault, Refused, Units, fault_of};
+use stateward_store_aws::{Fault, Refused, Units};
 
 /// Items that one `BatchGetItem` may ask for.
 const GET_MAX: usize = 100;
@@ -28,7 +28,7 @@ impl Table {
     pub(crate) async fn scan(&self, from: Option<Item>) -> Result<Scanned, Fault> {
         let request = self.clients.reads.scan().table_name(&self.name).consistent_read(true);
         let request = request.set_exclusive_start_key(from).return_consumed_capacity(TOTAL);
-        let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Scan", &error))?;
+        let answer = request.send().await.map_err(|error| self.fault("DynamoDB: Scan", &error))?;
         self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
         let next = answer.last_evaluated_key.filter(|key| !key.is_empty());
         Ok(Scanned { items: answer.items.unwrap_or_default(), next })
@@ -51,7 +51,7 @@ impl Table {
             let asked = asked.map_err(|error| Fault::Refused(Refused::Other(error.to_string())))?;
             let request = self.clients.reads.batch_get_item().request_items(&self.name, asked);
             let answer = request.return_consumed_capacity(TOTAL).send().await;
-            let mut answer = answer.map_err(|error| fault_of("DynamoDB: BatchGetItem", &error))?;
+            let mut answer = answer.map_err(|error| self.fault("DynamoDB: BatchGetItem", &error))?;
             self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
             let items = answer.responses.take().and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default();
             // Some are left over where the answer would be too large, or there was too much to do.
@@ -105,7 +105,7 @@ impl Table {
                     }
                 }
                 Err(error) => {
-                    let fault = fault_of("DynamoDB: BatchWriteItem", &error);
+                    let fault = self.fault("DynamoDB: BatchWriteItem", &error);
                     if tries >= self.retries || matches!(fault, Fault::Refused(_)) {
                         return Err(fault);
                     }

@@ -5,17 +5,20 @@
 //! it themselves, so it is written byte for byte as Go writes it.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use bytes::Bytes;
 use stateward_store::outside::{LockPlace, Spot, Taken, lock_id_in, lock_info_at};
 use stateward_store::{Result, StoreError};
-use stateward_store_aws::{Units, fault_of};
+use stateward_store_aws::{Fault, Units, fault_of};
 
 use crate::item::{Item, text, text_in};
 use crate::options::Options;
@@ -56,10 +59,17 @@ impl LockTable {
         self.store.client()
     }
 
+    fn fault<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        fault_of(operation, error).of_lock_table(&self.table, None)
+    }
+
     async fn get(&self, lock_id: &str) -> Result<Option<String>> {
         let request = self.client().get_item().table_name(&self.table).key(LOCK_ID, text(lock_id));
         let answer = request.consistent_read(true).return_consumed_capacity(TOTAL).send().await;
-        let answer = answer.map_err(|error| fault_of("DynamoDB: GetItem", &error))?;
+        let answer = answer.map_err(|error| self.fault("DynamoDB: GetItem", &error))?;
         self.store.counter().spent(Units::Read, units_of(answer.consumed_capacity()));
         Ok(answer.item.map(|item| info_of(&item)))
     }
@@ -78,7 +88,7 @@ impl LockTable {
             }
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(fault_of("DynamoDB: DeleteItem", &error).into()),
+                _ => Err(self.fault("DynamoDB: DeleteItem", &error).into()),
             },
         }
     }
@@ -111,7 +121,7 @@ impl LockPlace for LockTable {
                 // Not every service says what it found. What is gone by now was somebody's a moment ago.
                 None => self.get(&lock_id).await?.unwrap_or_default(),
             },
-            _ => return Err(fault_of("DynamoDB: PutItem", &error).into()),
+            _ => return Err(self.fault("DynamoDB: PutItem", &error).into()),
         };
         Ok(if lock_id_in(held.as_bytes()).as_deref() == Some(id) { Taken::Yes } else { Taken::Held(held.into()) })
     }
@@ -163,7 +173,7 @@ impl LockPlace for LockTable {
                 .expression_attribute_values(":own", text(format!("{}/", self.names.state_table)))
                 .set_exclusive_start_key(from)
                 .return_consumed_capacity(TOTAL);
-            let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Scan", &error))?;
+            let answer = request.send().await.map_err(|error| self.fault("DynamoDB: Scan", &error))?;
             self.store.counter().spent(Units::Read, units_of(answer.consumed_capacity()));
             for item in answer.items() {
                 let spot = text_in(item, LOCK_ID).and_then(|lock_id| self.names.spot(lock_id));

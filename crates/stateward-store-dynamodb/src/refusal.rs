@@ -212,11 +212,13 @@ impl OpenError {
 
 impl From<OpenError> for StoreError {
     fn from(error: OpenError) -> Self {
-        let reason = format!("{error}; {}", error.advice());
+        let (next, reason) = (error.advice(), format!("{error}; {}", error.advice()));
         match error {
-            OpenError::NoTable { table, region, .. } => {
-                Self::NotFound { what: format!("the table {table} in the Region {region}") }
-            }
+            OpenError::NoTable { table, region, .. } => Self::NoPlace {
+                place: format!("table `{table}` in the Region {region}"),
+                reason: "DynamoDB knows none of this name there".into(),
+                next,
+            },
             OpenError::Denied { .. } | OpenError::Expired { .. } | OpenError::NoCredentials { .. } => {
                 Self::Denied { denial: reason }
             }

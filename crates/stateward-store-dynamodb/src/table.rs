@@ -1,8 +1,11 @@
 //! One table, and what is asked of it: each answer is either the truth or says that it is not known.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -79,11 +82,19 @@ impl From<StoreError> for Unwritten {
 }
 
 impl Table {
+    /// What the answer to a request to this table means.
+    pub(crate) fn fault<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        fault_of(operation, error).of_table(&self.name)
+    }
+
     /// Reads an item.
     pub(crate) async fn get(&self, at: &At) -> Result<Option<Item>, Fault> {
         let request = self.clients.reads.get_item().table_name(&self.name).set_key(Some(key_of(at)));
         let request = request.consistent_read(true).return_consumed_capacity(TOTAL);
-        let answer = request.send().await.map_err(|error| fault_of("DynamoDB: GetItem", &error))?;
+        let answer = request.send().await.map_err(|error| self.fault("DynamoDB: GetItem", &error))?;
         self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
         Ok(answer.item)
     }
@@ -103,7 +114,7 @@ impl Table {
             .expression_attribute_values(":last", number(stretch.last))
             .set_limit(limit)
             .return_consumed_capacity(TOTAL);
-        let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Query", &error))?;
+        let answer = request.send().await.map_err(|error| self.fault("DynamoDB: Query", &error))?;
         self.counter.spent(Units::Read, units_of(answer.consumed_capacity()));
         let next = answer.last_evaluated_key.as_ref().and_then(|key| number_in::<u128>(key, RANGE));
         let next = next.map(|last| last + 1).filter(|next| *next <= stretch.last);
@@ -203,7 +214,7 @@ impl Table {
             Ok(answer) => self.done(answer.consumed_capacity()),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => alone(failed.item.clone()),
-                _ => Try::Fault(fault_of("DynamoDB: PutItem", &error)),
+                _ => Try::Fault(self.fault("DynamoDB: PutItem", &error)),
             },
         }
     }
@@ -222,7 +233,7 @@ impl Table {
             Ok(answer) => self.done(answer.consumed_capacity()),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(failed)) => alone(failed.item.clone()),
-                _ => Try::Fault(fault_of("DynamoDB: DeleteItem", &error)),
+                _ => Try::Fault(self.fault("DynamoDB: DeleteItem", &error)),
             },
         }
     }
@@ -247,7 +258,7 @@ impl Table {
             Ok(answer) => self.done(answer.consumed_capacity()),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => alone(failed.item.clone()),
-                _ => Try::Fault(fault_of("DynamoDB: UpdateItem", &error)),
+                _ => Try::Fault(self.fault("DynamoDB: UpdateItem", &error)),
             },
         }
     }
@@ -266,7 +277,7 @@ impl Table {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     self::cancelled(cancelled.cancellation_reasons())
                 }
-                _ => Try::Fault(fault_of("DynamoDB: TransactWriteItems", &error)),
+                _ => Try::Fault(self.fault("DynamoDB: TransactWriteItems", &error)),
             },
         }
     }

@@ -19,6 +19,16 @@ pub enum StoreError {
         /// The key or blob that was asked for.
         what: String,
     },
+    /// What the store is kept in does not exist: a bucket, a table. Nothing is known of what was asked for.
+    #[error("there is no {place}: {reason}")]
+    NoPlace {
+        /// What is not there, with its name.
+        place: String,
+        /// What the storage said.
+        reason: String,
+        /// What to do: how it is made.
+        next: String,
+    },
     /// A compare-and-set lost: the record is not at the revision that was expected.
     #[error("`{key}` was changed by somebody else")]
     Conflict {

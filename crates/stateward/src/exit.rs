@@ -47,9 +47,13 @@ impl From<Kind> for Exit {
             Kind::Locked | Kind::Conflict | Kind::Stale => Self::Conflict,
             Kind::Unauthenticated | Kind::Denied => Self::Denied,
             Kind::Corrupt => Self::Corrupt,
-            Kind::Invalid | Kind::TooLarge | Kind::NotFound | Kind::Full | Kind::Unavailable | Kind::Unsupported => {
-                Self::Failed
-            }
+            Kind::Invalid
+            | Kind::TooLarge
+            | Kind::NotFound
+            | Kind::NoPlace
+            | Kind::Full
+            | Kind::Unavailable
+            | Kind::Unsupported => Self::Failed,
             // Kinds may be added; until they stand in this table, meeting one is a bug.
             _ => Self::Bug,
         }
@@ -72,6 +76,7 @@ mod tests {
             (Kind::Invalid, 1),
             (Kind::TooLarge, 1),
             (Kind::NotFound, 1),
+            (Kind::NoPlace, 1),
             (Kind::Locked, 3),
             (Kind::Conflict, 3),
             (Kind::Stale, 3),

@@ -61,6 +61,18 @@ impl Patient {
             Ok(_) => {}
             Err(error) => {
                 let failed = Failed::new("S3: ListObjectsV2", &error);
+                if failed.is("NoSuchBucket") {
+                    let name = &bucket.name;
+                    let fix = format!(
+                        "check the name and whose credentials these are; `stateward setup aws --bucket {name}` makes a bucket"
+                    );
+                    return Found::of(vec![Finding::fail(
+                        CHECK,
+                        format!("there is no bucket {name}"),
+                        "S3 knows none of this name, in any account",
+                        fix,
+                    )]);
+                }
                 if !failed.is_refused() {
                     return Found::of(blame(CHECK, &failed));
                 }

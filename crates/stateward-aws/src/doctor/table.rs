@@ -25,6 +25,7 @@ impl Patient {
         let description = match self.describe(table).await {
             Ok(description) => description,
             Err(failed) if failed.is_refused() => return self.by_reading(table).await,
+            Err(failed) if failed.is("ResourceNotFoundException") => return Found::of(vec![self.no_table(table)]),
             Err(failed) => return Found::of(blame(CHECK, &failed)),
         };
         let usable = description.as_ref().and_then(|description| not_usable(table, description));
@@ -56,6 +57,18 @@ impl Patient {
             None => Finding::untested(SCHEMA, "the answer does not describe it"),
         };
         Found::of(vec![there, schema])
+    }
+
+    fn no_table(&self, table: &str) -> Finding {
+        let make = self.target.bucket().map_or_else(String::new, |bucket| {
+            format!("; `stateward setup aws --bucket {bucket} --lock-table {table}` makes one, with the key `LockID`")
+        });
+        Finding::fail(
+            CHECK,
+            format!("there is no table {table}"),
+            "DynamoDB knows none of this name in this Region and account",
+            format!("check the name, the Region and whose credentials these are{make}"),
+        )
     }
 
     async fn describe(&self, table: &str) -> Outcome<Option<TableDescription>> {

@@ -200,7 +200,7 @@ async fn a_bucket_that_cannot_be_used_is_refused_and_nothing_is_noted() {
     missing.blobs.as_mut().unwrap().place.bucket = "none-such".into();
     let (error, told) = refused(&missing).await;
     assert!(matches!(error, OpenError::Bucket { error: BucketError::NoBucket { .. }, .. }), "{told}");
-    assert!(told.contains("`none-such` does not exist") && told.contains(&missing.state_table), "{told}");
+    assert!(told.contains("no bucket `none-such`") && told.contains(&missing.state_table), "{told}");
 
     let denial =
         "User: arn:aws:iam::1:user/ci is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\"";

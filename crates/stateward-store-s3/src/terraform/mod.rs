@@ -93,7 +93,7 @@ impl Inner {
     fn new(options: &Options, configuration: &SdkConfig, counter: &Counter, bucket: Bucket, ids: Arc<Ids>) -> Self {
         let sharing = options.sharing.clone().unwrap_or_default();
         let dynamodb = || connect::dynamodb(options, configuration, counter);
-        let table = sharing.lock_table.map(|name| Table::new(dynamodb(), name));
+        let table = sharing.lock_table.map(|name| Table::new(dynamodb(), name, options.bucket.clone()));
         let spots = Spots {
             bucket: options.bucket.clone(),
             prefix: options.prefix.clone(),

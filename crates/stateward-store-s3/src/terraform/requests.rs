@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use stateward_store::StoreError;
 use stateward_store::outside::{Incoming, Mark, Seen};
-use stateward_store_aws::{Condition, CustomerHeaders, Fault, Head, fault_of, once};
+use stateward_store_aws::{Condition, CustomerHeaders, Fault, Head, once};
 
 use super::Inner;
 
@@ -75,7 +75,7 @@ impl Inner {
                 return Ok(Streamed::Same);
             }
             Err(error) => {
-                return match fault_of("S3: GetObject", &error) {
+                return match self.bucket.fault("S3: GetObject", &error) {
                     Fault::Missing => Ok(Streamed::Absent),
                     fault => Err(fault),
                 };
@@ -92,7 +92,7 @@ impl Inner {
     /// Begins to write an object in parts. Gives the upload's id.
     pub(super) async fn begin_upload(&self, name: &str, label: &str) -> Result<String> {
         let request = self.bucket.uploading(name).content_type(JSON).metadata(LABEL, label);
-        let answer = request.send().await.map_err(|error| fault_of("S3: CreateMultipartUpload", &error))?;
+        let answer = request.send().await.map_err(|error| self.bucket.fault("S3: CreateMultipartUpload", &error))?;
         Ok(answer.upload_id.unwrap_or_default())
     }
 
@@ -117,7 +117,7 @@ impl Inner {
             .set_sse_customer_key(CustomerHeaders::key(customer))
             .set_sse_customer_key_md5(CustomerHeaders::md5(customer))
             .set_checksum_algorithm(self.bucket.headers.checksum.clone());
-        let answer = request.send().await.map_err(|error| fault_of("S3: UploadPart", &error))?;
+        let answer = request.send().await.map_err(|error| self.bucket.fault("S3: UploadPart", &error))?;
         let part = CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag);
         Ok(part.set_checksum_sha256(answer.checksum_sha256).build())
     }
@@ -149,12 +149,12 @@ impl Inner {
         let answer = request.customize().config_override(once()).send().await;
         answer
             .map(|answer| answer.e_tag.unwrap_or_default())
-            .map_err(|error| fault_of("S3: CompleteMultipartUpload", &error))
+            .map_err(|error| self.bucket.fault("S3: CompleteMultipartUpload", &error))
     }
 
     pub(super) async fn abort_upload(&self, name: &str, upload: &str) -> Result<()> {
         let request = self.bucket.client.abort_multipart_upload().bucket(&self.bucket.name).key(name).upload_id(upload);
-        request.send().await.map(drop).map_err(|error| fault_of("S3: AbortMultipartUpload", &error))
+        request.send().await.map(drop).map_err(|error| self.bucket.fault("S3: AbortMultipartUpload", &error))
     }
 }
 

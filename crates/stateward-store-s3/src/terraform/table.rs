@@ -1,11 +1,14 @@
 //! Terraform's lock table in `DynamoDB`: an item for each lock, and one for the digest of each state.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 
 use stateward_store_aws::{Fault, fault_of};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -27,6 +30,8 @@ const IS_OLD: &str = "Digest = :old OR Digest = :upper";
 pub(super) struct Table {
     client: Client,
     pub(super) name: String,
+    /// The bucket that it is for.
+    bucket: String,
 }
 
 impl fmt::Debug for Table {
@@ -43,14 +48,21 @@ pub(super) enum Put {
 }
 
 impl Table {
-    pub(super) fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+    pub(super) fn new(client: Client, name: String, bucket: String) -> Self {
+        Self { client, name, bucket }
+    }
+
+    fn fault<E>(&self, operation: &str, error: &SdkError<E, HttpResponse>) -> Fault
+    where
+        E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        fault_of(operation, error).of_lock_table(&self.name, Some(&self.bucket))
     }
 
     async fn attribute(&self, key: &str, name: &str) -> Result<Option<String>> {
         let request = self.client.get_item().table_name(&self.name).key(KEY, text(key)).consistent_read(true);
         let answer = request.projection_expression(format!("{KEY}, {name}")).send().await;
-        let item = answer.map_err(|error| fault_of("DynamoDB: GetItem", &error))?.item;
+        let item = answer.map_err(|error| self.fault("DynamoDB: GetItem", &error))?.item;
         Ok(item.map(|item| text_in(&item, name)))
     }
 
@@ -75,7 +87,7 @@ impl Table {
                 // Not every service says what it found.
                 None => self.lock(lock_id).await?.unwrap_or_default(),
             })),
-            _ => Err(fault_of("DynamoDB: PutItem", &error)),
+            _ => Err(self.fault("DynamoDB: PutItem", &error)),
         }
     }
 
@@ -89,7 +101,7 @@ impl Table {
         let Err(error) = request.send().await else { return Ok(true) };
         match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            _ => Err(fault_of("DynamoDB: DeleteItem", &error)),
+            _ => Err(self.fault("DynamoDB: DeleteItem", &error)),
         }
     }
 
@@ -106,7 +118,7 @@ impl Table {
                 .filter_expression("begins_with(LockID, :own) AND attribute_exists(Info)")
                 .expression_attribute_values(":own", text(beginning))
                 .set_exclusive_start_key(from);
-            let answer = request.send().await.map_err(|error| fault_of("DynamoDB: Scan", &error))?;
+            let answer = request.send().await.map_err(|error| self.fault("DynamoDB: Scan", &error))?;
             locks.extend(answer.items().iter().map(|item| (text_in(item, KEY), text_in(item, INFO))));
             from = answer.last_evaluated_key;
             if from.as_ref().is_none_or(HashMap::is_empty) {
@@ -132,7 +144,7 @@ impl Table {
             .table_name(&self.name)
             .item(KEY, text(&digest_id(lock_id)))
             .item(DIGEST, text(digest));
-        request.send().await.map(drop).map_err(|error| fault_of("DynamoDB: PutItem", &error))
+        request.send().await.map(drop).map_err(|error| self.fault("DynamoDB: PutItem", &error))
     }
 
     /// Puts a digest, or none, in place of exactly the old one, or of none; false where it is another by now.
@@ -153,7 +165,7 @@ impl Table {
         let Err(error) = request.send().await else { return Ok(true) };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            _ => Err(fault_of("DynamoDB: UpdateItem", &error)),
+            _ => Err(self.fault("DynamoDB: UpdateItem", &error)),
         }
     }
 
@@ -167,13 +179,13 @@ impl Table {
         let Err(error) = request.send().await else { return Ok(true) };
         match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            _ => Err(fault_of("DynamoDB: DeleteItem", &error)),
+            _ => Err(self.fault("DynamoDB: DeleteItem", &error)),
         }
     }
 
     pub(super) async fn delete_digest(&self, lock_id: &str) -> Result<()> {
         let request = self.client.delete_item().table_name(&self.name).key(KEY, text(&digest_id(lock_id)));
-        request.send().await.map(drop).map_err(|error| fault_of("DynamoDB: DeleteItem", &error))
+        request.send().await.map(drop).map_err(|error| self.fault("DynamoDB: DeleteItem", &error))
     }
 }
 

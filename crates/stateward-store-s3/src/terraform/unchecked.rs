@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use stateward_store::outside::{LockInfo, Mark, Seen, Spot, lock_id_in as id_in};
 use stateward_store::{Result, StoreError};
-use stateward_store_aws::{Condition, Fault, fault_of};
+use stateward_store_aws::{Condition, Fault};
 
 use super::bytes::conflict;
 use super::{Inner, TerraformPlace};
@@ -147,7 +147,7 @@ impl Inner {
         let answer = match self.bucket.reading(&self.spots.lock_file(at)).send().await {
             Ok(answer) => answer,
             Err(error) => {
-                return match fault_of("S3: GetObject", &error) {
+                return match self.bucket.fault("S3: GetObject", &error) {
                     Fault::Missing => Ok(None),
                     fault => Err(fault.into()),
                 };

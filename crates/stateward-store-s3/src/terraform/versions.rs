@@ -5,7 +5,6 @@ use std::time::Duration;
 use aws_sdk_s3::types::BucketVersioningStatus;
 use stateward_store::outside::{Incoming, Mark, Spot};
 use stateward_store::{Result, StoreError};
-use stateward_store_aws::fault_of;
 
 use super::TerraformPlace;
 
@@ -29,7 +28,7 @@ impl TerraformPlace {
     pub async fn keeps_versions(&self) -> Result<bool> {
         let bucket = &self.inner.bucket;
         let answer = bucket.client.get_bucket_versioning().bucket(&bucket.name).send().await;
-        let answer = answer.map_err(|error| fault_of("S3: GetBucketVersioning", &error))?;
+        let answer = answer.map_err(|error| bucket.fault("S3: GetBucketVersioning", &error))?;
         Ok(answer.status == Some(BucketVersioningStatus::Enabled))
     }
 
@@ -47,7 +46,7 @@ impl TerraformPlace {
         loop {
             let request = inner.bucket.client.list_object_versions().bucket(&inner.bucket.name).prefix(&key);
             let answer = request.set_key_marker(key_marker).set_version_id_marker(id_marker).send().await;
-            let answer = answer.map_err(|error| fault_of("S3: ListObjectVersions", &error))?;
+            let answer = answer.map_err(|error| inner.bucket.fault("S3: ListObjectVersions", &error))?;
             let all = answer.versions.unwrap_or_default();
             // Other objects begin with the same name; they sort behind.
             let beyond = all.iter().any(|version| version.key.as_deref() != Some(&key));

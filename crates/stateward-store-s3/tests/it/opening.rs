@@ -1,9 +1,11 @@
 //! Opening: what is wrong is told, why, and what to do.
 
+use stateward_store::outside::{LockPlace as _, Spot};
+use stateward_store::{Key, Store as _, StoreError};
 use stateward_store_s3::{BucketError, CustomerKey, Encryption, OpenError, Options, S3Store};
 use stateward_testkit::{Fault, FaultProxy, Moto, Rule};
 
-use crate::world::{Stranger, on_moto, on_versitygw, open, seed, sent};
+use crate::world::{Stranger, on_moto, on_versitygw, open, place_of, seed, sent, shared_on_moto};
 
 async fn refused(options: Options) -> OpenError {
     S3Store::open(options, seed()).await.unwrap_err()
@@ -34,7 +36,34 @@ async fn a_store_is_proved_once_and_then_opened_with_one_request() {
 async fn a_bucket_that_does_not_exist() {
     let error = refused(Options { bucket: "none-such".into(), ..on_moto() }).await;
     assert!(matches!(error, OpenError::Bucket(BucketError::NoBucket { .. })), "{error}");
-    assert!(error.to_string().starts_with("the bucket `none-such` does not exist"), "{error}");
+    assert!(error.to_string().starts_with("there is no bucket `none-such`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_bucket_or_lock_table_that_goes_while_the_store_is_open_is_no_lack_of_a_record() {
+    let proxy = FaultProxy::to(Moto::shared().url());
+    let mut options = shared_on_moto(false, true);
+    options.access.endpoint = Some(proxy.url().to_owned());
+    let (store, place) = place_of(&options).await;
+    proxy.inject(Rule::new(Fault::s3(404, "NoSuchBucket", "The specified bucket does not exist")));
+    let Err(StoreError::NoPlace { place: what, next, .. }) = store.get(&Key::new("x")).await else {
+        panic!("the bucket is not there");
+    };
+    assert_eq!(what, format!("bucket `{}`", options.bucket));
+    assert!(next.contains(&format!("stateward setup aws --bucket {}`", options.bucket)), "{next}");
+
+    let mut options = options;
+    let sharing = options.sharing.get_or_insert_default();
+    sharing.lock_table = Some("gone".to_owned());
+    drop(place);
+    proxy.heal();
+    let (_, place) = place_of(&options).await;
+    let at = Spot { name: "x".to_owned(), workspace: "default".to_owned() };
+    let Err(StoreError::NoPlace { place: what, next, .. }) = place.holder(&at).await else {
+        panic!("the table is not there");
+    };
+    assert_eq!(what, "lock table `gone`");
+    assert!(next.contains(&format!("--bucket {} --lock-table gone`", options.bucket)), "{next}");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ pub(crate) fn refused_by_s3(error: &s3::OpenError) -> Error {
 
 fn kind_of_bucket(error: &s3::BucketError) -> Kind {
     match error {
-        s3::BucketError::NoBucket { .. } => Kind::NotFound,
+        s3::BucketError::NoBucket { .. } => Kind::NoPlace,
         s3::BucketError::Denied { .. } | s3::BucketError::Expired { .. } | s3::BucketError::NoCredentials { .. } => {
             Kind::Denied
         }
@@ -103,7 +103,7 @@ fn kind_of_bucket(error: &s3::BucketError) -> Kind {
 
 fn refused_by_dynamodb(error: &dynamodb::OpenError) -> Error {
     let kind = match error {
-        dynamodb::OpenError::NoTable { .. } => Kind::NotFound,
+        dynamodb::OpenError::NoTable { .. } => Kind::NoPlace,
         dynamodb::OpenError::Bucket { error, .. } => kind_of_bucket(error),
         dynamodb::OpenError::Denied { .. }
         | dynamodb::OpenError::Expired { .. }

@@ -2,7 +2,7 @@
 
 use stateward_testkit::{AwsEnv, DynamoDbLocal, Fault, FaultProxy, Moto, Rule, TestDir, VersityGw, fresh_name};
 
-use crate::cli;
+use crate::{cli, state};
 
 fn fails(env: &AwsEnv, store: &str, code: i32, words: &[&str]) {
     let dir = TestDir::new();
@@ -16,13 +16,59 @@ fn fails(env: &AwsEnv, store: &str, code: i32, words: &[&str]) {
 #[test]
 fn a_bucket_that_is_not_there() {
     let name = fresh_name("nowhere");
-    fails(&Moto::shared().env(), &format!("s3://{name}/p?use_path_style=true"), 1, &[&name, "does not exist"]);
+    let (what, next) = (format!("no bucket `{name}`"), format!("`stateward setup aws --bucket {name}`"));
+    fails(&Moto::shared().env(), &format!("s3://{name}/p?use_path_style=true"), 1, &[&what, &next]);
+}
+
+#[test]
+fn whoever_asks_for_a_bucket_or_lock_table_that_is_not_there_is_told_which_and_how_it_is_made() {
+    let moto = Moto::shared();
+    let (nowhere, bucket) = (fresh_name("nowhere"), moto.create_bucket());
+    let (dir, env) = (TestDir::new(), moto.env());
+    let query = "use_path_style=true&max_retries=0";
+    let store = format!("s3://{nowhere}/p?{query}");
+    let key = format!("s3://{nowhere}/k.tfstate?{query}&use_lockfile=true");
+    let table = format!("s3://{bucket}/k.tfstate?{query}&lock_table={nowhere}");
+    dir.write("work/main.tf", "terraform {\n  backend \"local\" {}\n}\n");
+    dir.write("work/terraform.tfstate", state(1, "a"));
+    let (makes_bucket, makes_table) = (
+        format!("`stateward setup aws --bucket {nowhere}`"),
+        format!("`stateward setup aws --bucket {bucket} --lock-table {nowhere}`"),
+    );
+    for (arguments, makes) in [
+        (vec!["lock", "inspect", &key], &makes_bucket),
+        (vec!["lock", "inspect", &table], &makes_table),
+        (vec!["state", "repair", &key], &makes_bucket),
+        (vec!["state", "repair", &table], &makes_table),
+        (vec!["state", "import", "x", &key], &makes_bucket),
+        (vec!["run", "--store", &store, "--state", "x", "--", "terraform", "plan"], &makes_bucket),
+        (vec!["migrate", "--to", &key, "--dir", "work"], &makes_bucket),
+        (vec!["migrate", "--to", "stateward", "--store", &store, "--state", "x", "--dir", "work"], &makes_bucket),
+    ] {
+        let output = cli(&dir, &env).run(&arguments).expect_code(1);
+        assert!(output.stderr.contains(makes.as_str()), "{arguments:?}: {}", output.report());
+        assert!(!output.stderr.contains("try again") && !output.stderr.contains("damaged"), "{}", output.report());
+    }
+    for (place, makes) in [
+        (vec!["--bucket", &nowhere], &makes_bucket),
+        (vec!["--bucket", &bucket, "--lock-table", &nowhere], &makes_table),
+    ] {
+        let arguments = [vec!["doctor", "--key", "k", "--read-only"], place].concat();
+        let output = cli(&dir, &env).run(&arguments);
+        let words = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(output.code() != Some(0) && words.contains(makes.as_str()), "{}", output.report());
+    }
 }
 
 #[test]
 fn a_table_that_is_not_there() {
     let name = fresh_name("nowhere");
-    fails(&DynamoDbLocal::shared().env(), &format!("dynamodb://{name}"), 1, &[&name, "--create-tables"]);
+    fails(
+        &DynamoDbLocal::shared().env(),
+        &format!("dynamodb://{name}"),
+        1,
+        &[&format!("no table `{name}`"), "--create-tables"],
+    );
 }
 
 #[test]

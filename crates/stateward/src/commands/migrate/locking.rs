@@ -144,7 +144,7 @@ impl<'a> Locks<'a> {
                     let why = failure.message().map(|message| message.why).unwrap_or_default();
                     told.push(format!("an earlier run may have left a lock, and it cannot be given back ({why})"));
                     let gone = match failure {
-                        Failure::Refused(error) if error.kind() == Kind::NotFound => {
+                        Failure::Refused(error) if matches!(error.kind(), Kind::NotFound | Kind::NoPlace) => {
                             format!("; if that place is gone for good, delete `{}`", self.claim.path().display())
                         }
                         _ => String::new(),

@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     let source = match Source::open(context, args, setting, from).await {
         // It has been moved already, as the block says, or where the block does not say which store it means.
         Err(Failure::Refused(error))
-            if error.kind() == Kind::NotFound
+            if matches!(error.kind(), Kind::NotFound | Kind::NoPlace)
                 && (is_declared || setting.whole().is_some_and(|backend| target.may_be_another(backend)))
                 && !target.workspaces().await?.is_empty() =>
         {
