@@ -50,6 +50,8 @@ pub struct Content {
     pub digests: u64,
     /// JSON that is no record.
     pub others: u64,
+    /// Documents of JSON, whatever is in them.
+    pub documents: u64,
 }
 
 /// Why a source was not read to its end. What came before counts.
@@ -83,7 +85,13 @@ impl Content {
             records: self.records + other.records,
             digests: self.digests + other.digests,
             others: self.others + other.others,
+            documents: self.documents + other.documents,
         }
+    }
+
+    /// Whether there was nothing at all: not even a list without records.
+    pub fn is_blank(self) -> bool {
+        self.documents == 0
     }
 
     /// Whether there was something, and nothing of `CloudTrail`.
@@ -117,6 +125,7 @@ fn documents(from: impl Read, each: &mut dyn FnMut(&Value)) -> (Content, Result<
     // At the end of the input there is no document any more.
     while outcome.is_ok() && !matches!(deserializer.end(), Ok(())) {
         outcome = Document(&mut sink).deserialize(&mut deserializer);
+        sink.content.documents += u64::from(outcome.is_ok());
     }
     (sink.content, outcome.map_err(unreadable))
 }
@@ -331,6 +340,9 @@ mod tests {
         check(r#"{"Records":[]}"#, 0, 0);
         check("", 0, 0);
         check(" \n", 0, 0);
+        for (source, is_blank) in [("", true), (" \n", true), (r#"{"Records":[]}"#, false), ("[]", false)] {
+            assert_eq!(ids(source.as_bytes()).1.is_blank(), is_blank, "{source:?}");
+        }
         check(r#"{"version":4,"resources":[{"a":[1,2.5,null,true]}]} null "x" true"#, 0, 4);
     }
 
@@ -339,7 +351,7 @@ mod tests {
         let (_, content, outcome) =
             ids(br#"{"digestStartTime":"2026-01-01T00:00:00Z","digestS3Bucket":"b","logFiles":[]}"#);
         assert!(outcome.is_ok() && !content.is_foreign());
-        assert_eq!(content, Content { digests: 1, ..Content::default() });
+        assert_eq!(content, Content { digests: 1, documents: 1, ..Content::default() });
     }
 
     #[test]

@@ -27,8 +27,12 @@ const NOT_ALLOWED: &str = "because no identity-based policy allows the dynamodb:
 const BY_SCP: &str = "with an explicit deny in a service control policy";
 
 fn compressed(document: &Value) -> Vec<u8> {
+    compressed_bytes(document.to_string().as_bytes())
+}
+
+fn compressed_bytes(bytes: &[u8]) -> Vec<u8> {
     let mut writer = GzEncoder::new(Vec::new(), Compression::default());
-    writer.write_all(document.to_string().as_bytes()).unwrap();
+    writer.write_all(bytes).unwrap();
     writer.finish().unwrap()
 }
 
@@ -87,12 +91,22 @@ fn what_cannot_be_read_is_said() {
     };
     let (code, said) = run(&["cut.gz"]);
     assert!(code == Some(1) && said.contains("`cut.gz`: it is cut off"), "{said}");
+    assert!(said.contains("fetch it again; the 2 records before count"), "{said}");
+    world.dir.write("head.gz", &whole[..12]);
+    let (code, said) = run(&["head.gz"]);
+    assert!(code == Some(2) && said.contains("`head.gz`: it is cut off"), "{said}");
+    assert!(said.contains("this says nothing of refused calls") && !said.contains("no call was refused"), "{said}");
+    let (code, said) = run(&["cut.gz", "logs"]);
+    assert!(code == Some(1) && said.contains("`cut.gz`: it is cut off"), "{said}");
     let (code, said) = run(&["digest.json", "logs"]);
     assert!(code == Some(0) && said.contains("1 digest file left out"), "{said}");
     let (code, said) = run(&["state.json", "logs"]);
     assert!(code == Some(1) && said.contains("`state.json` holds no records of CloudTrail"), "{said}");
+    let (code, said) = run(&["state.json"]);
+    assert!(code == Some(2) && said.contains("`state.json` holds no records of CloudTrail"), "{said}");
     let (code, said) = run(&["text.log"]);
-    assert!(code == Some(1) && said.contains("from line 1, column 1 on it is no JSON"), "{said}");
+    assert!(code == Some(2) && said.contains("from line 1, column 1 on it is no JSON"), "{said}");
+    assert!(said.contains("are for `stateward explain`"), "{said}");
     let (code, said) = run(&["missing"]);
     assert!(code == Some(1) && said.contains("`missing`: no such file or directory"), "{said}");
     let (code, said) = run(&["logs", "--since", "2026-03-02T00:00:00Z", "--until", "2026-03-01T00:00:00Z"]);
@@ -101,6 +115,33 @@ fn what_cannot_be_read_is_said() {
     assert!(code == Some(0) && said.contains("no call was refused in 5 records"), "{said}");
     let (code, said) = run(&[]);
     assert!(code == Some(2) && said.contains("<SOURCE>"), "{said}");
+}
+
+#[test]
+fn where_there_is_nothing_to_read_nothing_is_said_of_refusals() {
+    let world = World::local();
+    world.dir.write("empty.json", "");
+    world.dir.write("blank.json.gz", compressed_bytes(b" \n"));
+    world.dir.write("nothing/.hidden", "x");
+    world.dir.write("quiet.json", r#"{"Records":[]}"#);
+    for (arguments, input, said) in [
+        (["trail", "-"], "", "standard input is empty"),
+        (["trail", "-"], "\n", "standard input is empty"),
+        (["trail", "empty.json"], "", "`empty.json` is empty"),
+        (["trail", "blank.json.gz"], "", "`blank.json.gz` is empty"),
+        (["trail", "nothing"], "", "`nothing` is a directory without files"),
+    ] {
+        let output = world.cli().run_with_input(&arguments, input).expect_code(2);
+        let words = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(said) && words.contains("says nothing of refused calls"), "{}", output.report());
+        assert!(!words.contains("no call was refused"), "{}", output.report());
+    }
+    let output = world.cli().run(&["trail", "quiet.json"]).expect_success();
+    assert!(output.stderr.contains("no call was refused in 0 records"), "{}", output.report());
+    let output = world.cli().run(&["trail", "empty.json", "--json"]).expect_code(2);
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(answer["records"], 0);
+    assert!(answer["warnings"][0].as_str().unwrap().contains("is empty"), "{answer}");
 }
 
 #[test]

@@ -18,6 +18,8 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::system::SystemClock;
 
+/// For what is no log of `CloudTrail`.
+const FOR_OTHERS: &str = "error texts and logs of other kinds are for `stateward explain`";
 /// How far back AWS is asked, unless told.
 const BACK: SignedDuration = SignedDuration::from_hours(24);
 
@@ -114,7 +116,8 @@ impl Reading {
             Failure::file("the logs cannot be read", &failed.path, &failed.error, next)
         })?;
         if files.is_empty() {
-            self.warnings.push(format!("`{source}` holds no files"));
+            self.warnings.push(format!("`{source}` is a directory without files: hidden ones are left out"));
+            self.is_short = true;
         }
         for path in files {
             let (wanted, tally) = (&self.wanted, &mut self.tally);
@@ -131,17 +134,29 @@ impl Reading {
                 0 => String::new(),
                 records => format!("; the {} before count", output::human::counted(records, "record")),
             };
-            self.warnings.push(format!("{name}: {why}{before}"));
-            self.is_short = true;
+            let next = match why {
+                Unreadable::NotJson { .. } if content.records == 0 => format!(": {FOR_OTHERS}"),
+                Unreadable::CutOff => "; fetch it again".to_owned(),
+                _ => String::new(),
+            };
+            self.warnings.push(format!("{name}: {why}{next}{before}"));
+        } else if content.is_blank() {
+            self.warnings.push(format!("{name} is empty: there is nothing in it, not even a list without records"));
         } else if content.is_foreign() {
-            self.warnings.push(format!(
-                "{name} holds no records of CloudTrail: error texts and logs of other kinds are for `stateward explain`"
-            ));
-            self.is_short = true;
+            self.warnings.push(format!("{name} holds no records of CloudTrail: {FOR_OTHERS}"));
+        } else {
+            return;
         }
+        self.is_short = true;
+    }
+
+    /// Something could not be read, and nothing else was there to be read.
+    fn is_bad_input(&self) -> bool {
+        self.is_short && self.content.records == 0 && self.content.digests == 0
     }
 
     fn answer(mut self, context: &Context, fix: bool) -> Result<Exit> {
+        let is_bad_input = self.is_bad_input();
         if self.content.digests > 0 {
             let digests = output::human::counted(self.content.digests, "digest file");
             self.warnings.push(format!("{digests} left out: digests hold no records of calls"));
@@ -157,14 +172,18 @@ impl Reading {
             answer.warnings.iter().for_each(|warning| output::note(&told::warning(warning)));
         }
         if answer.items.is_empty() && !context.out.json {
-            output::note(&told::nothing(answer.records));
+            output::note(&if is_bad_input { told::unread() } else { told::nothing(answer.records) });
         } else {
             context.out.answer(&answer, || {
                 let fix = answer.fix.as_ref().map(told::fix).unwrap_or_default();
                 told::table(&answer.items, context.times()) + &fix
             })?;
         }
-        Ok(if self.is_short { Exit::Failed } else { Exit::Done })
+        Ok(match (is_bad_input, self.is_short) {
+            (true, _) => Exit::Usage,
+            (false, true) => Exit::Failed,
+            (false, false) => Exit::Done,
+        })
     }
 }
 

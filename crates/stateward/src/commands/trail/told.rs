@@ -14,6 +14,11 @@ pub(super) fn nothing(records: u64) -> String {
     format!("no call was refused in {records}, as far as it was asked for\n")
 }
 
+/// Where nothing was read, nothing is known of refusals either.
+pub(super) fn unread() -> String {
+    "no record of CloudTrail was read, so this says nothing of refused calls; `aws cloudtrail describe-trails` shows where a trail's logs are\n".to_owned()
+}
+
 pub(super) fn warning(text: &str) -> String {
     human::hanging(&format!("{YELLOW}warning{YELLOW:#}: "), 9, text)
 }
