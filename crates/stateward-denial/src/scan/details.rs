@@ -25,11 +25,20 @@ pub(super) fn fill(text: &Squeezed<'_>, frame: &mut Frame, next: usize) {
                 Some(Reason::Entity) => &["role with name", "user with name", "Policy ", "instance profile "],
                 _ => &["not found: Table:", "Table:", "Key '", "Alias "],
             };
-            frame.subject = labels.iter().find_map(|label| name(text, text.find(window.clone(), label)?.end));
+            let named = labels.iter().find_map(|label| name(text, text.find(window.clone(), label)?.end));
+            frame.subject = named.or_else(|| told_before(text, frame.start).filter(|_| reason == Some(Reason::Bucket)));
         }
         Kind::Network => frame.subject = host(text, window),
         _ => {}
     }
+}
+
+/// The bucket that Terraform says before the error it is told by: `S3 bucket "NAME" does not exist`, and two lines of advice.
+fn told_before(text: &Squeezed<'_>, start: usize) -> Option<String> {
+    const ADVICE_MAX: usize = 400;
+    let at = text.find_last(start.saturating_sub(ADVICE_MAX)..start, "S3 bucket \"")?.end;
+    let name = name(text, at)?;
+    text.find(at..start, "\" does not exist").map(|_| name)
 }
 
 /// S3, where an answer has the second of its IDs, which no other service has.

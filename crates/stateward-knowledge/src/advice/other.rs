@@ -1,8 +1,9 @@
 //! What only looks like a refusal: locks, digests, Regions, networks, plans.
 
 use stateward_denial::{Kind, Problem, Reason};
+use stateward_iam::names;
 
-use super::{Advice, Who};
+use super::{Advice, Who, words};
 
 pub(super) fn advise(problem: &Problem) -> Advice {
     match problem.kind {
@@ -48,13 +49,27 @@ fn lock_held(problem: &Problem) -> Advice {
     if !problem.certain {
         why.push_str(" It may have been given back meanwhile, or be the run's own: a request that was tried again can meet the lock that the first try took.");
     }
-    let id = lock.id.as_deref().unwrap_or("ID");
-    Advice::new(title, why)
-        .then(
-            Who::You,
-            "Find the run that holds it: who and since when stand in the text. Wait for it, or let it end.",
-            "A lock is mostly a run that is still going on. `-lock-timeout=10m` waits; by itself Terraform does not.",
-        )
+    let id = lock.id.as_deref().map_or_else(|| "ID".into(), words::in_shell);
+    let mut advice = Advice::new(title, why).then(
+        Who::You,
+        "Find the run that holds it: who and since when stand in the text. Wait for it, or let it end.",
+        "A lock is mostly a run that is still going on. `-lock-timeout=10m` waits; by itself Terraform does not.",
+    );
+    let may_be_s3 = lock.path.as_deref().is_none_or(|path| bucket_and_key(path).is_some());
+    if may_be_s3 {
+        advice = advice
+            .then(
+                Who::You,
+                inspect(lock.path.as_deref()),
+                "It shows both kinds of lock, how old they are, and whether their run is known to be over.",
+            )
+            .then(
+                Who::You,
+                format!("Where it says that the holder is gone: `stateward lock inspect . --release --id {id}`."),
+                "It removes exactly that lock, and none that was taken since.",
+            );
+    }
+    advice
         .then(
             Who::You,
             format!(
@@ -63,14 +78,34 @@ fn lock_held(problem: &Problem) -> Advice {
             "A lock whose run was killed stays for ever: nothing but this takes it away.",
         )
         .but_not(
-            "`force-unlock` because one is in a hurry",
-            "If the other run is alive, both write, and one's changes are lost.",
+            "`force-unlock` without having seen that the run is over",
+            "If the other run is alive, both write, and one's changes are lost. Neither age nor haste is evidence.",
         )
         .but_not("`-lock=false`", "It does not wait for the other run: the same loss.")
         .but_not(
             "Attaching policies",
             "Nobody was refused: the request to take the lock was allowed, and found it taken.",
         )
+}
+
+/// The bucket and the key, where the path of a lock may be these.
+fn bucket_and_key(path: &str) -> Option<(&str, &str)> {
+    let (bucket, key) = path.split_once('/')?;
+    (names::bucket_there(bucket).is_ok() && !key.is_empty()).then_some((bucket, key))
+}
+
+/// How to look at a lock of the `s3` backend.
+fn inspect(path: Option<&str>) -> String {
+    const THERE: &str =
+        "If the backend is `s3`, look at the lock in the directory of the configuration: `stateward lock inspect .`";
+    match path.and_then(bucket_and_key) {
+        Some((bucket, key)) => {
+            let url = format!("s3://{bucket}/{key}?use_lockfile=true");
+            let url = words::in_shell(&url);
+            format!("{THERE}; a lock file also from anywhere else: `stateward lock inspect {url}`.")
+        }
+        None => format!("{THERE}."),
+    }
 }
 
 fn digest(problem: &Problem) -> Advice {
@@ -80,6 +115,10 @@ fn digest(problem: &Problem) -> Advice {
         _ => String::new(),
     };
     let found = digest.calculated.as_deref().or(digest.set_to.as_deref());
+    let item = match (&digest.bucket, &digest.key) {
+        (Some(bucket), Some(key)) => format!("`{bucket}/{key}-md5`"),
+        _ => "`BUCKET/KEY-md5`".to_owned(),
+    };
     Advice::new(
         format!("The state is not the one that the lock table knows{place}"),
         "The lock table holds the MD5 of the state that was written last, and the object in S3 has another. Somebody wrote one without \
@@ -92,14 +131,19 @@ fn digest(problem: &Problem) -> Advice {
     )
     .then(
         Who::You,
-        "Look at the versions of the object, and decide which one is right: mostly the newest with the highest serial.",
+        "In the directory of the configuration, have both sides compared: `stateward state repair . --dry-run`; without `--dry-run` it asks, and puts right the side that is wrong.",
+        "It looks at the versions of the object, at serials and lineage, before it says which side is right.",
+    )
+    .then(
+        Who::You,
+        "Or by hand: look at the versions of the object, and decide which one is right, mostly the newest with the highest serial.",
         "The digest is only a number: what it is to be follows from the state that is right.",
     )
     .then(
         Who::You,
         match found {
-            Some(md5) => format!("If the object as it is now is right, set `Digest` of the item `BUCKET/KEY-md5` to `{md5}`."),
-            None => "If the object as it is now is right, set `Digest` of the item `BUCKET/KEY-md5` to its MD5.".to_owned(),
+            Some(md5) => format!("If the object as it is now is right, set `Digest` of the item {item} to `{md5}`."),
+            None => format!("If the object as it is now is right, set `Digest` of the item {item} to its MD5."),
         },
         "Otherwise restore the right version first, and set the digest to its MD5.",
     )
@@ -146,8 +190,18 @@ fn not_found(problem: &Problem) -> Advice {
         format!("{what}{subject} does not exist"),
         "AWS knows who asked and would have answered; there is nothing there.",
     )
-    .then(Who::You, step, why)
+    .then(Who::You, made(problem).unwrap_or_else(|| step.to_owned()), why)
     .but_not("Attaching policies", "Nobody refused it.")
+}
+
+/// For a bucket whose name is known, with the command that makes it.
+fn made(problem: &Problem) -> Option<String> {
+    let bucket = problem.failure.as_ref()?.subject.as_deref()?;
+    (reason(problem) == Some(Reason::Bucket) && names::bucket(bucket).is_ok()).then(|| {
+        format!(
+            "Check its name, and the account and profile of the run; if it was never made, `stateward setup aws --bucket {bucket}` makes it."
+        )
+    })
 }
 
 fn region(problem: &Problem) -> Advice {

@@ -1,5 +1,7 @@
 //! How things are called in sentences.
 
+use std::borrow::Cow;
+
 use stateward_denial::{Denial, Layer, Part, PrincipalType};
 
 use super::asked::{action, permission_set, role_name};
@@ -81,5 +83,14 @@ pub(super) fn list(items: &[&str]) -> String {
         [] => String::new(),
         [one] => (*one).to_owned(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+/// A word as a shell takes it whole.
+pub(super) fn in_shell(word: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")).into(),
     }
 }

@@ -187,6 +187,61 @@ fn a_refused_lock_gets_all_three_rights_and_no_force_unlock() {
 }
 
 #[test]
+fn of_a_held_lock_its_evidence_is_looked_at_before_it_is_removed() {
+    let held = |path: &str, id: &str| {
+        read(&format!(
+            "Error: Error acquiring the state lock\n\nError message: operation error S3: PutObject, https response error StatusCode: 412, \
+             RequestID: R, HostID: H, api error PreconditionFailed: At least one of the pre-conditions you specified did not hold\n\
+             Lock Info:\n  ID:        {id}\n  Path:      {path}\n  Operation: OperationTypeApply\n  Who:       ana@laptop\n  \
+             Version:   1.15.5\n  Created:   2026-03-01 10:00:00 +0000 UTC\n  Info:      \n"
+        ))
+    };
+    let steps = |problem: &Problem| advise(problem).steps.into_iter().map(|step| step.step).collect::<Vec<_>>();
+    let id = "4c2f4a54-3d1f-4c0a-8d2e-6f2b1a7e9c11";
+    let told = steps(&held("acme-state/net/prod.tfstate", id));
+    let at =
+        |words: &str| told.iter().position(|step| step.contains(words)).unwrap_or_else(|| panic!("{words}: {told:?}"));
+    let looked = at("`stateward lock inspect 's3://acme-state/net/prod.tfstate?use_lockfile=true'`");
+    let released = at(&format!("`stateward lock inspect . --release --id {id}`"));
+    assert!(looked < released && released < at(&format!("`terraform force-unlock {id}`")), "{told:?}");
+    assert!(told[looked].contains("`stateward lock inspect .`"), "{told:?}");
+    // A name can be anything: it stays one word of the command.
+    let told = steps(&held("acme-state/it's.tfstate", id));
+    assert!(told.iter().any(|step| step.contains(r"'s3://acme-state/it'\''s.tfstate?use_lockfile=true'")), "{told:?}");
+    // A file on a disk is no place in a bucket.
+    assert!(!steps(&held("terraform.tfstate", id)).iter().any(|step| step.contains("lock inspect")));
+    let do_not = advise(&held("acme-state/k", id)).do_not;
+    assert!(do_not.iter().any(|warning| warning.step.contains("`force-unlock` without having seen")), "{do_not:?}");
+}
+
+#[test]
+fn of_a_digest_that_does_not_fit_both_sides_are_compared_before_one_is_written() {
+    let problem = read(
+        "Error: Error refreshing state: state data in S3 does not have the expected content.\n\nThe checksum calculated for the state \
+         stored in S3 does not match the checksum stored in DynamoDB.\n\nBucket: acme-state\nKey:    net/prod.tfstate\nCalculated \
+         checksum: 1a79a4d60de6718e8e5b326e338ae533\nStored checksum:     d41d8cd98f00b204e9800998ecf8427e\n",
+    );
+    assert_eq!(problem.kind, Kind::DigestMismatch);
+    let steps: Vec<String> = advise(&problem).steps.into_iter().map(|step| step.step).collect();
+    let at = |words: &str| {
+        steps.iter().position(|step| step.contains(words)).unwrap_or_else(|| panic!("{words}: {steps:?}"))
+    };
+    assert!(at("`stateward state repair . --dry-run`") < at("`acme-state/net/prod.tfstate-md5`"), "{steps:?}");
+}
+
+#[test]
+fn of_a_bucket_that_is_not_there_the_command_that_makes_it_is_told() {
+    let problem = read(
+        "Error: Failed to get existing workspaces: S3 bucket \"acme-state\" does not exist.\n\nThe referenced S3 bucket must have been \
+         previously created.\n\nError: operation error S3: ListObjectsV2, https response error StatusCode: 404, RequestID: \
+         AAAAAAAAAAAAAAA1, HostID: abc=, NoSuchBucket: \n",
+    );
+    assert_eq!(problem.kind, Kind::NotFound);
+    let steps = advise(&problem).steps;
+    assert!(steps[0].step.contains("`stateward setup aws --bucket acme-state`"), "{steps:?}");
+}
+
+#[test]
 fn who_can_do_it_follows_from_the_layer() {
     let refused = |context: &str| {
         format!(
