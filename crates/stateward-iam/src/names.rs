@@ -28,25 +28,45 @@ pub const PARTITIONS: [&str; 8] =
 /// A bucket that is to be made. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 pub fn bucket(name: &str) -> Result {
     let next = "give a bucket 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    let good = name.len() <= 63 && name.bytes().all(plain);
-    unless(good, format!("`{name}` is no name of a bucket"), next).and_then(|()| bucket_there(name))
+    let is_taken = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    bucket_of(name, 63, is_taken, next)
 }
 
 /// A bucket that may be there: in Northern Virginia those made before March 2018 may have longer names, with `_` and upper-case letters.
 pub fn bucket_there(name: &str) -> Result {
+    let next = "give the bucket's own name: 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
+    bucket_of(name, 255, is_word, next)
+}
+
+fn bucket_of(name: &str, longest: usize, is_taken: fn(u8) -> bool, next: &'static str) -> Result {
     const BEGINNINGS: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
     const ENDS: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
-    let next = "give the bucket's own name: 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
-    let other = "give the bucket's own name, not that of an access point or a directory";
-    let good = (3..=255).contains(&name.len())
-        && name.bytes().all(is_word)
-        && has_plain_ends(name)
-        && !name.contains("..")
-        && name.parse::<std::net::Ipv4Addr>().is_err();
+    let broken = broken(name, longest, is_taken);
+    unless(broken.is_none(), format!("`{name}` is no name of a bucket: {}", broken.unwrap_or_default()), next)?;
     let kept = BEGINNINGS.iter().any(|start| name.starts_with(start)) || ENDS.iter().any(|end| name.ends_with(end));
-    unless(good, format!("`{name}` is no name of a bucket"), next)
-        .and_then(|()| unless(!kept, format!("names such as `{name}` are kept by S3 for other things"), other))
+    let other = "give the bucket's own name, not that of an access point or a directory";
+    unless(!kept, format!("names such as `{name}` are kept by S3 for other things"), other)
+}
+
+/// The first of S3's rules that a name breaks.
+fn broken(name: &str, longest: usize, is_taken: fn(u8) -> bool) -> Option<String> {
+    if name.len() < 3 {
+        return Some("it has less than 3 characters".to_owned());
+    }
+    if name.len() > longest {
+        return Some(format!("it has more than {longest} characters"));
+    }
+    if let Some(odd) = name.chars().find(|one| !u8::try_from(*one).is_ok_and(is_taken)) {
+        let of = if odd.is_uppercase() { "upper-case letter" } else { "character" };
+        return Some(format!("it has the {of} `{}`", odd.escape_debug()));
+    }
+    if !has_plain_ends(name) {
+        return Some("it has no letter or digit at one of its ends".to_owned());
+    }
+    if name.contains("..") {
+        return Some("it has two dots in a row".to_owned());
+    }
+    name.parse::<std::net::Ipv4Addr>().is_ok().then(|| "it is an IP address".to_owned())
 }
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
@@ -151,6 +171,29 @@ mod tests {
             &["", "-", "eu-", "eu-west", "eu-1", "eu--1", "eu west-1", "Eu-west-1", "ireland", "eu-west-1a"],
         );
         check(partition, &PARTITIONS, &["mars", "", "AWS", "aws-gov"]);
+    }
+
+    #[test]
+    fn the_rule_that_a_buckets_name_breaks_is_told() {
+        let long = "b".repeat(64);
+        for (name, broken) in [
+            ("Bad_Name", "the upper-case letter `B`"),
+            ("bad_name", "the character `_`"),
+            ("a b", "the character ` `"),
+            ("grün", "the character `ü`"),
+            ("ab", "less than 3"),
+            ("", "less than 3"),
+            (long.as_str(), "more than 63"),
+            ("-abc", "at one of its ends"),
+            ("a..b", "two dots"),
+            ("192.168.1.1", "an IP address"),
+        ] {
+            let told = bucket(name).unwrap_err().to_string();
+            assert!(
+                told.starts_with(&format!("`{name}` is no name of a bucket: it ")) && told.contains(broken),
+                "{told}"
+            );
+        }
     }
 
     #[test]

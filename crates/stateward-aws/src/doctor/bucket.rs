@@ -4,7 +4,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
 use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
+use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request, names};
 use stateward_store_aws::{Bucket, Encryption};
 
 use super::finding::blame;
@@ -63,15 +63,19 @@ impl Patient {
                 let failed = Failed::new("S3: ListObjectsV2", &error);
                 if failed.is("NoSuchBucket") {
                     let name = &bucket.name;
-                    let fix = format!(
-                        "check the name and whose credentials these are; `stateward setup aws --bucket {name}` makes a bucket"
-                    );
-                    return Found::of(vec![Finding::fail(
-                        CHECK,
-                        format!("there is no bucket {name}"),
-                        "S3 knows none of this name, in any account",
-                        fix,
-                    )]);
+                    let title = format!("there is no bucket {name}");
+                    // A new one cannot have a name that an old one may have.
+                    return Found::of(vec![match names::bucket(name) {
+                        Ok(()) => Finding::fail(
+                            CHECK,
+                            title,
+                            "S3 knows none of this name, in any account",
+                            format!(
+                                "check the name and whose credentials these are; `stateward setup aws --bucket {name}` makes a bucket"
+                            ),
+                        ),
+                        Err(error) => Finding::fail(CHECK, title, error.to_string(), error.next()),
+                    }]);
                 }
                 if !failed.is_refused() {
                     return Found::of(blame(CHECK, &failed));

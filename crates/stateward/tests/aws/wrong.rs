@@ -120,3 +120,20 @@ fn options_that_are_not_known() {
     fails(&AwsEnv::new(), "s3://bucket/p?regoin=x", 2, &["regoin", "region"]);
     fails(&AwsEnv::new(), "dynamodb://table?tabel=x", 2, &["tabel", "lock_table"]);
 }
+
+#[test]
+fn the_rule_that_a_name_breaks_is_told_in_the_same_words_by_every_command() {
+    let (dir, env) = (TestDir::new(), Moto::shared().env());
+    const RULE: &str = "`Bad_Name` is no name of a bucket: it has the upper-case letter `B`";
+    for (arguments, code) in [
+        (&["doctor", "--bucket", "Bad_Name", "--key", "k", "--read-only"][..], 1),
+        (&["setup", "aws", "--bucket", "Bad_Name", "--yes"], 2),
+        // A bucket that is old enough may be called so.
+        (&["policy", "generate", "--for", "plan", "--bucket", "Bad_Name", "--key", "k"], 0),
+    ] {
+        let output = cli(&dir, &env).run(arguments).expect_code(code);
+        let words = format!("{} {}", output.stdout, output.stderr);
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(RULE), "{}", output.report());
+    }
+}

@@ -38,10 +38,12 @@ fn keeping(args: &KeepingArgs) -> Result<Keeping> {
     }
     let keeping = args.keeping();
     keeping.names().map_err(|error| no_keeping(&error))?;
-    if keeping.services().contains(&"s3") && names::bucket(&keeping.place).is_err() {
-        output::note(
-            "note: since March 2018 S3 takes no such name for a new bucket: check it, unless yours is older\n",
-        );
+    if keeping.services().contains(&"s3")
+        && let Err(error) = names::bucket(&keeping.place)
+    {
+        output::note(&format!(
+            "note: {error}; only a bucket that was made before March 2018 may have such a name: check it, unless yours is older\n"
+        ));
     }
     Ok(keeping)
 }
