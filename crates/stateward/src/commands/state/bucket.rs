@@ -91,24 +91,8 @@ impl S3State {
         if error.kind() != Kind::Unavailable {
             return error;
         }
-        let Self { bucket, .. } = self;
-        let is = |code| error.why().contains(code);
-        let (kind, next) = match self.place.lock_table() {
-            _ if is("NoSuchBucket") => {
-                (Kind::NotFound, format!("check the name; `stateward setup aws --bucket {bucket}` makes a bucket"))
-            }
-            Some(table) if is("ResourceNotFoundException") => (
-                Kind::NotFound,
-                format!(
-                    "see that the lock table `{table}` is there, in the bucket's Region; `stateward setup aws --bucket {bucket} --lock-table {table}` makes one"
-                ),
-            ),
-            _ => {
-                let next = "see that the bucket is there, that its Region and endpoint are right, and try again";
-                (Kind::Unavailable, next.to_owned())
-            }
-        };
-        Error::new(kind, format!("{} cannot be read", self.name()), error.why(), next)
+        let next = "see that the bucket is there, that its Region and endpoint are right, and try again";
+        Error::new(Kind::Unavailable, format!("{} cannot be read", self.name()), error.why(), next)
     }
 
     pub(in crate::commands) fn spot(&self, workspace: &Workspace) -> Spot {
