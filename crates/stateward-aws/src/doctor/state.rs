@@ -179,7 +179,8 @@ impl Patient {
         let unread = read.iter().filter(|copy| copy.is_none()).count();
         let older = read.into_iter().flatten().collect();
         let (object, table) = (object.to_owned(), table.map(str::to_owned));
-        Ok((Facts { object, table, digest, current, older, older_unseen, mark: None }, unread))
+        let bucket = bucket.name.clone();
+        Ok((Facts { bucket, object, table, digest, current, older, older_unseen, mark: None }, unread))
     }
 
     /// The versions of an object, latest first.

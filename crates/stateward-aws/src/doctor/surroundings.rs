@@ -28,7 +28,7 @@ pub struct Place {
 
 impl Place {
     /// What it does not say, and where that is to be said.
-    fn unsaid(&self) -> Option<String> {
+    pub fn unsaid(&self) -> Option<String> {
         let names: Vec<String> = self.hidden.iter().map(|name| format!("`{name}`")).collect();
         let last = names.last()?;
         let all = match &names[..names.len() - 1] {

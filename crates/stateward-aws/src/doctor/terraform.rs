@@ -76,9 +76,9 @@ impl TargetError {
     /// What to do about it.
     pub fn advice(&self) -> String {
         match self {
-            Self::Missing(name) => format!("set it in the backend block, or pass `--backend-config {name}=…`"),
+            Self::Missing(name) => format!("set it in the backend block, or pass `--backend-config {name}=VALUE`"),
             Self::Computed(name) => format!(
-                "write the value out, or leave the argument out and pass `--backend-config {name}=…` here and to `terraform init`"
+                "write the value out, or leave the argument out and pass `--backend-config {name}=VALUE` here and to `terraform init`"
             ),
             Self::Value { name: "key", .. } => "take the `/` away".to_owned(),
             Self::Value { name, kind, .. } => format!("set `{name}` to a {kind}"),

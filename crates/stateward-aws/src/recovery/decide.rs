@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::facts::{Content, Facts, StateCopy};
+use crate::doctor::typed;
 
 /// What whoever asks has said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -240,7 +241,8 @@ fn restore(facts: &Facts, version: &str) -> Decision {
         && other != lineage
     {
         let why = "this version is of another state than the present one: its lineage is another".to_owned();
-        return refused(why, "if it is to take the place: terraform state push -force");
+        let next = by_hand(facts, version, "terraform");
+        return refused(why, &format!("if it is to take the place all the same, {next}"));
     }
     let why = format!("version {} is to stand there again", shown(wanted));
     match bring_back(facts, wanted, &why) {
@@ -248,13 +250,20 @@ fn restore(facts: &Facts, version: &str) -> Decision {
             Decision::Fits { why: "what this version says stands there already, and the digest fits".to_owned() }
         }
         Ok(plan) => Decision::Repair(plan),
-        Err(why) => refused(why, ENCRYPTED_NEXT),
+        Err(why) => refused(why, &format!("{}, with the same encryption", by_hand(facts, version, "tofu"))),
     }
 }
 
 const ENCRYPTED: &str = "it is encrypted, and would need a higher serial, which only OpenTofu can give it";
-const ENCRYPTED_NEXT: &str =
-    "download it (aws s3api get-object --version-id …), then: tofu state push -force FILE, with the same encryption";
+
+/// How a version is brought back without us.
+fn by_hand(facts: &Facts, version: &str, tool: &str) -> String {
+    let [bucket, key, version] = [&facts.bucket, &facts.object, version].map(typed);
+    format!(
+        "in the directory of its configuration: aws s3api get-object --bucket {bucket} --key {key} --version-id {version} restored.tfstate \
+         && {tool} state push -force restored.tfstate"
+    )
+}
 
 fn fits(facts: &Facts) -> bool {
     let md5 = facts.current.as_ref().map(|current| &current.md5);

@@ -20,6 +20,8 @@ const NO_ID: &str = "null";
 /// All that is known of a state and its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Facts {
+    /// The bucket.
+    pub bucket: String,
     /// The object.
     pub object: String,
     /// The lock table; null where the backend has none.
@@ -131,7 +133,8 @@ pub(super) async fn look_knowing(place: &TerraformPlace, at: &Spot, known: &[Sta
         older.push(StateCopy::of(Some(version.id.clone()), written(version), &body));
     }
     let (object, table) = (place.object(at), place.lock_table().map(str::to_owned));
-    Ok(Facts { object, table, digest, current, older, older_unseen, mark })
+    let bucket = place.bucket().to_owned();
+    Ok(Facts { bucket, object, table, digest, current, older, older_unseen, mark })
 }
 
 /// All bytes, in memory.

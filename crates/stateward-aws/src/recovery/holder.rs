@@ -85,6 +85,7 @@ pub fn weigh(
         let found = on_machine(info, machine);
         gone &= found.shows == Some(Verdict::Gone);
         evidence.push(found);
+        evidence.extend(ahead(info, now));
         if let (Some(taken), Some(written)) = (taken_at(info), written) {
             evidence.push(written_since(taken, written));
         }
@@ -114,14 +115,26 @@ fn written_since(taken: Timestamp, written: Timestamp) -> Evidence {
     Evidence { shows: None, what }
 }
 
+/// A lock that is younger than now.
+fn ahead(info: &LockInfo, now: Timestamp) -> Option<Evidence> {
+    let taken = taken_at(info).filter(|taken| *taken > now + SLACK)?;
+    let what = format!(
+        "it says that it was taken at {taken}, and here it is {now}: the clocks differ, so its age is not known"
+    );
+    Some(Evidence { shows: None, what })
+}
+
 fn on_machine(info: &LockInfo, machine: &Machine) -> Evidence {
     let open = |what: String| Evidence { shows: None, what };
+    if let Some(job) = ci::job(&info.who) {
+        return open(job);
+    }
     let host = info.who.rsplit_once('@').map_or("", |(_, host)| host);
     if host != machine.host {
         let whose = if host.is_empty() { "an unknown machine".to_owned() } else { format!("`{host}`") };
         return open(format!(
-            "it was taken on {whose}, and this is `{}`: whether that run is alive cannot be seen from here; ask {}, or look at its \
-             job where it ran in CI",
+            "it was taken on {whose}, and this is `{}`: whether that run is alive cannot be seen from here, and a lock has no sign of life \
+             by which its age would tell; ask {}, or look at its job where it ran in CI",
             machine.host,
             if info.who.is_empty() { "around" } else { &info.who }
         ));
@@ -206,5 +219,6 @@ fn run(directory: &Path, booted: Timestamp) -> Option<(String, Timestamp)> {
     is_one.then(|| (name, booted + SignedDuration::from_millis(ticks.saturating_mul(1000) / TICKS)))
 }
 
+mod ci;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! States that Terraform's own `s3` backend keeps, where they are: no store of ours is needed.
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
-use stateward_aws::doctor::{Given, Target};
+use stateward_aws::doctor::{Given, Place, Target, typed};
 use stateward_core::{Error, Kind};
 use stateward_store::StoreError;
 use stateward_store::outside::Spot;
@@ -21,15 +23,19 @@ const WRITE_IT_AS: &str = "write it as `s3://BUCKET/KEY?region=…`";
 pub(super) struct TerraformState {
     pub(super) place: TerraformPlace,
     pub(super) at: Spot,
+    typed: Place,
 }
 
 impl TerraformState {
     /// `refusal` is what a message begins with.
     pub(super) async fn open(context: &Context, args: &TerraformStateArgs, refusal: &str) -> Result<Self> {
+        let mut source = args.source.display().to_string();
         let (options, workspace) = match args.url() {
             Some(url) => {
                 let refused = |why: String| Failure::usage(refusal, why, WRITE_IT_AS);
-                (Options::from_url(url).map_err(|error| refused(error.to_string()))?, None)
+                let options = Options::from_url(url).map_err(|error| refused(error.to_string()))?;
+                source = options.url();
+                (options, None)
             }
             None => {
                 let target =
@@ -40,12 +46,19 @@ impl TerraformState {
         };
         let (place, name) = open_key(options, refusal).await?;
         let workspace = args.workspace.clone().or(workspace).unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned());
-        Ok(Self { place, at: Spot { name, workspace } })
+        let typed = typed_place(&source, &args.backend_config, args.workspace.as_deref());
+        Ok(Self { place, at: Spot { name, workspace }, typed })
     }
 
     /// `s3://BUCKET/OBJECT`.
     pub(super) fn url(&self) -> String {
         format!("s3://{}/{}", self.place.bucket(), self.place.object(&self.at))
+    }
+
+    /// A command about this very state, as it can be typed; and what it does not say because it is secret.
+    pub(super) fn command(&self, verb: &str, flags: &str) -> String {
+        let unsaid = self.typed.unsaid().map(|unsaid| format!(" ({unsaid})")).unwrap_or_default();
+        format!("stateward {verb} {}{flags}{unsaid}", self.typed.argument)
     }
 
     /// The locks that the backend takes.
@@ -60,6 +73,27 @@ impl TerraformState {
         let at = versions.first().filter(|version| version.current)?.at;
         Timestamp::UNIX_EPOCH.checked_add(jiff::SignedDuration::try_from(at).ok()?).ok()
     }
+}
+
+/// Arguments of the backend that are not printed.
+const SECRETS: [&str; 4] = ["access_key", "secret_key", "token", "sse_customer_key"];
+
+/// A state as `state repair` and `lock inspect` take it, as it is typed.
+pub(super) fn typed_place(source: &str, backend_config: &[String], workspace: Option<&str>) -> Place {
+    let mut argument = typed(source);
+    let mut hidden = Vec::new();
+    for given in backend_config {
+        match given.split_once('=').map(|(name, _)| name.trim()).filter(|name| SECRETS.contains(name)) {
+            Some(name) => hidden.push(name.to_owned()),
+            None => {
+                let _ = write!(argument, " --backend-config {}", typed(given));
+            }
+        }
+    }
+    if let Some(workspace) = workspace {
+        let _ = write!(argument, " --workspace {}", typed(workspace));
+    }
+    Place { argument, hidden }
 }
 
 /// The place of an `s3` backend that `init` noted, beside what is given. `refusal` is what a message begins with.

@@ -75,6 +75,12 @@ impl Place {
     }
 }
 
+/// Runs a command as it was printed. Its words have no blanks in them.
+fn as_typed(dir: &TestDir, env: &AwsEnv, command: &str) -> Output {
+    let words = command.strip_prefix("stateward ").unwrap().split_whitespace();
+    cli(dir, env).run(&words.map(|word| word.trim_matches('\'')).collect::<Vec<_>>())
+}
+
 fn item(output: &Output) -> Value {
     serde_json::from_str::<Value>(&output.stdout).unwrap()["items"][0].clone()
 }
@@ -197,7 +203,10 @@ fn a_state_that_is_locked_is_left_alone() {
     place.set_digest(&digest);
     moto.put_object(&place.bucket, &format!("{KEY}.tflock"), stateward_testkit::lock_info("x", "OperationTypeApply"));
     let refused = place.repair(&moto.env(), &["--yes"]).expect_code(3);
-    assert!(refused.stderr.contains("lock inspect"), "{}", refused.report());
+    let words = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, inspect) = words.split_once("as far as it can be known: ").unwrap();
+    let inspected = as_typed(&TestDir::new(), &moto.env(), inspect).expect_success();
+    assert!(inspected.stdout.contains("lock file"), "{}", inspected.report());
     assert_eq!(place.digest(), (Some(digest), 0));
 }
 
@@ -219,13 +228,17 @@ fn the_lock_of_a_run_that_was_killed_is_released_and_no_other() {
     assert_eq!(serde_json::from_str::<Value>(&held.stdout).unwrap()["verdict"], "may-live", "{}", held.report());
     let refused = inspect(&["--release", "--yes"]).expect_code(3);
     let id = items(&held)[0]["id"].as_str().unwrap().to_owned();
-    assert!(refused.stderr.contains(&format!("--id {id}")), "{}", refused.report());
+    let words = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, removes) = words.split_once("the run is over, and then: ").unwrap();
+    assert!(removes.ends_with(&format!("--release --id {id}")), "{}", refused.report());
+    let shown = cli(&dir, &moto.env()).run(&["lock", "inspect", &url]).expect_success();
+    assert!(shown.stdout.contains(removes), "the same command stands under what was found: {}", shown.report());
     inspect(&["--release", "--id", "another"]).expect_code(1);
     assert_eq!(items(&inspect(&[]).expect_success()).as_array().unwrap().len(), 2, "nothing was released");
 
     apply.kill9();
     work.run(&["plan"]).expect_code(1);
-    let released = inspect(&["--release", "--id", &id]).expect_success();
+    let released = as_typed(&dir, &moto.env(), &format!("{removes} --json")).expect_success();
     assert!(items(&released).as_array().unwrap().iter().all(|item| item["released"] == true), "{}", released.report());
     assert_eq!(
         items(&inspect(&["--release", "--force"]).expect_success()),

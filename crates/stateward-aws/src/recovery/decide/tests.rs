@@ -20,6 +20,7 @@ fn copy(version: &str, body: &str) -> StateCopy {
 /// What stands there, what stood there before (latest first), and the bytes whose digest the table has.
 fn facts(current: Option<&str>, older: &[&str], digest: Option<&str>) -> Facts {
     Facts {
+        bucket: "states".to_owned(),
         object: "net".to_owned(),
         table: Some("locks".to_owned()),
         digest: digest.map(|body| md5_of(body.as_bytes())),
@@ -150,6 +151,16 @@ fn a_version_that_is_named_is_brought_back_under_a_new_serial() {
     assert_eq!(back(&f, "now"), "fits");
     for refused in ["old1", "old2", "old3", "nowhere"] {
         assert_eq!(back(&f, refused), "refused", "{refused}");
+    }
+    for (version, tool) in [("old1", "terraform"), ("old3", "tofu")] {
+        let Decision::Refused { next, .. } = decide(&f, Wish { keep: None, version: Some(version) }) else {
+            unreachable!()
+        };
+        let fetch = format!("aws s3api get-object --bucket states --key net --version-id {version} restored.tfstate");
+        assert!(
+            next.contains(&fetch) && next.contains(&format!("{tool} state push -force restored.tfstate")),
+            "{next}"
+        );
     }
     // Whatever the digest says, and without a table.
     assert_eq!(back(&facts(Some(&new), &[&old], Some("x")), "old0"), "old0 as 5, digest");

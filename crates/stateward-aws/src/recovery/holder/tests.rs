@@ -69,6 +69,14 @@ fn a_holder_may_be_alive_where_it_cannot_be_seen() {
 }
 
 #[test]
+fn a_job_of_ci_is_named_and_a_clock_that_differs_is_told() {
+    let (_root, machine) = machine(FIRST_NAMESPACE, &[]);
+    check(&machine, &lock(LockKind::File, "ana (GitHub Actions o/r 7)", 1000), Verdict::MayLive, "actions/runs/7");
+    check(&machine, &lock(LockKind::File, "runner@fv-az1-2", 1000), Verdict::MayLive, "GitHub's own runners");
+    check(&machine, &lock(LockKind::File, "ana@vm8", 20_000), Verdict::MayLive, "the clocks differ");
+}
+
+#[test]
 fn all_holders_have_to_be_gone() {
     let (_root, machine) = machine(FIRST_NAMESPACE, &[]);
     let (gone, alive) = (lock(LockKind::File, "ana@vm7", 1000), lock(LockKind::Item, "bo@vm8", 1000));

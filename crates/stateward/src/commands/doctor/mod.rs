@@ -3,12 +3,11 @@
 mod target;
 mod told;
 
-use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use stateward_aws::doctor::{Finding, Options, Patient, Place, Status, Surroundings, typed};
+use stateward_aws::doctor::{Finding, Options, Patient, Place, Status, Surroundings};
 use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
@@ -19,6 +18,7 @@ pub(super) use target::{
 use super::Context;
 use super::lock::this_machine;
 use super::policy::files;
+use super::terraform_state::typed_place;
 use crate::cli::DoctorArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -80,24 +80,9 @@ fn surroundings(context: &Context, args: &DoctorArgs) -> Surroundings {
 
 /// The state as `state repair` and `lock inspect` take it: they have no flags for who one is.
 fn place(args: &DoctorArgs) -> Place {
-    let mut argument = typed(&args.dir.as_deref().unwrap_or(Path::new(".")).display().to_string());
-    let mut hidden = Vec::new();
-    for given in &args.backend_config {
-        match given.split_once('=').map(|(name, _)| name.trim()).filter(|name| SECRETS.contains(name)) {
-            Some(name) => hidden.push(name.to_owned()),
-            None => {
-                let _ = write!(argument, " --backend-config {}", typed(given));
-            }
-        }
-    }
-    if let Some(workspace) = &args.workspace {
-        let _ = write!(argument, " --workspace {}", typed(workspace));
-    }
-    Place { argument, hidden }
+    let directory = args.dir.as_deref().unwrap_or(Path::new("."));
+    typed_place(&directory.display().to_string(), &args.backend_config, args.workspace.as_deref())
 }
-
-/// Arguments of the backend that are not printed.
-const SECRETS: [&str; 4] = ["access_key", "secret_key", "token", "sse_customer_key"];
 
 /// Variables that hold no secrets.
 const TOLD: [&str; 4] = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];

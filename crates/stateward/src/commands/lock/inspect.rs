@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rustix::system::uname;
 use serde::Serialize;
+use stateward_aws::doctor::typed;
 use stateward_aws::recovery::{Machine, Verdict, Weighed, taken_at, weigh};
 use stateward_core::{Clock, Error, Kind};
 use stateward_store_s3::{LockKind, StandingLock};
@@ -102,9 +103,10 @@ fn wanted<'a>(
     }
     if verdict == Verdict::MayLive && !args.force {
         let id = locks.iter().find_map(|lock| lock.id.clone());
-        let flag = id.map_or_else(|| "--force".to_owned(), |id| format!("--id {id}"));
+        let flag = id.map_or_else(|| "--force".to_owned(), |id| format!("--id {}", typed(&id)));
         let why = "it is not seen from here that its holder is gone, and a run that goes on without its lock can lose what it does";
-        let next = format!("make sure that the run is over, and then: stateward lock inspect … --release {flag}");
+        let command = state.command("lock inspect", &format!(" --release {flag}"));
+        let next = format!("make sure that the run is over, and then: {command}");
         return Err(Error::new(Kind::Locked, NOT_RELEASED, why, next).into());
     }
     Ok(locks.iter().collect())
@@ -157,10 +159,22 @@ fn told(context: &Context, state: &TerraformState, answer: &Answer) -> String {
         text.push_str(&hanging("- ", 2, &evidence.what));
     }
     text.push_str(match answer.weighed.verdict {
-        Verdict::Gone => "\nits holder is gone: `--release` removes it\n",
-        Verdict::MayLive => "\nits holder may be alive\n",
+        Verdict::Gone => "\nits holder is gone; this removes the lock:\n",
+        Verdict::MayLive => {
+            "\nits holder may be alive; once it is known that the run is over, this removes the lock:\n"
+        }
     });
+    text.push_str(&format!("  {}\n", state.command("lock inspect", &release(answer))));
     text
+}
+
+/// What removes what was found: without asking for evidence only where there is none, and then no other lock.
+fn release(answer: &Answer) -> String {
+    match (answer.weighed.verdict, answer.items.iter().find_map(|item| item.id.as_deref())) {
+        (Verdict::Gone, _) => " --release".to_owned(),
+        (Verdict::MayLive, Some(id)) => format!(" --release --id {}", typed(id)),
+        (Verdict::MayLive, None) => " --release --force".to_owned(),
+    }
 }
 
 fn told_released(answer: &Answer) -> String {

@@ -81,7 +81,7 @@ impl Source {
         };
         if let Some(open) = backend.and_then(not_written_out) {
             let why = format!("`{open}` is not written out in the block, and `init` has not noted it");
-            let next = format!("pass it with `--backend-config {open}=…`");
+            let next = format!("pass it with `--backend-config {open}=VALUE`");
             return Err(Failure::usage(NOT_MOVED, why, next));
         }
         match backend.map(|backend| (backend, backend.kind())) {

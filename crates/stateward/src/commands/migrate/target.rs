@@ -302,7 +302,7 @@ impl Target {
                 vec![format!("{run} terraform{chdir} init -reconfigure"), format!("{run} terraform{chdir} plan")]
             }
             _ => {
-                let token = "export TF_HTTP_USERNAME=anything TF_HTTP_PASSWORD=…     (the token of the server)";
+                let token = "export TF_HTTP_USERNAME=anything TF_HTTP_PASSWORD=TOKEN   (the token of the server)";
                 let token = matches!(self, Self::Stateward { has_token: true, .. }).then(|| token.to_owned());
                 let not = if has_state { "     (not -migrate-state: the state is there already)" } else { "" };
                 let terraform = [format!("terraform{chdir} init -reconfigure{not}"), format!("terraform{chdir} plan")];

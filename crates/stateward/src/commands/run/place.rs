@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use stateward_aws::doctor::typed;
 use stateward_core::{NameError, StateId, Workspace};
 use stateward_terraform::{
     Backend, Configuration, Invocation, Need, Tool, cached, data_dir, selected_workspace, terragrunt_dependency,
@@ -120,7 +121,8 @@ impl Place {
         }
         if let Some(argument) = self.cached.as_ref().and_then(Backend::fixed_address).filter(|_| need == Need::State) {
             let why = format!("the directory was initialised with an `{argument}` of its own, which would be asked");
-            let next = "initialise it again: `stateward run … -- terraform init -reconfigure`";
+            let state = typed(&self.state.to_string());
+            let next = format!("initialise it again: stateward run --state {state} -- terraform init -reconfigure");
             return Err(Failure::usage(NOT_STARTED, why, next));
         }
         Ok(())

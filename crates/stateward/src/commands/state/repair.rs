@@ -77,8 +77,8 @@ fn failure(state: &TerraformState, error: RepairError) -> Failure {
             let (who, operation, created, id) =
                 (one_line(&info.who), one_line(&info.operation), one_line(&info.created), one_line(&info.id));
             let why = format!("{who} has held the lock of {url} since {created} ({operation}, lock {id})");
-            let next =
-                "wait for that run; if it is gone, `stateward lock inspect` with the same arguments says so".to_owned();
+            let inspect = state.command("lock inspect", "");
+            let next = format!("wait for that run; whether it is gone, this says as far as it can be known: {inspect}");
             refuse(Kind::Locked, NOT_REPAIRED, why, next)
         }
         RepairError::Changed => {
