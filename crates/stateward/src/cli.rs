@@ -32,6 +32,9 @@ pub(crate) use setup::{Emit, Engine, SetupAwsArgs, SetupCommand};
 pub(crate) use trail::{Moment, TrailArgs};
 pub(crate) use transfer::{CopyArgs, Ends, ExportArgs, ImportArgs, Selection};
 
+/// What `--yes` means in every command that has it.
+const YES: &str = "Do not ask: the answer is yes. What is refused without it is refused all the same";
+
 /// A database for Terraform and OpenTofu state.
 ///
 /// Serves Terraform's `http` backend, keeps every version of every state, and shows, compares and restores them.
@@ -323,8 +326,7 @@ pub(crate) enum StateCommand {
     Delete {
         #[arg(value_parser = state_id)]
         name: StateId,
-        /// Do not ask.
-        #[arg(long, short)]
+        #[arg(long, short, help = YES)]
         yes: bool,
     },
     /// Bring a deleted state back as it was.
@@ -402,8 +404,7 @@ pub(crate) enum TxCommand {
         name: StateId,
         /// Its ID, or the beginning of it.
         id: String,
-        /// Do not ask.
-        #[arg(long)]
+        #[arg(long, short, help = YES)]
         yes: bool,
     },
     /// Bring in the state that a run could not store any more, such as its `errored.tfstate`.
@@ -529,6 +530,22 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn yes_means_the_same_in_every_command() {
+        fn all(command: &clap::Command) -> Vec<(String, Option<char>, String)> {
+            let own = command.get_arguments().filter(|argument| argument.get_id() == "yes").map(|argument| {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                (command.get_name().to_owned(), argument.get_short(), help)
+            });
+            own.chain(command.get_subcommands().flat_map(all)).collect()
+        }
+        let found = all(&Cli::command());
+        assert!(found.len() >= 6, "{found:?}");
+        for (command, short, help) in found {
+            assert_eq!((short, help.as_str()), (Some('y'), YES), "{command}");
+        }
     }
 
     #[test]

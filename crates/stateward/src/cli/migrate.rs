@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use stateward_core::{NameError, StateName};
 
+use super::YES;
 use crate::config::Target;
 
 #[derive(Debug, Args)]
@@ -37,8 +38,7 @@ pub(crate) struct MigrateArgs {
     /// Print what the backend block has to say, and leave the files of the configuration alone.
     #[arg(long)]
     pub(crate) print: bool,
-    /// Do not ask.
-    #[arg(long, short)]
+    #[arg(long, short, help = YES)]
     pub(crate) yes: bool,
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use stateward_aws::recovery::Keep;
 
+use super::YES;
+
 /// A state that Terraform's own `s3` backend keeps.
 #[derive(Debug, Args)]
 pub(crate) struct TerraformStateArgs {
@@ -42,8 +44,7 @@ pub(crate) struct RepairArgs {
     /// Only say what was found and what would be done.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(long, short)]
+    #[arg(long, short, help = YES)]
     pub(crate) yes: bool,
 }
 
@@ -77,7 +78,6 @@ pub(crate) struct InspectArgs {
     /// Whatever locks were found.
     #[arg(long, requires = "release")]
     pub(crate) force: bool,
-    /// Do not ask.
-    #[arg(long, short, requires = "release")]
+    #[arg(long, short, requires = "release", help = YES)]
     pub(crate) yes: bool,
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::YES;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SetupCommand {
     /// Make what state needs on AWS, or bring what is there up to it: a bucket, tables, a key, a record of calls, policies and
@@ -97,7 +99,6 @@ pub(crate) struct SetupAwsArgs {
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do it without asking.
-    #[arg(long)]
+    #[arg(long, short, help = YES)]
     pub(crate) yes: bool,
 }
