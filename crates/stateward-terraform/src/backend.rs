@@ -5,9 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::hcl::{self, Said};
+use crate::hcl::{self, Found, Said};
 use crate::json;
 use crate::override_file;
+use crate::s3_arguments::Complaint;
 use crate::tool::Tool;
 use crate::workdir;
 
@@ -206,6 +207,8 @@ pub struct Declared {
     pub backend: Backend,
     /// Where.
     pub place: Place,
+    /// For what Terraform refuses it; of the `s3` backend alone.
+    pub complaints: Vec<Complaint>,
 }
 
 /// A variable whose value no plan keeps: whoever applies a saved plan gives it again.
@@ -267,12 +270,12 @@ impl Configuration {
         let place = |line| Place { file: name.to_owned(), line };
         match said {
             Ok(Said { backends, workspace, encryption, ephemeral }) => {
-                for (backend, line) in backends {
+                for Found { backend, line, complaints } in backends {
                     if !is_override(name) && self.declared.is_some() {
                         self.duplicate.get_or_insert(place(line));
                     }
                     if is_override(name) || self.declared.is_none() {
-                        self.declared = Some(Declared { backend, place: place(line) });
+                        self.declared = Some(Declared { backend, place: place(line), complaints });
                     }
                 }
                 self.workspace = self.workspace.take().or(workspace.map(place));

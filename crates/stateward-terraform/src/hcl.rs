@@ -7,12 +7,13 @@ use hcl_edit::structure::{Block, Body};
 use hcl_edit::visit::{self, Visit};
 
 use crate::backend::{Arguments, Backend, Ephemeral};
+use crate::s3_arguments::{Complaint, Entry, Written, complaints};
 
 /// What one file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Said {
-    /// Its backend and cloud blocks, each with its line.
-    pub(crate) backends: Vec<(Backend, usize)>,
+    /// Its backend and cloud blocks.
+    pub(crate) backends: Vec<Found>,
     /// The line of the first mention of `terraform.workspace`.
     pub(crate) workspace: Option<usize>,
     /// The line of its block that encrypts what `OpenTofu` stores.
@@ -21,12 +22,26 @@ pub(crate) struct Said {
     pub(crate) ephemeral: Vec<Ephemeral>,
 }
 
+/// A backend or cloud block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) backend: Backend,
+    pub(crate) line: usize,
+    /// For which Terraform refuses it.
+    pub(crate) complaints: Vec<Complaint>,
+}
+
 /// Reads a file.
 pub(crate) fn read(text: &str) -> Result<Said, String> {
     let body = parse(text)?;
     let line = |span: Option<std::ops::Range<usize>>| span.map_or(1, |span| line_of(text, span.start));
     let settings = || body.get_blocks("terraform").flat_map(|block| block.body.blocks());
-    let backends = settings().filter_map(|block| Some((backend(block)?, line(block.ident.span())))).collect();
+    let found = |block: &Block| {
+        let backend = backend(block)?;
+        let entries = (backend.kind() == Some("s3")).then(|| entries(text, &block.body)).unwrap_or_default();
+        Some(Found { backend, line: line(block.ident.span()), complaints: complaints(&entries) })
+    };
+    let backends = settings().filter_map(found).collect();
     let encryption =
         settings().find(|block| block.ident.as_str() == "encryption").map(|block| line(block.ident.span()));
     let ephemeral = body.get_blocks("variable").filter_map(ephemeral).collect();
@@ -37,6 +52,46 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
 
 fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
+}
+
+/// What stands in a block, with its lines.
+fn entries(text: &str, body: &Body) -> Vec<Entry> {
+    let line = |span: Option<std::ops::Range<usize>>| span.map_or(1, |span| line_of(text, span.start));
+    let attributes = body.attributes().map(|attribute| Entry {
+        name: attribute.key.as_str().to_owned(),
+        line: line(attribute.key.span()),
+        value: written(text, &attribute.value),
+    });
+    let blocks = body.blocks().map(|block| Entry {
+        name: block.ident.as_str().to_owned(),
+        line: line(block.ident.span()),
+        value: Written::Block,
+    });
+    let mut all: Vec<Entry> = attributes.chain(blocks).collect();
+    all.sort_by_key(|entry| entry.line);
+    all
+}
+
+fn written(text: &str, value: &Expression) -> Written {
+    match value {
+        Expression::Null(_) => Written::Null,
+        Expression::String(text) => Written::Text(text.value().clone()),
+        Expression::Bool(_) => Written::Flag,
+        Expression::Number(_) => Written::Number,
+        Expression::Array(items) => Written::List(items.iter().map(|item| written(text, item)).collect()),
+        Expression::Object(object) => {
+            let entry = |(key, value): (&ObjectKey, &hcl_edit::expr::ObjectValue)| {
+                let (name, span) = match key {
+                    ObjectKey::Ident(key) => (Some(key.as_str().to_owned()), key.span()),
+                    ObjectKey::Expression(key) => (literal(key), key.span()),
+                };
+                let line = span.map_or(1, |span| line_of(text, span.start));
+                Some(Entry { name: name?, line, value: written(text, value.expr()) })
+            };
+            Written::Object(object.iter().filter_map(entry).collect())
+        }
+        _ => Written::Open,
+    }
 }
 
 fn backend(block: &Block) -> Option<Backend> {

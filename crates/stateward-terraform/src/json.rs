@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::backend::{Arguments, Backend, Ephemeral};
-use crate::hcl::Said;
+use crate::hcl::{Found, Said};
+use crate::s3_arguments::{Entry, Written, complaints};
 
 /// Reads a file.
 pub(crate) fn read(text: &str) -> Result<Said, String> {
@@ -11,11 +12,16 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
     let mut said = Said::default();
     for settings in each(root.get("terraform")) {
         for (kind, bodies) in each(settings.get("backend")).filter_map(Value::as_object).flatten() {
-            let backend = |body| Backend::Block { kind: kind.clone(), arguments: arguments(body) };
-            said.backends.extend(each(Some(bodies)).map(|body| (backend(body), 1)));
+            let found = |body| {
+                let backend = Backend::Block { kind: kind.clone(), arguments: arguments(body) };
+                let complaints = if kind == "s3" { complaints(&entries(body)) } else { Vec::new() };
+                Found { backend, line: 1, complaints }
+            };
+            said.backends.extend(each(Some(bodies)).map(found));
         }
-        let clouds = each(settings.get("cloud"));
-        said.backends.extend(clouds.map(|body| (Backend::Cloud { arguments: arguments(body) }, 1)));
+        let cloud =
+            |body| Found { backend: Backend::Cloud { arguments: arguments(body) }, line: 1, complaints: Vec::new() };
+        said.backends.extend(each(settings.get("cloud")).map(cloud));
         said.encryption = said.encryption.or(settings.get("encryption").map(|_| 1));
     }
     for (name, bodies) in each(root.get("variable")).filter_map(Value::as_object).flatten() {
@@ -25,6 +31,24 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
     }
     said.workspace = text.lines().position(|line| line.contains("terraform.workspace")).map(|line| line + 1);
     Ok(said)
+}
+
+/// What stands in a block. JSON has no lines that are worth telling.
+fn entries(body: &Value) -> Vec<Entry> {
+    let members = body.as_object().into_iter().flatten();
+    members.map(|(name, value)| Entry { name: name.clone(), line: 1, value: written(value) }).collect()
+}
+
+fn written(value: &Value) -> Written {
+    match value {
+        Value::Null => Written::Null,
+        Value::String(text) if text.contains("${") => Written::Open,
+        Value::String(text) => Written::Text(text.clone()),
+        Value::Bool(_) => Written::Flag,
+        Value::Number(_) => Written::Number,
+        Value::Array(items) => Written::List(items.iter().map(written).collect()),
+        Value::Object(_) => Written::Object(entries(value)),
+    }
 }
 
 /// The names that a file of values gives some to.

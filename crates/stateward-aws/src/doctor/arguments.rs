@@ -1,11 +1,34 @@
 //! What the arguments of the backend say by themselves, whatever is found at the place.
 
+use stateward_terraform::ArgumentFault;
+
 use super::{Finding, Patient};
+
+/// Something for which Terraform refuses the backend before it asks anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The file and the line, or the flag.
+    pub place: String,
+    /// What it is.
+    pub fault: ArgumentFault,
+}
+
+impl Refused {
+    fn finding(&self) -> Finding {
+        let Self { place, fault } = self;
+        let title = format!("{place}: {fault}");
+        match fault.is_certain() {
+            true => Finding::fail("arguments", title, fault.why(), fault.advice()),
+            false => Finding::warn("arguments", title, fault.why(), fault.advice()),
+        }
+    }
+}
 
 impl Patient {
     /// Needs no request.
     pub(super) fn of_arguments(&self) -> Vec<Finding> {
-        self.unused_key().into_iter().chain(self.unlooked()).collect()
+        let refused = self.target.refused.iter().map(Refused::finding);
+        refused.chain(self.unused_key()).chain(self.unlooked()).collect()
     }
 
     /// Terraform may go another way than the doctor.

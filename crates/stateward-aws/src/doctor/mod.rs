@@ -36,6 +36,7 @@ use stateward_iam::{Named, Purpose};
 use stateward_store_aws::{Bucket, Counter, Location};
 use tokio::sync::OnceCell;
 
+pub use arguments::Refused;
 pub use finding::{Finding, Offline, Status};
 pub use surroundings::{Place, Surroundings};
 pub use target::{Accounts, DEFAULT_WORKSPACE, Endpoints, Target, typed};

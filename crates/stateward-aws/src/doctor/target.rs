@@ -5,6 +5,7 @@ use stateward_iam::{Keeping, Layout, names};
 use stateward_store_aws::{Access, CustomerKey, Encryption, Objects};
 use stateward_store_s3::{Options, Sharing};
 
+use super::arguments::Refused;
 use super::basics::account_of;
 
 /// The workspace that every state has.
@@ -37,6 +38,8 @@ pub struct Target {
     pub accounts: Accounts,
     /// Arguments of the backend that have no part in what is looked at.
     pub unlooked: Vec<&'static str>,
+    /// For what Terraform refuses the backend.
+    pub refused: Vec<Refused>,
     /// Who one is.
     pub access: Access,
     /// URLs of services other than AWS's.
@@ -95,6 +98,7 @@ impl Target {
             unused_key: None,
             accounts: Accounts::default(),
             unlooked: Vec::new(),
+            refused: Vec::new(),
             access: Access::default(),
             endpoints: Endpoints::default(),
             blobs: None,

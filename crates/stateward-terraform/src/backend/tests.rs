@@ -226,7 +226,7 @@ proptest! {
         let json = serde_json::json!({"locals": {"a": 1}, "terraform": {"backend": {kind.as_str(): &arguments}}}).to_string();
         let (native, other) = (hcl::read(&native).unwrap(), json::read(&json).unwrap());
         prop_assert_eq!(native.backends.len(), 1);
-        prop_assert_eq!(&native.backends[0].0, &other.backends[0].0);
+        prop_assert_eq!(&native.backends[0].backend, &other.backends[0].backend);
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn arguments(text: &str, changes: &[(&str, Option<Value>)]) -> String {
 /// What a text declares, by name.
 fn declares(text: &str, name: &str) -> Option<String> {
     let said = hcl::read(text).unwrap();
-    said.backends.last().unwrap().0.argument(name).map(str::to_owned)
+    said.backends.last().unwrap().backend.argument(name).map(str::to_owned)
 }
 
 const OLD: &str = "\
@@ -196,7 +196,7 @@ proptest! {
         let arguments = texts.iter().map(|(name, text)| (name.clone(), Value::Text(text.clone()))).collect();
         let text = Written { kind: "s3".into(), arguments }.to_file();
         let said = hcl::read(&text).unwrap();
-        let Backend::Block { arguments, .. } = &said.backends[0].0 else { panic!("{text}") };
+        let Backend::Block { arguments, .. } = &said.backends[0].backend else { panic!("{text}") };
         let expected: crate::Arguments = texts.into_iter().map(|(name, text)| (name, Some(text))).collect();
         // A text with a template's sign in it reads as a template of one literal, which is not looked into.
         for (name, text) in expected {

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use stateward_terraform::nearest;
 use toml::de::{DeTable, DeValue};
 
-use super::nearest::nearest;
 use super::table::{Kind, SETTINGS, Setting};
 use crate::failure::Message;
 

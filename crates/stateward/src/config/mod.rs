@@ -2,7 +2,6 @@
 
 mod environment;
 mod file;
-mod nearest;
 #[cfg(test)]
 mod reference;
 mod settings;

@@ -5,7 +5,7 @@ use stateward_testkit::{
     AwsEnv, Cli, DynamoDbLocal, Fault, FaultProxy, Moto, Output, Rule, S3Backend, SeenRequest, Terraform, TestDir,
 };
 
-use crate::{cli, state};
+use crate::{LIMIT, cli, state};
 
 /// Writes a configuration whose block leaves the bucket to `-backend-config`; gives the name of that file.
 fn configuration(dir: &TestDir, bucket: &str, table: &str) -> String {
@@ -631,4 +631,44 @@ fn a_bucket_by_the_arn_of_an_access_point() {
         let told = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(told.contains(words), "{words:?} is not in {}", output.report());
     }
+}
+
+/// Real Terraform refuses each of them before it asks anybody; so does the doctor, and says where it stands.
+#[test]
+fn what_terraform_refuses_of_a_block_is_told_with_its_line() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let bucket = moto.create_bucket();
+    for (number, (line, code, words)) in [
+        ("regoin = \"eu-west-1\"", 1, "the `s3` backend has no argument `regoin`"),
+        ("assume_role {\n    }", 1, "`assume_role` is written as a block"),
+        ("assume_role = {}", 1, "`assume_role` has no `role_arn`"),
+        ("insecure = \"maybe\"", 1, "`insecure` is not `true` or `false`"),
+        ("allowed_account_ids = { a = 1 }", 1, "`allowed_account_ids` is not a list of texts"),
+        ("lock_tags = { a = \"b\" }", 0, "Terraform today has no argument `lock_tags`"),
+        // Without it nothing can be looked at.
+        ("encrypt = \"maybe\"", 2, "`encrypt` is not `true` or `false`"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let work = Terraform::find().workdir(&dir, &format!("work{number}")).envs(moto.env().pairs()).limit(LIMIT);
+        let block = format!(
+            "terraform {{\n  backend \"s3\" {{\n    bucket = \"{bucket}\"\n    key = \"k\"\n    use_path_style = true\n    {line}\n  }}\n}}\n"
+        );
+        work.write("main.tf", &block);
+        work.run(&["init"]).expect_code(1);
+        let doctor = cli(&dir, &moto.env()).current_dir(work.path()).run(&["doctor", "--read-only"]).expect_code(code);
+        let told = format!("{} {}", doctor.stdout, doctor.stderr);
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(&format!("main.tf:6: {words}")), "{line}: {}", doctor.report());
+    }
+    let work = Terraform::find().workdir(&dir, "right").envs(moto.env().pairs()).limit(LIMIT);
+    work.write_s3_backend(&S3Backend::new(moto.url(), &bucket, "k").lockfile());
+    let doctor = cli(&dir, &moto.env()).current_dir(work.path()).run(&["doctor", "--read-only", "--json"]);
+    let items = serde_json::from_str::<Value>(&doctor.stdout).unwrap()["items"].clone();
+    let refused = items.as_array().unwrap().iter().any(|item| item["check"] == "arguments" && item["status"] == "fail");
+    assert!(!refused, "{}", doctor.report());
+    let unknown = ["doctor", "--read-only", "--backend-config", "regoin=eu-west-1"];
+    let doctor = cli(&dir, &moto.env()).current_dir(work.path()).run(&unknown);
+    assert!(doctor.code() == Some(1) && doctor.stdout.contains("write `region`"), "{}", doctor.report());
 }

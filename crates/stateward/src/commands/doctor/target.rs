@@ -3,13 +3,14 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use stateward_aws::doctor::{Given, Target, TargetError};
+use stateward_aws::doctor::{Given, Refused, Target, TargetError};
 use stateward_iam::Layout;
 use stateward_store_aws::Access;
 use stateward_store_dynamodb as dynamodb;
 use stateward_store_s3 as s3;
 use stateward_terraform::{
-    Arguments, Backend, Configuration, Tool, backend_config, cached, data_dir, selected_workspace,
+    Arguments, Backend, Configuration, Declared, Place, Tool, backend_config, cached, data_dir, selected_workspace,
+    unknown_names,
 };
 
 use super::super::Context;
@@ -121,6 +122,8 @@ pub(in crate::commands) fn of_directory(
     let configuration = configuration(directory, Tool::Terraform, NOT_FOUND)?;
     let data_dir = data_dir(directory, context.environment.get("TF_DATA_DIR"));
     let cached = cached(&data_dir);
+    let refused = configuration.declared.as_ref().map(|declared| refused(directory, declared)).unwrap_or_default();
+    let place = configuration.declared.as_ref().map(|declared| at(directory, &declared.place));
     let declared = configuration.declared.map(|declared| declared.backend);
     let Some(counts) = declared.as_ref().or(cached.as_ref()) else {
         return Err(Failure::usage(NOT_FOUND, format!("`{}` has no `backend` block", directory.display()), NAME_IT));
@@ -143,7 +146,36 @@ pub(in crate::commands) fn of_directory(
     let selected =
         || context.environment.get("TF_WORKSPACE").map(str::to_owned).or_else(|| selected_workspace(&data_dir));
     let workspace = workspace.map(str::to_owned).or_else(selected);
-    given.target(workspace.as_deref()).map_err(|error| no_target(&error))
+    let of_flags = extra.iter().flat_map(unknown_names);
+    let of_flags = of_flags.map(|fault| Refused { place: "--backend-config".to_owned(), fault });
+    let refused: Vec<Refused> = refused.into_iter().chain(of_flags).collect();
+    match given.target(workspace.as_deref()) {
+        Ok(target) => Ok(Target { refused, ..target }),
+        Err(error) => Err(nowhere(&error, &refused, place.as_deref())),
+    }
+}
+
+/// For what Terraform refuses a block, by file and line.
+fn refused(directory: &Path, declared: &Declared) -> Vec<Refused> {
+    let place = |line| at(directory, &Place { line, ..declared.place.clone() });
+    let each = declared.complaints.iter();
+    each.map(|complaint| Refused { place: place(complaint.line), fault: complaint.fault.clone() }).collect()
+}
+
+fn at(directory: &Path, place: &Place) -> String {
+    let shown = if directory == Path::new(".") { Path::new("") } else { directory };
+    shown.join(place.to_string()).display().to_string()
+}
+
+/// A backend that names no target: what Terraform refuses of it is mostly why.
+fn nowhere(error: &TargetError, refused: &[Refused], place: Option<&str>) -> Failure {
+    match (refused.first(), place) {
+        (Some(Refused { place, fault }), _) => {
+            Failure::usage(NOT_FOUND, format!("{place}: {fault}: {}", fault.why()), fault.advice())
+        }
+        (None, Some(place)) => Failure::usage(NOT_FOUND, format!("{place}: {error}"), error.advice()),
+        (None, None) => no_target(error),
+    }
 }
 
 /// Whether what `init` noted counts: what a block leaves to `-backend-config` is known from there alone. Where the two differ, Terraform

@@ -1,7 +1,7 @@
 //! What somebody meant who mistyped a name.
 
 /// The known name that is closest to `word`, if any is close.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let close = |name: &str| {
         // The right last part in the wrong table, or a table's own name, counts as one slip.
         let last_part = name.rsplit('.').next() == word.rsplit('.').next();
