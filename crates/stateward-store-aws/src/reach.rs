@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -50,7 +53,7 @@ pub(crate) fn client(bundle: Option<PathBuf>) -> SharedHttpClient {
         connector.set_proxy_config(Some(ProxyConfig::from_env()));
         connector.build()
     });
-    SharedHttpClient::new(Naming(client))
+    SharedHttpClient::new(Naming { inner: client, silences: Arc::default() })
 }
 
 fn trusting(path: &Path) -> Result<TlsContext, String> {
@@ -93,12 +96,24 @@ impl HttpConnector for Bundle {
     }
 }
 
+/// A request with no more bytes than this is with the service as soon as it is sent.
+const SMALL_MAX: u64 = 64 << 10;
+/// So long a service may take to begin the answer to a small request; and once more, where it gave none the first time. Whoever is
+/// connected and says nothing is told of within both.
+const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE_AGAIN: Duration = Duration::from_secs(20);
+
 #[derive(Debug)]
-struct Naming<T>(T);
+struct Naming<T> {
+    inner: T,
+    /// How many small requests one after the other got no answer in time.
+    silences: Arc<AtomicU32>,
+}
 
 impl HttpClient for Naming<SharedHttpClient> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Naming(self.0.http_connector(settings, components)))
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Naming { inner, silences: Arc::clone(&self.silences) })
     }
 }
 
@@ -106,8 +121,32 @@ impl HttpConnector for Naming<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let method = request.method().to_owned();
         let place = Url::parse(request.uri()).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move { answer.await.map_err(|error| named(error, method, place)) })
+        let is_small = request.body().content_length().is_some_and(|length| length <= SMALL_MAX);
+        let answer = self.inner.call(request);
+        if !is_small {
+            return HttpConnectorFuture::new(async move { answer.await.map_err(|error| named(error, method, place)) });
+        }
+        let silences = Arc::clone(&self.silences);
+        HttpConnectorFuture::new(async move {
+            let before = silences.load(Ordering::Relaxed);
+            let limit = if before == 1 { SILENCE_AGAIN } else { SILENCE };
+            let Ok(answer) = tokio::time::timeout(limit, answer).await else {
+                silences.fetch_add(1, Ordering::Relaxed);
+                return Err(silent(before, method, place));
+            };
+            silences.store(0, Ordering::Relaxed);
+            answer.map_err(|error| named(error, method, place))
+        })
+    }
+}
+
+/// A service that is there and says nothing: the SDK tries once more, on another connection, and not again.
+fn silent(before: u32, method: String, place: String) -> ConnectorError {
+    let source = Box::new(io::Error::from(ErrorKind::TimedOut));
+    let unreached = Unreached { method, place, reason: NO_ANSWER.to_owned(), source };
+    match before {
+        0 => ConnectorError::timeout(unreached.into()),
+        _ => ConnectorError::other(unreached.into(), None),
     }
 }
 

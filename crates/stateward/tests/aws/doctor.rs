@@ -425,7 +425,7 @@ fn an_interrupt_leaves_nothing() {
     assert!(!moto.objects(&bucket).is_empty());
     proxy.heal();
     running.interrupt();
-    let output = running.wait(crate::LIMIT).expect_code(1);
+    let output = running.wait(LIMIT).expect_code(1);
     assert!(output.stderr.contains("interrupted"), "{}", output.report());
     assert!(!output.stderr.contains("left behind"), "{}", output.report());
     assert_eq!(moto.objects(&bucket), Vec::<String>::new());
@@ -522,7 +522,7 @@ fn what_is_printed_can_be_typed() {
     assert!(of_doctor.0.ends_with("=AKIAPROFILE"), "{of_doctor:?}");
     proxy.forget_requests();
 
-    let shell = Cli::new("sh", &dir).envs(env.pairs()).limit(crate::LIMIT);
+    let shell = Cli::new("sh", &dir).envs(env.pairs()).limit(LIMIT);
     let typed = format!("stateward() {{ {} \"$@\"; }}; {typed}", env!("CARGO_BIN_EXE_stateward"));
     let repaired = shell.run(&["-c", &typed]).expect_code(0);
     let requests = proxy.requests();
@@ -614,7 +614,7 @@ fn the_bucket_of_a_store_in_tables() {
     let items = answer["items"].as_array().unwrap();
     let told = items.iter().find(|item| item["check"] == "bucket-exists").unwrap()["why"].as_str().unwrap();
     let typed = told.split("looked at by: stateward ").nth(1).unwrap_or_else(|| panic!("{}", output.report()));
-    let shell = Cli::new("sh", &dir).envs(moto.env().pairs()).limit(crate::LIMIT);
+    let shell = Cli::new("sh", &dir).envs(moto.env().pairs()).limit(LIMIT);
     let output = shell.run(&["-c", &format!("{} {typed}", env!("CARGO_BIN_EXE_stateward"))]);
     assert!(output.stdout.contains(&format!("{bucket} is there")), "{}", output.report());
     assert!(output.stdout.contains("ok        right:s3:PutObject"), "{}", output.report());

@@ -1,5 +1,9 @@
 //! What is wrong with a bucket, a table or the credentials is said so that it can be put right.
 
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use stateward_testkit::{AwsEnv, DynamoDbLocal, Fault, FaultProxy, Moto, Rule, TestDir, VersityGw, fresh_name};
 
 use crate::{cli, state};
@@ -136,4 +140,32 @@ fn the_rule_that_a_name_breaks_is_told_in_the_same_words_by_every_command() {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.contains(RULE), "{}", output.report());
     }
+}
+
+/// A service that takes connections and says nothing, as one behind a firewall does.
+#[test]
+fn a_service_that_never_answers_is_told_of_within_forty_seconds() {
+    const ENOUGH: Duration = Duration::from_secs(40);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let _silent = thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    let env = AwsEnv::new().s3(&url).dynamodb(&url).others(&url);
+    let commands: [&[&str]; 5] = [
+        &["state", "list", "--store", "s3://states/p?use_path_style=true"],
+        &["state", "list", "--store", "dynamodb://states"],
+        &["lock", "inspect", "s3://states/k?use_path_style=true&use_lockfile=true"],
+        &["trail", "s3://logs/x?use_path_style=true"],
+        &["setup", "aws", "--bucket", "states", "--yes"],
+    ];
+    thread::scope(|scope| {
+        for command in commands {
+            let env = &env;
+            scope.spawn(move || {
+                let (dir, begun) = (TestDir::new(), Instant::now());
+                let output = cli(&dir, env).run(command).expect_code(1);
+                assert!(begun.elapsed() < ENOUGH, "{:?}: {}", begun.elapsed(), output.report());
+                assert!(output.stderr.contains("no answer came in time"), "{}", output.report());
+            });
+        }
+    });
 }

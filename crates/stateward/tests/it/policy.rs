@@ -756,7 +756,11 @@ fn names_that_aws_does_not_take_are_refused() {
         assert!(refused.stdout.is_empty() && refused.stderr.contains(expected), "{flags}: {}", refused.report());
     }
     let old = generate("--bucket Acme_States --key k").expect_success();
-    assert!(old.stderr.contains("upper-case letter `A`; only a bucket that was made before March 2018"), "{}", old.report());
+    assert!(
+        old.stderr.contains("upper-case letter `A`; only a bucket that was made before March 2018"),
+        "{}",
+        old.report()
+    );
     // The Region tells the partition.
     let china = generate("--bucket states --key k --region cn-north-1").expect_success();
     assert!(china.stdout.contains("arn:aws-cn:s3:::states") && china.stderr.is_empty(), "{}", china.report());
