@@ -122,6 +122,11 @@ impl Config {
     pub(crate) fn is_from_flag(&self, key: &str) -> bool {
         self.values.iter().any(|value| value.setting.key == key && matches!(value.source, Source::Flag(_)))
     }
+
+    /// Whether the environment gives a setting.
+    pub(crate) fn is_from_variable(&self, key: &str) -> bool {
+        self.values.iter().any(|value| value.setting.key == key && matches!(value.source, Source::Variable(_)))
+    }
 }
 
 /// Reads the files and puts the layers together, the weakest first.

@@ -169,3 +169,15 @@ fn a_service_that_never_answers_is_told_of_within_forty_seconds() {
         }
     });
 }
+
+#[test]
+fn the_store_of_the_environment_is_what_the_doctor_looks_at() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let bucket = moto.create_bucket();
+    let store = format!("s3://{bucket}/p?use_path_style=true");
+    let doctor = cli(&dir, &moto.env()).env("STATEWARD_STORE", &store).run(&["doctor", "--read-only"]);
+    assert!(doctor.stdout.contains(&bucket) && doctor.stderr.contains("`STATEWARD_STORE`"), "{}", doctor.report());
+    // A directory that is named counts more.
+    let refused = cli(&dir, &moto.env()).env("STATEWARD_STORE", &store).run(&["doctor", "--dir", "."]).expect_code(2);
+    assert!(refused.stderr.contains("has no `backend` block"), "{}", refused.report());
+}

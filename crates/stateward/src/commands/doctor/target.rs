@@ -29,6 +29,12 @@ pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
     let mut target = match (&args.bucket, &args.key) {
         (Some(bucket), Some(key)) => of_arguments(context, args, bucket, key)?,
         _ if args.dir.is_none() && context.config.is_from_flag("store") => of_store(&context.settings().store)?,
+        _ if args.dir.is_none() && is_of_environment(context) => {
+            output::note(
+                "looking at the store that `STATEWARD_STORE` names; `--dir .` looks at the configuration here\n",
+            );
+            of_store(&context.settings().store)?
+        }
         _ => {
             let directory = args.dir.as_deref().unwrap_or(Path::new("."));
             of_directory(context, directory, &args.backend_config, args.workspace.as_deref())?
@@ -42,6 +48,12 @@ pub(super) fn target(context: &Context, args: &DoctorArgs) -> Result<Target> {
         target.access.keys = None;
     }
     Ok(target)
+}
+
+/// Whether the environment names a store on AWS. One that is a file is no reason not to look at what the directory says.
+fn is_of_environment(context: &Context) -> bool {
+    let is_on_aws = matches!(context.settings().store, StoreUrl::S3(_) | StoreUrl::DynamoDb(_));
+    is_on_aws && context.config.is_from_variable("store")
 }
 
 /// With what a backend takes from the environment.
