@@ -118,7 +118,10 @@ impl Session {
         match self.connection.pull(&self.terms.state, None).await {
             Ok(pulled) => Ok(Some(BodyStream { length: pulled.size, bytes: pulled.bytes })),
             Err(error) if error.kind() == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.memory().note_refusal(&error);
+                Err(error)
+            }
         }
     }
 
@@ -346,7 +349,8 @@ impl Session {
         self.memory().asked
     }
 
-    /// Why the run did not get the lock, or its state was not taken, because of somebody else.
+    /// Why the run did not get the state or its lock, or its state was not taken: because of somebody else, or for lack of a right, which
+    /// the command itself only knows as a number.
     pub fn refusal(&self) -> Option<Error> {
         self.memory().refusal.clone()
     }
@@ -363,7 +367,8 @@ impl Session {
 
 impl Memory {
     fn note_refusal(&mut self, error: &Error) {
-        if matches!(error.kind(), Kind::Locked | Kind::Conflict | Kind::Stale) {
+        let by_others = matches!(error.kind(), Kind::Locked | Kind::Conflict | Kind::Stale);
+        if by_others || matches!(error.kind(), Kind::Denied | Kind::Unauthenticated | Kind::NoPlace) {
             self.refusal = Some(error.clone());
         }
     }

@@ -82,7 +82,15 @@ fn auth(settings: &Settings) -> Result<(Auth, Option<Stamp>)> {
     };
     // The stamp is taken first: a change in between is then seen at the first look.
     let stamp = Stamp::of(path);
-    Ok((Auth::Tokens(token::read_tokens(path)?), stamp))
+    let tokens = token::read_tokens(path)?;
+    if tokens.is_empty() {
+        let path = path.display();
+        output::note(&format!(
+            "warning: `{path}` holds no tokens, so everybody is turned away; `stateward token new NAME --file {path}` adds one, and it is \
+             in force a second later\n"
+        ));
+    }
+    Ok((Auth::Tokens(tokens), stamp))
 }
 
 pub(super) async fn bind(command: &str, address: SocketAddr) -> Result<TcpListener> {

@@ -160,3 +160,37 @@ fn wait_until(mut done: impl FnMut() -> bool) {
     }
     panic!("it did not happen in ten seconds");
 }
+
+#[test]
+fn a_file_without_tokens_is_told_and_one_that_is_added_is_in_force() {
+    let world = World::local();
+    world.dir.write("t.toml", "# none yet\n");
+    let server = world.serve(&["--tokens", "t.toml"]);
+    let told = server.stderr();
+    assert!(
+        told.contains("`t.toml` holds no tokens") && told.contains("stateward token new NAME --file t.toml"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_run_that_lacks_a_right_is_told_which() {
+    let world = World::local();
+    let none = world.ok("token new other --allow read --states other/** --file t.toml").trim_end().to_owned();
+    let reader = world.ok("token new reader --allow read --file t.toml").trim_end().to_owned();
+    let server = world.serve(&["--tokens", "t.toml"]);
+    // As Terraform ends: it says of a 403 that the authentication is invalid.
+    let script = |method: &str, address: &str| {
+        format!("curl -sf -X {method} --data '{{\"ID\":\"x\",\"Who\":\"ana@laptop\"}}' \"${address}\" || exit 1")
+    };
+    for (token, script, right) in [
+        (&none, script("GET", "TF_HTTP_ADDRESS"), "`read`"),
+        (&reader, script("LOCK", "TF_HTTP_LOCK_ADDRESS"), "`lock`"),
+    ] {
+        let cli = world.cli().env("STATEWARD_TOKEN", token).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let url = server.url("");
+        let output =
+            cli.run(&["run", "--server", &url, "--state", "net/prod", "--", "sh", "-c", &script]).expect_code(4);
+        assert!(output.stderr.contains(right) && output.stderr.contains("next:"), "{}", output.report());
+    }
+}

@@ -53,7 +53,7 @@ pub(super) fn tell(session: &Session, place: &Place, errored: &Errored, code: u8
     }
     match session.refusal() {
         // What ended by a signal was not ended by the refusal; and once is enough to tell of it.
-        Some(_) if (1..128).contains(&code) && unsaved.is_some() => return Ok(Exit::Conflict),
+        Some(refusal) if (1..128).contains(&code) && unsaved.is_some() => return Ok(refusal.kind().into()),
         Some(refusal) if (1..128).contains(&code) => return Err(refusal.into()),
         _ => {}
     }
