@@ -28,6 +28,7 @@ use crate::access::{Access, Role, Token, WebIdentity};
 use crate::assume::{Assumed, WithToken, sts};
 use crate::bucket::Bucket;
 use crate::counter::Counter;
+use crate::explained::Explaining;
 use crate::objects::Objects;
 use crate::refusal::BucketError;
 use crate::who::{Source, Who};
@@ -147,7 +148,8 @@ async fn credentials(access: &Access, who: Who<'_>, nobody: &SdkConfig) -> Share
     if let Some(named) = who.profile.as_deref().filter(|_| who.is_profile_required)
         && !is_known(named, access).await
     {
-        return SharedCredentialsProvider::new(profile(Some(named), access, &settings));
+        let inner = SharedCredentialsProvider::new(profile(Some(named), access, &settings));
+        return SharedCredentialsProvider::new(Explaining { inner, why: no_profile(named, access) });
     }
     let with_token = |identity| SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity });
     match who.source {
@@ -168,9 +170,41 @@ async fn credentials(access: &Access, who: Who<'_>, nobody: &SdkConfig) -> Share
             duration: None,
         }),
         Source::Profile(_) | Source::Usual => {
-            SharedCredentialsProvider::new(credentials_of_profile(who.profile.as_deref(), access, &settings))
+            let named = who.profile.as_deref();
+            let inner = SharedCredentialsProvider::new(credentials_of_profile(named, access, &settings));
+            match nothing(&who, access).await {
+                Some(why) => SharedCredentialsProvider::new(Explaining { inner, why }),
+                None => inner,
+            }
         }
     }
+}
+
+/// Why nobody is to be found, unless the container or the machine gives credentials; nothing where there is a profile, which may say more.
+async fn nothing(who: &Who<'_>, access: &Access) -> Option<String> {
+    let profile = who.profile.as_deref().unwrap_or("default");
+    if is_known(profile, access).await {
+        return None;
+    }
+    Some(match (who.half, &who.profile) {
+        (Some((set, missing)), None) => {
+            format!("`{set}` is set and `{missing}` is not, so neither counts, and nothing else gives any")
+        }
+        (_, Some(named)) => no_profile(named, access),
+        (None, None) => {
+            "neither the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`), nor the profile `default`, nor a web identity, a container or \
+             the machine gives any"
+                .to_owned()
+        }
+    })
+}
+
+fn no_profile(named: &str, access: &Access) -> String {
+    let files = access.shared_config_files.iter().chain(&access.shared_credentials_files);
+    let files: Vec<String> = files.map(|file| format!("`{}`", file.display())).collect();
+    let files =
+        if files.is_empty() { "`~/.aws/config` or `~/.aws/credentials`".to_owned() } else { files.join(" or ") };
+    format!("there is no profile `{named}` in {files}; `aws configure list-profiles` shows those there are")
 }
 
 /// A variable of the environment; one that is empty counts as unset.

@@ -10,6 +10,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use stateward_store::StoreError;
 
+use crate::explained::Explained;
 use crate::reach::{NO_ANSWER, Unreached, is_unknown_host, reason, sources};
 use crate::refusal::no_bucket;
 
@@ -196,7 +197,9 @@ where
         SdkError::TimeoutError(_) => format!("operation error {operation}, request send failed, {NO_ANSWER}"),
         SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if lacks_credentials(error) => {
             // The chain of providers says of each on a line of its own why it gave none.
-            let why = sources(error).last().map(ToString::to_string).unwrap_or_default();
+            let explained =
+                sources(error).find_map(|source| source.downcast_ref::<Explained>()).map(ToString::to_string);
+            let why = explained.or_else(|| sources(error).last().map(ToString::to_string)).unwrap_or_default();
             let why: Vec<&str> = why.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             format!("{operation}: CredentialsNotLoaded: {}", why.join("; "))
         }

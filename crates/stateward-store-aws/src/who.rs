@@ -55,6 +55,8 @@ pub struct Who<'a> {
     pub profile: Option<String>,
     /// Whether that profile has to be there, whoever counts. One of `AWS_DEFAULT_PROFILE` may be missing.
     pub is_profile_required: bool,
+    /// A variable with half of a pair of keys, and the one that is not set with it.
+    pub half: Option<(&'static str, &'static str)>,
     /// Variables of the environment that are set and do not count.
     pub passed_over: Vec<&'static str>,
 }
@@ -69,6 +71,11 @@ impl<'a> Who<'a> {
             })
         };
         let (key, secret, token) = (set(&KEY), set(&SECRET), set(&TOKEN));
+        let half = match (&key, &secret) {
+            (Some(key), None) => Some((key.name, SECRET[0])),
+            (None, Some(secret)) => Some((secret.name, KEY[0])),
+            _ => None,
+        };
         let required = set(&PROFILE);
         let is_profile_required = access.profile.is_some() || required.is_some();
         let of_environment = required.or_else(|| set(&BY_DEFAULT));
@@ -90,7 +97,7 @@ impl<'a> Who<'a> {
             },
         };
         let profile = access.profile.clone().or(of_environment.map(|profile| profile.value));
-        Self { source, profile, is_profile_required, passed_over }
+        Self { source, profile, is_profile_required, half, passed_over }
     }
 
     /// Whether a token says who one is.
@@ -144,6 +151,9 @@ mod tests {
         let all = who(&[&CI, &FILE, &KEYS]);
         assert_eq!(all.source, keys("AWS_ACCESS_KEY_ID", "AKIA1", "AWS_SECRET_ACCESS_KEY"));
         assert_eq!((all.passed_over, all.profile), (vec!["AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"], ci));
+        assert_eq!(all.half, None);
+        assert_eq!(who(&[&KEYS[..1]]).half, Some(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")));
+        assert_eq!(who(&[&KEYS[1..]]).half, Some(("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")));
         // Half of them are none, and empty ones are not set.
         assert_eq!(who(&[&KEYS[..1], &FILE]).source, file);
         assert_eq!(who(&[&[("AWS_PROFILE", " ")], &FILE]).passed_over, Vec::<&str>::new());

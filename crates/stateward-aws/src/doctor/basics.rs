@@ -14,7 +14,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
 use stateward_iam::names;
-use stateward_store_aws::at_endpoint;
+use stateward_store_aws::{Explained, at_endpoint};
 
 use super::finding::blame;
 use super::gate::Gate;
@@ -339,7 +339,8 @@ fn cause(error: &CredentialsError) -> Option<String> {
         let signs = words.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect::<String>();
         let words = signs.split_whitespace().collect::<Vec<_>>().join(" ");
         let is_new = !said.iter().any(|known| known.contains(&words));
-        if !words.is_empty() && !error.is::<CredentialsError>() && is_new && !words.contains(NOT_ENABLED) {
+        let is_told = error.is::<CredentialsError>() || error.is::<Explained>();
+        if !words.is_empty() && !is_told && is_new && !words.contains(NOT_ENABLED) {
             said.push(words);
         }
     }

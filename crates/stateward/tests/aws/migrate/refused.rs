@@ -217,7 +217,7 @@ fn without_credentials() {
     let refused = Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).envs(without).limit(LIMIT).run(&to).expect_code(4);
     let lines: Vec<&str> = refused.stderr.lines().collect();
     assert!(
-        matches!(lines[..], [_, why, next] if why.contains("AWS_ACCESS_KEY_ID") && why.contains("no credentials found") && next.contains("stateward doctor")),
+        matches!(lines[..], [_, why, next] if why.contains("AWS_ACCESS_KEY_ID") && why.contains("there are no credentials") && next.contains("stateward doctor")),
         "{}",
         refused.report()
     );
