@@ -102,7 +102,7 @@ fn settings(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings
         ownership(of, found),
         one("versioning", found.versioning.as_ref(), "Enabled", VERSIONS, Act::Versioning),
         encryption(of, key, found.encryption.as_ref()),
-        public_access(of, found.blocked),
+        public_access(wanted, of, found.blocked),
         stated(of, "tls-only", found, &Statements::tls_only(wanted, of.name), TLS),
     ];
     items.extend(tags::plan(of, &wanted.tags, &found.tags, Act::TagBucket));
@@ -183,10 +183,18 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
     }
 }
 
-fn public_access(of: &Resource<'_>, blocked: [bool; 4]) -> Item {
+fn public_access(wanted: &Wanted, of: &Resource<'_>, blocked: [bool; 4]) -> Item {
     let named = |[lists, ignored, policies, buckets]: [bool; 4]| json!({"BlockPublicAcls": lists, "IgnorePublicAcls": ignored, "BlockPublicPolicy": policies, "RestrictPublicBuckets": buckets});
     if blocked == [true; 4] {
         return of.keep("public-access", named(blocked), PRIVATE);
+    }
+    if wanted.leaves_public_access {
+        let why = format!(
+            "Left as it is, as asked. That nobody makes it public is up to the account's own settings then: \
+             `aws s3control get-public-access-block --account-id {}` has to show all four.",
+            wanted.account
+        );
+        return of.stays("public-access", (named(blocked), named([true; 4])), why);
     }
     let current = if blocked == [false; 4] { Value::Null } else { named(blocked) };
     of.put("public-access", (current, named([true; 4])), PRIVATE, Act::BlockPublicAccess)

@@ -27,6 +27,8 @@ pub struct Wanted {
     pub replica: Option<Replica>,
     /// The environments that share the bucket, each with a policy of its own.
     pub environments: Vec<Environment>,
+    /// Public access of buckets is left as it is: what the account is set to holds it, too.
+    pub leaves_public_access: bool,
     /// Tags of whatever is made.
     pub tags: BTreeMap<String, String>,
     /// The Region of all of it.

@@ -321,6 +321,23 @@ async fn a_step_that_is_forbidden() {
     account.apply().await.unwrap();
 }
 
+/// Where the account's own settings hold public access, an organization may refuse to everybody to set a bucket's.
+#[tokio::test]
+async fn public_access_that_may_not_be_set_can_be_left() {
+    let there = Account::new("unblocked");
+    there.services.s3.create_bucket().bucket(there.bucket()).send().await.unwrap();
+    let lab = forbids("s3:PutBucketPublicAccessBlock");
+    let mut account = Account { wanted: there.wanted.clone(), ..Account::at(lab.url(), "unblocked") };
+    let ApplyError::Failed(failed) = account.apply().await.unwrap_err() else { panic!("a request that failed") };
+    assert!(failed.words().contains("s3:PutBucketPublicAccessBlock"), "{failed}");
+    account.wanted.leaves_public_access = true;
+    account.apply().await.unwrap();
+    let plan = account.plan().await;
+    assert!(plan.iter().all(|item| item.action == Action::Keep), "{plan:#?}");
+    let left = plan.iter().find(|item| item.property == "public-access").unwrap();
+    assert!(left.current != left.wanted && left.why.contains("get-public-access-block"), "{left:#?}");
+}
+
 #[tokio::test]
 async fn a_service_that_has_too_much_to_do() {
     let account = Account::new("down");

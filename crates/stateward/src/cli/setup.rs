@@ -81,6 +81,10 @@ pub(crate) struct SetupAwsArgs {
     /// trusted with a subject, `ARN#SUBJECT`; `ENV=` before it names the one environment. May be given more than once.
     #[arg(long, value_name = "[ENV=]ARN", requires = "environments")]
     pub(crate) trust: Vec<String>,
+    /// Leave what is set of public access as it is: where an organization refuses `s3:PutBucketPublicAccessBlock`, and the account's own
+    /// settings block public access already.
+    #[arg(long, conflicts_with = "emit")]
+    pub(crate) leave_public_access: bool,
     /// A tag for whatever is made; may be given more than once.
     #[arg(long = "tag", value_name = "KEY=VALUE")]
     pub(crate) tags: Vec<String>,

@@ -286,7 +286,31 @@ fn credentials_that_are_missing_or_no_longer_good() {
     let none = env.pairs().into_iter().filter(|(name, _)| !name.contains("_KEY"));
     let none = stateward_testkit::Cli::new(env!("CARGO_BIN_EXE_stateward"), &dir).envs(none).limit(LIMIT);
     let error = none.run(&arguments(&names, &["--yes"])).expect_code(4).stderr;
-    assert!(error.contains("log in to AWS anew"), "{error}");
+    assert!(error.contains("nor the profile `default`") && error.contains("aws sso login"), "{error}");
+    let half = none.env("AWS_ACCESS_KEY_ID", "AKIA1");
+    let error = half.run(&arguments(&names, &["--yes"])).expect_code(4).stderr;
+    let words = error.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("`AWS_ACCESS_KEY_ID` is set and `AWS_SECRET_ACCESS_KEY` is not"), "{error}");
+    let error = half.run(&arguments(&names, &["--yes", "--profile", "nosuch"])).expect_code(4).stderr;
+    let words = error.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("there is no profile `nosuch` in"), "{error}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_told_before_anything_is_made() {
+    let (moto, dir) = (Moto::shared(), TestDir::new());
+    let (bucket, file) = (fresh_name("unmade"), dir.write("file", ""));
+    let path = file.join("below").display().to_string();
+    let arguments = ["setup", "aws", "--bucket", &bucket, "--environments", "dev", "--write-policies", &path, "--yes"];
+    let refused = cli(&dir, &moto.env()).run(&arguments).expect_code(1);
+    assert!(
+        refused.stderr.contains("nothing was done") && refused.stderr.contains("not a directory"),
+        "{}",
+        refused.report()
+    );
+    let there = ["lock", "inspect", &format!("s3://{bucket}/k.tfstate?use_path_style=true&use_lockfile=true")];
+    let missing = cli(&dir, &moto.env()).run(&there).expect_code(1);
+    assert!(missing.stderr.contains(&format!("no bucket `{bucket}`")), "{}", missing.report());
 }
 
 #[test]

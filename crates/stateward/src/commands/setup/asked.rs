@@ -104,6 +104,7 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
         log_bucket: args.access_log.clone(),
         trail: args.trail.clone(),
         replica,
+        leaves_public_access: args.leave_public_access,
         tags: tags(&args.tags)?,
         ..Wanted::default()
     })

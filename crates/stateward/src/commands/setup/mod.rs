@@ -12,7 +12,7 @@ use stateward_aws::setup::{self, Action, ApplyError, Headers, Item, KeysInUse, W
 use stateward_aws::{Failed, Services};
 use stateward_core::view::List;
 use stateward_core::{Error, Kind};
-use stateward_denial::{Kind as ProblemKind, Layer};
+use stateward_denial::{Kind as ProblemKind, Layer, Reason};
 
 use super::{Context, confirm};
 use crate::cli::SetupAwsArgs;
@@ -28,6 +28,9 @@ pub(super) async fn run(context: &Context, args: &SetupAwsArgs) -> Result<Exit> 
     if let Some(format) = args.emit {
         output::text(&asked::emitted(args, format)?)?;
         return Ok(Exit::Done);
+    }
+    if let Some(dir) = &args.write_policies {
+        written::check(dir)?;
     }
     let (services, wanted, caller) = asked::asked(args).await?;
     let progress = Progress::work("reading what is there");
@@ -128,7 +131,14 @@ fn refused(what: &str, failed: &Failed) -> Failure {
         .as_ref()
         .and_then(|problem| problem.denial.as_ref())
         .is_some_and(|denial| matches!(denial.layer, Layer::Scp | Layer::Rcp));
+    let reason = problem.as_ref().and_then(|problem| problem.failure.as_ref()?.reason);
+    let is_nobody = reason == Some(Reason::NoCredentials);
     let (kind, next) = match problem.map(|problem| problem.kind) {
+        Some(ProblemKind::AccessDenied) if failed.words().contains("s3:PutBucketPublicAccessBlock") => (
+            Kind::Denied,
+            "if the account's own settings block public access (`aws s3control get-public-access-block --account-id ACCOUNT` shows all four), \
+             run it again with `--leave-public-access`: it goes on from what is there; otherwise ask who may allow this",
+        ),
         Some(ProblemKind::AccessDenied) if is_of_organization => (
             Kind::Denied,
             "no policy of this account can allow what the organization forbids: ask who administers it, or leave out the flag that asks for this; \
@@ -137,6 +147,10 @@ fn refused(what: &str, failed: &Failed) -> Failure {
         Some(ProblemKind::AccessDenied) => (
             Kind::Denied,
             "give the text above to `stateward explain`; then run it again: it goes on from what is there",
+        ),
+        Some(ProblemKind::Authentication) if is_nobody => (
+            Kind::Denied,
+            "log in (`aws sso login`), name a profile with `--profile`, or set both `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; then run it again",
         ),
         Some(ProblemKind::Authentication) => {
             (Kind::Denied, "log in to AWS anew, or say which credentials with `--profile`; then run it again")

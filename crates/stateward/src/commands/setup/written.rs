@@ -1,8 +1,10 @@
 //! The environments as they are, for `policy check --isolation`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use stateward_aws::Services;
 use stateward_aws::setup::{self, Found, IsolationFile, KeysInUse, Wanted};
 
@@ -11,6 +13,18 @@ use crate::failure::{Failure, Result};
 use crate::output;
 
 pub(super) const FAILED: &str = "all is there, and the policies were not written";
+
+/// That the directory can be written, before anything is made on AWS. Nothing is written yet.
+pub(super) fn check(dir: &Path) -> Result<()> {
+    let next = "name a directory that can be written";
+    let failed = |path: &Path, error: io::Error| Failure::file("nothing was done", path, &error, next);
+    let there = dir.ancestors().find(|path| path.as_os_str().is_empty() || path.exists()).unwrap_or(dir);
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    if !there.is_dir() {
+        return Err(failed(there, io::ErrorKind::NotADirectory.into()));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(there, error.into()))
+}
 
 pub(super) async fn write(services: &Services, wanted: &Wanted, found: &Found, dir: &Path) -> Result<()> {
     let keys = KeysInUse::of(wanted, found);
