@@ -18,6 +18,7 @@ const SINGLE_BYTES_MAX: u64 = 5 << 20;
 #[async_trait]
 impl BytesPlace for TerraformPlace {
     async fn read(&self, at: &Spot, known: Option<&Mark>) -> Result<Seen> {
+        self.inner.spots.check(at)?;
         match &self.inner.table {
             Some(table) => self.read_checked(table, at, known).await,
             None => self.inner.fetch(at, known).await,
@@ -26,6 +27,7 @@ impl BytesPlace for TerraformPlace {
 
     async fn write(&self, at: &Spot, expected: Option<&Mark>, body: Outgoing) -> Result<Mark> {
         let inner = &*self.inner;
+        inner.spots.check(at)?;
         let md5 = body.md5.clone();
         let condition = expected.map_or(Condition::Absent, |mark| Condition::Tag(mark.as_str().to_owned()));
         let name = inner.spots.object(at);
@@ -48,6 +50,7 @@ impl BytesPlace for TerraformPlace {
 
     async fn delete(&self, at: &Spot, expected: &Mark) -> Result<()> {
         let inner = &*self.inner;
+        inner.spots.check(at)?;
         let name = inner.spots.object(at);
         if let Some(table) = &inner.table {
             // First, for a state without a digest is good, and a digest without a state is not.

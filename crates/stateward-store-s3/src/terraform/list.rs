@@ -5,35 +5,36 @@ use stateward_store::outside::{Mark, Spot};
 use stateward_store_aws::{LISTED_MAX, Listed, Names};
 
 use super::Inner;
-use super::spots::Kind;
+use super::spots::{Kind, is_default};
 
 impl Inner {
-    /// Shows everything of Terraform's to `look`, that of the default workspace first.
+    /// Shows everything of Terraform's to `look`.
     pub(super) async fn each(&self, mut look: impl FnMut(Kind, Listed)) -> Result<()> {
-        self.each_below(self.spots.states(), |listed| {
-            if let Some(kind) = self.spots.in_default(&listed.name) {
-                look(kind, listed);
-            }
-        })
-        .await?;
-        self.each_below(self.spots.workspaces(), |listed| {
-            if let Some(kind) = self.spots.in_workspace(&listed.name) {
-                look(kind, listed);
-            }
-        })
-        .await
+        for prefix in self.spots.listings() {
+            self.each_below(prefix, |listed| {
+                if let Some(kind) = self.spots.of(&listed.name) {
+                    look(kind, listed);
+                }
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// The states under one name, in any workspace: nothing else is listed, so that no more need be allowed than Terraform itself needs.
     pub(super) async fn states_named(&self, name: &str) -> Result<Vec<(Spot, Mark)>> {
         let mut states = Vec::new();
-        let mut take = |kind: Option<Kind>, listed: Listed| match kind {
-            Some(Kind::State(at)) if at.name == name => states.push((at, Mark::new(listed.tag))),
-            _ => {}
-        };
         let own = format!("{}{name}", self.spots.states());
-        self.each_below(own, |listed| take(self.spots.in_default(&listed.name), listed)).await?;
-        self.each_below(self.spots.workspaces(), |listed| take(self.spots.in_workspace(&listed.name), listed)).await?;
+        for (prefix, of_default) in [(own, true), (self.spots.workspaces(), false)] {
+            self.each_below(prefix, |listed| match self.spots.of(&listed.name) {
+                // What lies below both prefixes is seen twice, and counts once.
+                Some(Kind::State(at)) if at.name == name && is_default(&at) == of_default => {
+                    states.push((at, Mark::new(listed.tag)));
+                }
+                _ => {}
+            })
+            .await?;
+        }
         Ok(states)
     }
 

@@ -28,6 +28,7 @@ pub(super) struct Held {
 impl LockPlace for TerraformPlace {
     async fn lock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<Taken> {
         let inner = &*self.inner;
+        inner.spots.check(at)?;
         let info = lock_info_at(&inner.spots.lock_id(at), id, info);
         if inner.use_lockfile
             && let Taken::Held(holder) = inner.take_file(at, id, &info).await?
@@ -44,6 +45,7 @@ impl LockPlace for TerraformPlace {
 
     async fn unlock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<()> {
         let inner = &*self.inner;
+        inner.spots.check(at)?;
         if inner.use_lockfile {
             inner.give_file(at, id).await?;
         }
@@ -56,6 +58,7 @@ impl LockPlace for TerraformPlace {
 
     async fn break_lock(&self, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>> {
         let inner = &*self.inner;
+        inner.spots.check(at)?;
         let of_file = if inner.use_lockfile { inner.break_file(at, id).await? } else { None };
         let of_item = match &inner.table {
             Some(table) => inner.break_item(table, at, id).await?,
@@ -66,6 +69,7 @@ impl LockPlace for TerraformPlace {
 
     async fn holder(&self, at: &Spot) -> Result<Option<Bytes>> {
         let inner = &*self.inner;
+        inner.spots.check(at)?;
         if inner.use_lockfile
             && let Some(file) = inner.bucket.get(&inner.spots.lock_file(at)).await?
         {
@@ -225,7 +229,6 @@ impl Inner {
         Err(changes_hands(&lock_id))
     }
 
-    /// All lock files.
     /// All locks in the table; where a scan is refused, for it cannot be limited to some items, those of the states that there are.
     async fn items(&self, table: &Table) -> Result<Vec<(Spot, Bytes)>> {
         match table.locks(&format!("{}/", self.spots.bucket)).await.map_err(StoreError::from) {
@@ -249,6 +252,7 @@ impl Inner {
         }
     }
 
+    /// All lock files.
     async fn files(&self) -> Result<Vec<(Spot, Bytes)>> {
         let mut spots = Vec::new();
         let is_lock = |kind| match kind {

@@ -1,6 +1,7 @@
 //! Where Terraform's `s3` backend keeps which state.
 
 use stateward_store::outside::Spot;
+use stateward_store::{Result, StoreError};
 
 const DEFAULT_WORKSPACE: &str = "default";
 /// What the lock file's name has behind the state's.
@@ -59,32 +60,62 @@ impl Spots {
         if self.workspace_key_prefix.is_empty() { String::new() } else { format!("{}/", self.workspace_key_prefix) }
     }
 
-    /// What an object of the default workspace is; `None` where it is nothing of Terraform's.
-    pub(super) fn in_default(&self, object: &str) -> Option<Kind> {
-        let workspaces = self.workspaces();
-        if !workspaces.is_empty() && object.starts_with(&workspaces) {
-            return None;
+    /// Below what everything is listed: once, where one of the two lies within the other.
+    pub(super) fn listings(&self) -> Vec<String> {
+        let (states, workspaces) = (self.states(), self.workspaces());
+        if workspaces.starts_with(&states) {
+            vec![states]
+        } else if states.starts_with(&workspaces) {
+            vec![workspaces]
+        } else {
+            vec![states, workspaces]
         }
-        kind(object.strip_prefix(&self.states())?, DEFAULT_WORKSPACE)
     }
 
-    /// What an object of another workspace is.
-    pub(super) fn in_workspace(&self, object: &str) -> Option<Kind> {
+    /// What an object is; `None` where it is nothing of Terraform's. What looks like a workspace's is one's: where the workspaces lie among
+    /// the states of the default one, `dev/blue/dev/net` is `net` in `blue` to whoever has the key `dev/net`.
+    pub(super) fn of(&self, object: &str) -> Option<Kind> {
+        self.in_workspace(object).or_else(|| kind(object.strip_prefix(&self.states())?, DEFAULT_WORKSPACE))
+    }
+
+    fn in_workspace(&self, object: &str) -> Option<Kind> {
         let (workspace, key) = object.strip_prefix(&self.workspaces())?.split_once('/')?;
-        if workspace.is_empty() || workspace == DEFAULT_WORKSPACE {
+        if workspace.is_empty() || workspace == DEFAULT_WORKSPACE || OURS.strip_suffix('/') == Some(workspace) {
             return None;
         }
         kind(key.strip_prefix(&self.states())?, workspace)
     }
 
+    /// Refuses a state whose object is another's, a lock file, or ours.
+    pub(super) fn check(&self, at: &Spot) -> Result<()> {
+        let object = self.object(at);
+        let is = match self.of(&object) {
+            Some(Kind::State(own)) if own == *at => return Ok(()),
+            Some(Kind::State(own)) => format!(
+                "is that of `{0}` in the workspace `{1}`: it is called `{0}@{1}` here, and another state takes another name",
+                own.name, own.workspace
+            ),
+            Some(Kind::Lock(own)) => {
+                format!("is the lock file of `{}`: give the state another name", own.name)
+            }
+            None => "is one of stateward's own: give the state another name".to_owned(),
+        };
+        let reason = format!("its object, s3://{}/{object}, {is}", self.bucket);
+        Err(StoreError::Unsupported { what: format!("a state called `{}`", at.name), reason })
+    }
+
     /// Whose lock an item of the table is.
     pub(super) fn of_lock_id(&self, lock_id: &str) -> Option<Spot> {
         let object = lock_id.strip_prefix(&self.bucket)?.strip_prefix('/')?;
-        match self.in_workspace(object).or_else(|| self.in_default(object))? {
+        match self.of(object)? {
             Kind::State(at) => Some(at),
             Kind::Lock(_) => None,
         }
     }
+}
+
+pub(super) fn is_default(at: &Spot) -> bool {
+    at.workspace == DEFAULT_WORKSPACE
 }
 
 fn kind(name: &str, workspace: &str) -> Option<Kind> {
@@ -101,6 +132,8 @@ fn kind(name: &str, workspace: &str) -> Option<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn spots(prefix: &str, workspaces: &str) -> Spots {
@@ -126,23 +159,109 @@ mod tests {
             assert_eq!(spots.lock_file(&spot), format!("{object}.tflock"));
             assert_eq!(spots.lock_id(&spot), format!("states/{object}"));
             assert_eq!(spots.of_lock_id(&spots.lock_id(&spot)), Some(spot.clone()));
-            let read = spots.in_workspace(object).or_else(|| spots.in_default(object));
-            assert_eq!(read, Some(Kind::State(spot)));
+            assert_eq!(spots.of(object), Some(Kind::State(spot.clone())));
+            assert!(spots.check(&spot).is_ok());
         }
     }
 
     #[test]
     fn what_is_not_a_state_is_told_apart() {
-        let spots = spots("", "env:");
-        assert_eq!(spots.in_default("net.tflock"), Some(Kind::Lock(at("net", "default"))));
-        for other in [".stateward/records/a!", "team/.stateward/records/a!", "env:/blue/net", "folder/", ".tflock", ""]
-        {
-            assert_eq!(spots.in_default(other), None, "{other}");
+        for (prefix, workspaces) in [("", "env:"), ("", ""), ("", "team")] {
+            let spots = spots(prefix, workspaces);
+            assert_eq!(spots.of("net.tflock"), Some(Kind::Lock(at("net", "default"))));
+            for other in [".stateward/records/a!", "team/.stateward/records/a!", "folder/", ".tflock", ""] {
+                assert_eq!(spots.of(other), None, "{other} in {spots:?}");
+            }
         }
-        for other in ["net", "env:/blue", "env:/default/net", "env://net"] {
-            assert_eq!(spots.in_workspace(other), None, "{other}");
+        let spots = spots("dev", "env:");
+        for other in ["net", "env:/blue", "env:/blue/net", "env:/default/dev/net", "env://dev/net", "prod/net"] {
+            assert_eq!(spots.of(other), None, "{other}");
         }
-        assert_eq!(spots.of_lock_id("states-2/net"), None);
-        assert_eq!(spots.of_lock_id("states/net-md5"), Some(at("net-md5", "default")), "told apart by what it holds");
+        assert_eq!(spots.of_lock_id("states-2/dev/net"), None);
+        let of_digest = spots.of_lock_id("states/dev/net-md5");
+        assert_eq!(of_digest, Some(at("net-md5", "default")), "told apart by what it holds");
+    }
+
+    /// As `setup aws --environments` prints it, and further within.
+    #[test]
+    fn workspaces_may_lie_among_the_states() {
+        for (prefix, workspaces, object, spot) in [
+            ("dev", "dev", "dev/net", at("net", "default")),
+            ("dev", "dev", "dev/net/prod", at("net/prod", "default")),
+            ("dev", "dev", "dev/blue/dev/net", at("net", "blue")),
+            ("dev", "dev", "dev/blue/dev/net/prod", at("net/prod", "blue")),
+            ("dev", "dev", "dev/blue/devel/net", at("blue/devel/net", "default")),
+            ("dev", "dev", "dev/dev/net", at("dev/net", "default")),
+            ("dev", "dev", "dev/default/dev/net", at("default/dev/net", "default")),
+            ("dev", "dev/ws", "dev/ws/blue/dev/net", at("net", "blue")),
+            ("dev", "dev/ws", "dev/ws/net", at("ws/net", "default")),
+            ("team/dev", "team", "team/blue/team/dev/net", at("net", "blue")),
+            ("team/dev", "team", "team/dev/net", at("net", "default")),
+            ("", "ws", "ws/net", at("ws/net", "default")),
+            ("", "ws", "ws/blue/net", at("net", "blue")),
+        ] {
+            let spots = spots(prefix, workspaces);
+            assert_eq!(spots.of(object), Some(Kind::State(spot.clone())), "{object} in {spots:?}");
+            assert_eq!(spots.of(&format!("{object}.tflock")), Some(Kind::Lock(spot.clone())));
+            assert_eq!(spots.object(&spot), object);
+            assert!(spots.check(&spot).is_ok(), "{object}");
+            assert_eq!(spots.listings().iter().filter(|listing| object.starts_with(*listing)).count(), 1, "{object}");
+        }
+    }
+
+    #[test]
+    fn a_state_whose_object_is_another_s_is_refused() {
+        for (prefix, workspaces, spot, expected) in [
+            (
+                "dev",
+                "dev",
+                at("blue/dev/net", "default"),
+                "s3://states/dev/blue/dev/net, is that of `net` in the workspace `blue`: it is called `net@blue`",
+            ),
+            ("", "", at("net/prod", "default"), "it is called `prod@net`"),
+            ("dev", "env:", at("net.tflock", "default"), "is the lock file of `net`"),
+            ("dev", "env:", at("net.tflock", "blue"), "is the lock file of `net`"),
+            ("", "env:", at(".stateward/net", "default"), "is one of stateward's own"),
+            ("", "", at("net", ".stateward"), "is one of stateward's own"),
+        ] {
+            let error = spots(prefix, workspaces).check(&spot).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        proptest::collection::vec("a|b|ab|default|[.]stateward|a[.]tflock", 1..4).prop_map(|parts| parts.join("/"))
+    }
+
+    fn prefix() -> impl Strategy<Value = String> {
+        proptest::collection::vec("a|b|ab|ws:", 0..3).prop_map(|parts| parts.join("/"))
+    }
+
+    proptest! {
+        /// No two states have one object, none that is refused is found, and everything is listed once.
+        #[test]
+        fn an_object_is_one_state_s(
+            prefix in prefix(), workspaces in prefix(), name in path(), workspace in "a|b|default|[.]stateward", object in path()
+        ) {
+            let spots = spots(&prefix, &workspaces);
+            let spot = at(&name, &workspace);
+            let found = spots.of(&spots.object(&spot));
+            prop_assert_eq!(spots.check(&spot).is_ok(), found == Some(Kind::State(spot)));
+            for object in [object.clone(), format!("{prefix}/{object}"), format!("{workspaces}/{object}")] {
+                let listed = spots.listings().iter().filter(|listing| object.starts_with(*listing)).count();
+                match spots.of(&object) {
+                    Some(Kind::State(at)) => {
+                        prop_assert_eq!(spots.object(&at), &*object);
+                        prop_assert!(spots.check(&at).is_ok());
+                        prop_assert_eq!(listed, 1);
+                    }
+                    Some(Kind::Lock(at)) => {
+                        prop_assert_eq!(spots.lock_file(&at), &*object);
+                        prop_assert_eq!(listed, 1);
+                    }
+                    None => {}
+                }
+            }
+        }
     }
 }

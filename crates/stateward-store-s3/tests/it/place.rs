@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use stateward_store::StoreError;
-use stateward_store::outside::{BytesPlace, LockPlace, Seen, Taken};
+use stateward_store::outside::{BytesPlace, LockPlace, Mark, Seen, Spot, Taken};
 use stateward_store_s3::{Options, Sharing};
 
 use crate::world::{Stranger, at, lock_info, md5_of, on_versitygw, outgoing, place_of, sent, shared_on_moto, whole};
@@ -234,4 +234,44 @@ async fn older_versions_can_be_read_where_the_bucket_keeps_them() {
     }
     assert_eq!(place.versions(&state, 2).await.unwrap(), versions[..2]);
     assert!(place.versions(&at("none", "default"), 10).await.unwrap().is_empty());
+}
+
+/// As `setup aws --environments` prints it: the workspaces of an environment lie below its own prefix, beside its states.
+#[tokio::test]
+async fn workspaces_among_the_states_are_told_apart_from_them() {
+    let mut options = shared_on_moto(false, true);
+    let workspace_key_prefix = options.prefix.clone();
+    options.sharing = Some(Sharing { workspace_key_prefix, use_lockfile: true, ..Sharing::default() });
+    let (store, place) = place_of(&options).await;
+    let content = Bytes::from("{\"serial\":1}\n");
+    let all = [at("net", "blue"), at("net", "default"), at("net/prod", "default")];
+    for state in &all {
+        place.write(state, None, outgoing("v1 abc", &content)).await.unwrap();
+    }
+    let key = format!("{0}/blue/{0}/net", options.prefix);
+    assert_eq!(Stranger::at(&options).get(&key).await.unwrap().0, content, "where Terraform looks");
+    assert_eq!(place.lock(&all[0], "x", lock_info("x").as_bytes()).await.unwrap(), Taken::Yes);
+
+    let spots = |found: Vec<(Spot, Mark)>| {
+        let mut spots: Vec<Spot> = found.into_iter().map(|(spot, _)| spot).collect();
+        spots.sort();
+        spots
+    };
+    sent(&store);
+    assert_eq!(spots(place.list().await.unwrap()), all);
+    assert_eq!(sent(&store), counts(&[("ListObjectsV2", 1)]), "one prefix covers the other");
+    assert_eq!(spots(place.named("net").await.unwrap()), all[..2]);
+    let held: Vec<Spot> = place.holders().await.unwrap().into_iter().map(|(spot, _)| spot).collect();
+    assert_eq!(held, all[..1]);
+
+    // A name by which the object of another state would be written, and its lock be broken.
+    let same = at(&format!("blue/{}/net", options.prefix), "default");
+    let refused = place.write(&same, None, outgoing("v2 def", &content)).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Unsupported { reason, .. }) if reason.contains("`net@blue`")),
+        "{refused:?}"
+    );
+    assert!(matches!(place.read(&same, None).await, Err(StoreError::Unsupported { .. })));
+    assert!(matches!(place.break_lock(&same, None).await, Err(StoreError::Unsupported { .. })));
+    assert!(place.holder(&all[0]).await.unwrap().is_some());
 }
