@@ -119,7 +119,7 @@ pub struct Keeping {
     pub workspaces: bool,
     /// The one workspace that requests are about, where it is known; policies are for all of them.
     pub workspace: Option<String>,
-    /// `workspace_key_prefix` of the `s3` backend; unless told, `env:`, and below a prefix that prefix.
+    /// `workspace_key_prefix` of the `s3` backend and of stateward's store; unless told, `env:`, and below a prefix that prefix.
     pub workspace_prefix: Option<String>,
     /// The table of locks and digests.
     pub lock_table: Option<String>,
@@ -287,7 +287,7 @@ impl Keeping {
         }
         if let Some(prefix) = &self.workspace_prefix {
             path("prefix of workspaces", prefix)?;
-            if self.below && *prefix != self.key && !prefix.starts_with(&format!("{}/", self.key)) {
+            if self.below && !self.has_below(prefix) {
                 return Err(KeepingError::Outside { prefix: prefix.clone(), key: self.key.clone() });
             }
         }
@@ -339,6 +339,22 @@ impl Keeping {
     /// Whether its states may have any names, those of lock files, digests and workspaces among them.
     pub(crate) fn has_any_names(&self) -> bool {
         self.below || matches!(self.layout, Layout::Stateward | Layout::StatewardDynamodb)
+    }
+
+    /// Whether a prefix is that of the states, or lies below it.
+    fn has_below(&self, prefix: &str) -> bool {
+        let within = prefix.strip_prefix(self.key.as_str());
+        self.key.is_empty() || within.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether a store has workspaces that what covers its other states does not cover.
+    pub(crate) fn has_workspaces_beside(&self) -> bool {
+        self.layout == Layout::Stateward && self.workspaces && !self.has_below(self.workspace_prefix())
+    }
+
+    /// Whether the wildcards for its workspaces cover those of states whose keys end with its own.
+    pub(crate) fn covers_workspaces_of_others(&self) -> bool {
+        if self.has_any_names() { self.has_workspaces_beside() } else { self.workspaces }
     }
 
     /// What encrypts states and locks, and policies have a say about.

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::Environment;
 use super::meet::meet;
 use crate::data::{self, Action};
-use crate::needs::{Conditions, Layout, Purpose, Target};
+use crate::needs::{Conditions, Layout, Purpose, Target, objects_of_others};
 use crate::policy::principal::Principal;
 use crate::policy::{Effect, Statement};
 use crate::value::arn::Segments;
+use crate::value::glob::is_like;
 
 /// A request of one environment about what another one has.
 pub(super) struct Probe {
@@ -104,7 +105,8 @@ impl Sides<'_> {
     fn objects(&self, target: Target, probes: &mut Vec<Probe>) {
         let keeping = &self.to.keeping;
         let samples = target.samples(keeping, &self.account).into_iter().map(|sample| sample.resource);
-        for name in self.and_met(samples, &target.resources(keeping), arns) {
+        let patterns = Patterns { own: target.resources(keeping), others: objects_of_others(keeping) };
+        for name in self.and_met(samples, &patterns, arns) {
             probes.extend(actions("s3", "object").map(|action| Probe::new(action, &name, Vec::new(), false)));
         }
     }
@@ -115,7 +117,7 @@ impl Sides<'_> {
         let samples: Vec<_> = target.samples(keeping, &self.account);
         let Some(bucket) = samples.first().map(|sample| sample.resource.clone()) else { return };
         let prefixes = samples.into_iter().flat_map(|sample| sample.context).flat_map(|(_, values)| values.into_list());
-        let patterns = patterns(&target.conditions(keeping), "s3:prefix");
+        let patterns = Patterns::of(&target.conditions(keeping), "s3:prefix");
         let prefixes: Vec<String> = prefixes.flat_map(|prefix| beginnings(&prefix)).collect();
         let prefixes = self.and_met(prefixes.into_iter(), &patterns, |statement| values(statement, PREFIX));
         let own = !self.from.keeping.layout.in_table() && self.from.keeping.place == keeping.place;
@@ -137,8 +139,8 @@ impl Sides<'_> {
         let Some(table) = samples.first().map(|sample| sample.resource.clone()) else { return };
         let keys = samples.into_iter().flat_map(|sample| sample.context).flat_map(|(_, values)| values.into_list());
         let patterns = match target {
-            Target::StateTable => vec!["*".to_owned()],
-            _ => patterns(&target.conditions(keeping), "dynamodb:LeadingKeys"),
+            Target::StateTable => Patterns { own: vec!["*".to_owned()], others: Vec::new() },
+            _ => Patterns::of(&target.conditions(keeping), "dynamodb:LeadingKeys"),
         };
         let keys = self.and_met(keys, &patterns, |statement| values(statement, LEADING));
         let name = table.rsplit('/').next().unwrap_or_default();
@@ -204,15 +206,16 @@ impl Sides<'_> {
     fn and_met<'s>(
         &'s self,
         names: impl Iterator<Item = String>,
-        patterns: &[String],
+        patterns: &Patterns,
         of: impl Fn(&'s Statement) -> Vec<&'s str>,
     ) -> BTreeSet<String> {
         let named = self.from.policies.all().chain(&self.to.resource_policies);
         let statements = named.flat_map(|named| named.policy.statements.iter());
         let allowing = statements.filter(|statement| statement.effect == Effect::Allow);
         let theirs: BTreeSet<String> = allowing.flat_map(of).map(without_variables).collect();
-        let met = theirs.iter().flat_map(|their| patterns.iter().filter_map(|own| meet(their, &named_well(own))));
-        names.chain(met).collect()
+        let met = theirs.iter().flat_map(|their| patterns.own.iter().filter_map(|own| meet(their, &named_well(own))));
+        let of_others = |name: &String| patterns.others.iter().any(|other| is_like(other, name));
+        names.chain(met.filter(|name| !of_others(name))).collect()
     }
 }
 
@@ -233,10 +236,24 @@ fn values<'s>(statement: &'s Statement, key: &str) -> Vec<&'s str> {
     conditions.flat_map(|condition| &condition.values).map(String::as_str).collect()
 }
 
-/// What a target's own conditions let through.
-fn patterns(conditions: &Conditions, key: &str) -> Vec<String> {
-    let positive = conditions.iter().filter(|(operator, _)| !operator.contains("Not") && *operator != "Null");
-    positive.filter_map(|(_, keys)| keys.get(key)).flatten().cloned().collect()
+/// What stands for the names of an environment.
+struct Patterns {
+    own: Vec<String>,
+    /// What the wildcards of its own cover, too, and is another's.
+    others: Vec<String>,
+}
+
+impl Patterns {
+    /// What a target's own conditions let through.
+    fn of(conditions: &Conditions, key: &str) -> Self {
+        let all = |is_negated: bool| {
+            let meant = conditions
+                .iter()
+                .filter(move |(operator, _)| operator.contains("Not") == is_negated && *operator != "Null");
+            meant.filter_map(|(_, keys)| keys.get(key)).flatten().cloned().collect()
+        };
+        Self { own: all(false), others: all(true) }
+    }
 }
 
 /// `${aws:username}` may stand for anything.

@@ -130,6 +130,7 @@ const DYNAMODB: &[Operation] = &[
 
 const STATEWARD: &[Operation] = &[
     operation("list states and records", Purpose::ReadOnly, &[("s3:ListBucket", Target::Names)]),
+    of_workspaces("list workspaces", Purpose::ReadOnly, &[("s3:ListBucket", Target::Workspaces)]),
     operation(
         "read states and records",
         Purpose::ReadOnly,

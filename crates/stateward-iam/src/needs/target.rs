@@ -99,7 +99,8 @@ impl Target {
             (Self::Records, Self::Store) => true,
             // The states of a store have any name, also one that ends like a lock file's or a digest's.
             (Self::Lockfile, Self::Store) | (Self::DigestItem, Self::LockItem) => any_name,
-            (Self::Lockfile, Self::State) | (Self::Workspaces, Self::Names) => keeping.below,
+            (Self::Lockfile, Self::State) => keeping.below,
+            (Self::Workspaces, Self::Names) => any_name && !keeping.has_workspaces_beside(),
             (Self::LockTableKey, Self::Key) => keeping.layout.in_table() && keeping.kms_key == keeping.lock_table_key,
             _ => false,
         }
@@ -109,9 +110,8 @@ impl Target {
     pub(crate) fn resources(self, keeping: &Keeping) -> Vec<String> {
         let names = |suffix: &str| names(keeping, "*", suffix);
         match self {
-            Self::State => names("").iter().map(|key| object(keeping, key)).collect(),
+            Self::State | Self::Store => names("").iter().map(|key| object(keeping, key)).collect(),
             Self::Lockfile => names(LOCKFILE).iter().map(|key| object(keeping, key)).collect(),
-            Self::Store => vec![object(keeping, &below(keeping, "*"))],
             Self::Records => vec![object(keeping, &below(keeping, ".stateward/*"))],
             other => vec![other.only(keeping, &keeping.region, &keeping.account)],
         }
@@ -138,7 +138,7 @@ impl Target {
         };
         // A workspace has no `/` in its name, and `*` does not know that.
         let other = |operator: &str, key: &str, values: Vec<String>| {
-            (keeping.workspaces && !keeping.has_any_names()).then(|| one(operator, key, values))
+            keeping.covers_workspaces_of_others().then(|| one(operator, key, values))
         };
         match self {
             Self::LockItem | Self::DigestItem | Self::StateItem => [
@@ -149,17 +149,14 @@ impl Target {
             .into_iter()
             .chain(other("ForAllValues:StringNotLike", LEADING, self.nested_leading(keeping)))
             .collect(),
-            Self::Names => match keeping.has_any_names() {
-                true if keeping.key.is_empty() => Conditions::new(),
-                true => Conditions::from([one("StringLike", PREFIX, vec![below(keeping, "*")])]),
-                false => {
-                    let suffixes = suffixes(keeping).iter();
-                    let own = suffixes.clone().flat_map(|suffix| names(keeping, "*", suffix)).collect();
-                    let own = one("StringLike", PREFIX, own);
-                    let others = suffixes.flat_map(|suffix| nested(keeping, suffix)).collect();
-                    [own].into_iter().chain(other("StringNotLike", PREFIX, others)).collect()
-                }
-            },
+            Self::Names if keeping.has_any_names() && keeping.key.is_empty() => Conditions::new(),
+            Self::Names => {
+                let suffixes = suffixes_of_patterns(keeping).iter();
+                let own = suffixes.clone().flat_map(|suffix| names(keeping, "*", suffix)).collect();
+                let own = one("StringLike", PREFIX, own);
+                let others = suffixes.flat_map(|suffix| nested(keeping, suffix)).collect();
+                [own].into_iter().chain(other("StringNotLike", PREFIX, others)).collect()
+            }
             Self::Workspaces => Conditions::from([one("StringEquals", PREFIX, vec![workspaces(keeping)])]),
             Self::Key | Self::LockfileKey | Self::LockTableKey => {
                 Conditions::from([one("StringLike", "kms:ViaService", vec![self.via(keeping, "*")])])
@@ -217,7 +214,7 @@ impl Target {
         match self {
             Self::State => objects(names(keeping, WORKSPACE, "")),
             Self::Lockfile => objects(names(keeping, WORKSPACE, LOCKFILE)),
-            Self::Store => objects(vec![below(keeping, "network"), below(keeping, ".stateward/x")]),
+            Self::Store => objects([names(keeping, WORKSPACE, ""), vec![below(keeping, ".stateward/x")]].concat()),
             Self::Records => objects(vec![below(keeping, ".stateward/x")]),
             Self::StateItem | Self::LockItem | Self::DigestItem => {
                 let of = |id: String| Sample {
@@ -266,6 +263,11 @@ fn suffixes(keeping: &Keeping) -> &'static [&'static str] {
     if keeping.use_lockfile { &["", LOCKFILE] } else { &[""] }
 }
 
+/// The same behind the wildcards of a policy: what stands for any name stands for a lock file's, too.
+fn suffixes_of_patterns(keeping: &Keeping) -> &'static [&'static str] {
+    if keeping.has_any_names() { &[""] } else { suffixes(keeping) }
+}
+
 /// Where the `s3` backend looks for workspaces.
 fn workspaces(keeping: &Keeping) -> String {
     match keeping.workspace_prefix() {
@@ -278,24 +280,26 @@ fn workspaces(keeping: &Keeping) -> String {
 fn names(keeping: &Keeping, workspace: &str, suffix: &str) -> Vec<String> {
     // A store holds states of any name, and so does a prefix.
     if keeping.has_any_names() {
-        let name = if workspace == "*" { "*" } else { "network" };
-        return vec![format!("{}{suffix}", below(keeping, name))];
+        let own = below(keeping, if workspace == "*" { "*" } else { "network" });
+        let beside = keeping.has_workspaces_beside().then(|| in_workspace(keeping, workspace, &own));
+        return [own].into_iter().chain(beside).map(|name| name + suffix).collect();
     }
+    let key = &keeping.key;
     if let (true, Some(own)) = (keeping.workspaces && workspace != "*", &keeping.workspace) {
-        return vec![in_workspace(keeping, own) + suffix];
+        return vec![in_workspace(keeping, own, key) + suffix];
     }
-    let other = in_workspace(keeping, workspace);
-    let all = [keeping.key.clone(), other].into_iter().take(if keeping.workspaces { 2 } else { 1 });
+    let other = in_workspace(keeping, workspace, key);
+    let all = [key.clone(), other].into_iter().take(if keeping.workspaces { 2 } else { 1 });
     all.map(|name| format!("{name}{suffix}")).collect()
 }
 
 /// The names that look like those of workspaces and are those of other states, whose own end with the state's.
 fn nested(keeping: &Keeping, suffix: &str) -> Vec<String> {
-    vec![in_workspace(keeping, "*/*") + suffix]
+    let own = if keeping.has_any_names() { below(keeping, "*") } else { keeping.key.clone() };
+    vec![in_workspace(keeping, "*/*", &own) + suffix]
 }
 
-fn in_workspace(keeping: &Keeping, workspace: &str) -> String {
-    let key = &keeping.key;
+fn in_workspace(keeping: &Keeping, workspace: &str, key: &str) -> String {
     match keeping.layout {
         Layout::Dynamodb => format!("workspace={workspace}/{key}"),
         _ => format!("{}{workspace}/{key}", workspaces(keeping)),
@@ -304,8 +308,9 @@ fn in_workspace(keeping: &Keeping, workspace: &str) -> String {
 
 /// The objects that the policies' wildcards for workspaces cover and that belong to other states.
 pub(crate) fn objects_of_others(keeping: &Keeping) -> Vec<String> {
-    if keeping.layout != Layout::S3 || !keeping.workspaces || keeping.has_any_names() {
+    if keeping.layout.in_table() || !keeping.covers_workspaces_of_others() {
         return Vec::new();
     }
-    suffixes(keeping).iter().flat_map(|suffix| nested(keeping, suffix)).map(|name| object(keeping, &name)).collect()
+    let names = suffixes_of_patterns(keeping).iter().flat_map(|suffix| nested(keeping, suffix));
+    names.map(|name| object(keeping, &name)).collect()
 }

@@ -102,6 +102,33 @@ fn generated_policies_keep_every_other_layout_apart() {
     }
 }
 
+/// As `setup aws --environments` makes them; at the default, all would see the names of each other's workspaces.
+#[test]
+fn stores_are_kept_apart_where_each_has_its_own_workspaces() {
+    for (prefix_of, expected) in [(Some("own"), &[][..]), (None, &["dev -> prod", "prod -> dev"])] {
+        let environments = ["dev", "prod"].map(|name| {
+            let keeping = Keeping {
+                workspaces: true,
+                workspace_prefix: prefix_of.map(|_| name.to_owned()),
+                lock_table: Some("locks".to_owned()),
+                ..Keeping::new(Layout::Stateward, "states", name)
+            };
+            environment(name, keeping)
+        });
+        let all = tried(&environments);
+        let mut pairs: Vec<String> = all
+            .iter()
+            .filter(|tried| tried.verdict == Verdict::Open)
+            .map(|tried| {
+                assert_eq!((tried.action.as_str(), tried.about.as_deref()), ("s3:ListBucket", Some("env:/")));
+                format!("{} -> {}", tried.from, tried.to)
+            })
+            .collect();
+        pairs.dedup();
+        assert_eq!(pairs, expected);
+    }
+}
+
 #[test]
 fn an_account_each_keeps_environments_apart_though_each_may_do_everything_in_its_own() {
     let everything = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});

@@ -30,6 +30,14 @@ fn keepings() -> Vec<Keeping> {
                 all.push(Keeping { key: "prod".to_owned(), below: true, ..keeping.clone() });
                 all.push(Keeping { workspace_prefix: Some("spaces".to_owned()), ..keeping.clone() });
             }
+            if layout == Layout::Stateward {
+                let of = |key: &str, workspaces: &str| Keeping {
+                    key: key.to_owned(),
+                    workspace_prefix: Some(workspaces.to_owned()),
+                    ..keeping.clone()
+                };
+                all.extend([of("", "env:"), of("prod", "prod"), of("prod", "prod/spaces"), of("team/prod", "team")]);
+            }
             all.push(keeping);
         }
     }
@@ -89,13 +97,23 @@ fn no_action_can_be_left_out() {
 
 #[test]
 fn no_resource_and_no_leading_key_can_be_left_out() {
+    let keeping = Keeping {
+        workspaces: true,
+        use_lockfile: true,
+        lock_table: Some("locks".to_owned()),
+        ..Keeping::new(Layout::S3, "states", "prod/network.tfstate")
+    };
+    // States, lock files, lock items and digest items have two names each, and the names are of states and of lock files.
+    assert_eq!(left_out(&keeping), 12);
+    // A store has any names, which those of digest items and lock files are, too: listed, its own, of lock files that are deleted, of items.
+    assert_eq!(left_out(&Keeping { layout: Layout::Stateward, key: "prod".to_owned(), ..keeping }), 8);
+}
+
+/// How many resources, leading keys and names the policy for an apply has beside others of its statements; none can be left out.
+fn left_out(keeping: &Keeping) -> usize {
     const PATHS: [&str; 3] =
         ["Resource", "Condition/ForAllValues:StringLike/dynamodb:LeadingKeys", "Condition/StringLike/s3:prefix"];
-    let mut keeping = Keeping::new(Layout::S3, "states", "prod/network.tfstate");
-    keeping.workspaces = true;
-    keeping.use_lockfile = true;
-    keeping.lock_table = Some("locks".to_owned());
-    let policy = generated(&keeping, Purpose::Apply);
+    let policy = generated(keeping, Purpose::Apply);
     let mut tried = 0;
     for number in 0..policy["Statement"].as_array().expect("a list").len() {
         if policy["Statement"][number]["Effect"] == "Deny" {
@@ -107,14 +125,72 @@ fn no_resource_and_no_leading_key_can_be_left_out() {
             for value in (0..values).filter(|_| values > 1) {
                 let mut less = policy.clone();
                 less.pointer_mut(&pointer).expect("there").as_array_mut().expect("a list").remove(value);
-                assert_ne!(refused(&keeping, Purpose::Apply, &with(&less)), [], "{pointer} {value}");
+                assert_ne!(refused(keeping, Purpose::Apply, &with(&less)), [], "{pointer} {value}");
                 tried += 1;
             }
         }
     }
+    tried
+}
+
+/// A store lists where workspaces are, and keeps their states there: Terraform's, too.
+#[test]
+fn a_store_s_workspaces_are_allowed_wherever_they_are() {
+    let store = |key: &str, workspaces: &str| Keeping {
+        workspaces: true,
+        workspace_prefix: Some(workspaces.to_owned()),
+        use_lockfile: true,
+        lock_table: Some("locks".to_owned()),
+        ..Keeping::new(Layout::Stateward, "states", key)
+    };
+    for (key, workspaces) in
+        [("dev", "env:"), ("dev", "dev"), ("dev", "dev/ws"), ("team/dev", "team"), ("", "env:"), ("dev", "")]
+    {
+        let keeping = store(key, workspaces);
+        let policy = with(&generated(&keeping, Purpose::Admin));
+        let state = if key.is_empty() { "network".to_owned() } else { format!("{key}/network") };
+        let of_terraform = Keeping { layout: Layout::S3, key: state, ..keeping };
+        assert_eq!(
+            refused(&of_terraform, Purpose::Admin, &policy),
+            [],
+            "below `{key}`, workspaces below `{workspaces}`"
+        );
+    }
+    // Where what covers the states covers the workspaces, nothing more is said.
+    for (key, workspaces) in [("dev", "dev"), ("dev", "dev/ws"), ("", "env:")] {
+        let keeping = store(key, workspaces);
+        let without = Keeping { workspaces: false, ..keeping.clone() };
+        for purpose in Purpose::ALL {
+            assert_eq!(generated(&keeping, purpose), generated(&without, purpose), "`{key}` `{workspaces}`");
+        }
+    }
+    // Those of a store whose prefix ends alike stay its own.
+    let policy = with(&generated(&store("dev", "env:"), Purpose::Admin));
     assert_eq!(
-        tried, 12,
-        "states, lock files, lock items and digest items have two names each, and the names are of states and of lock files"
+        open(&store("prod/dev", "env:"), &policy),
+        ["s3:ListBucket"],
+        "the names of all workspaces are below one prefix"
+    );
+}
+
+#[test]
+fn the_policy_of_a_store_with_workspaces_beside_it_is_this_one() {
+    let keeping = Keeping { workspaces: true, use_lockfile: true, ..Keeping::new(Layout::Stateward, "states", "dev") };
+    assert_eq!(
+        generated(&keeping, Purpose::Plan),
+        json!({"Version": "2012-10-17", "Statement": [
+            {"Sid": "Names", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::states"],
+             "Condition": {"StringLike": {"s3:prefix": ["dev/*", "env:/*/dev/*"]}, "StringNotLike": {"s3:prefix": ["env:/*/*/dev/*"]}}},
+            {"Sid": "Workspaces", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::states"],
+             "Condition": {"StringEquals": {"s3:prefix": ["env:/"]}}},
+            {"Sid": "Store", "Effect": "Allow", "Action": ["s3:GetObject"],
+             "Resource": ["arn:aws:s3:::states/dev/*", "arn:aws:s3:::states/env:/*/dev/*"]},
+            {"Sid": "Records", "Effect": "Allow", "Action": ["s3:DeleteObject", "s3:PutObject"],
+             "Resource": ["arn:aws:s3:::states/dev/.stateward/*"]},
+            {"Sid": "Lockfiles", "Effect": "Allow", "Action": ["s3:DeleteObject", "s3:PutObject"],
+             "Resource": ["arn:aws:s3:::states/dev/*.tflock", "arn:aws:s3:::states/env:/*/dev/*.tflock"]},
+            {"Sid": "OtherStates", "Effect": "Deny", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::states/env:/*/*/dev/*"]},
+        ]})
     );
 }
 

@@ -42,10 +42,10 @@ pub(crate) struct KeepingArgs {
     /// All states of an `s3` backend below this prefix, in place of the one of `--key`: an environment's.
     #[arg(long, value_name = "PREFIX", conflicts_with = "key")]
     prefix: Option<String>,
-    /// There are workspaces beside `default`.
+    /// There are workspaces beside `default`. A store of stateward in a bucket looks for them, unless its URL says `share=false`.
     #[arg(long)]
     workspaces: bool,
-    /// `workspace_key_prefix` of an `s3` backend; unless told, `env:`, or the prefix of `--prefix`.
+    /// `workspace_key_prefix` of an `s3` backend or a store in a bucket; unless told, `env:`, or the prefix of `--prefix`.
     #[arg(long, value_name = "PREFIX", requires = "workspaces")]
     workspace_key_prefix: Option<String>,
     /// The table of locks and digests: `dynamodb_table` of an `s3` backend.
@@ -284,7 +284,9 @@ mod tests {
         let elsewhere = Keeping { partition: "aws-us-gov".to_owned(), ..below.clone() };
         let in_table = Keeping::new(Layout::StatewardDynamodb, "t", "");
         let never_merged = Keeping::new(Layout::Dynamodb, "t", "hash");
-        for keeping in [all, below, elsewhere, bucket(Layout::Stateward, ""), in_table, never_merged] {
+        let workspace_prefix = Some("dev".to_owned());
+        let store = Keeping { workspaces: true, workspace_prefix, ..bucket(Layout::Stateward, "dev") };
+        for keeping in [all, below, elsewhere, bucket(Layout::Stateward, ""), store, in_table, never_merged] {
             let words = keeping.words();
             let line = Line::try_parse_from(std::iter::once("x".to_owned()).chain(words.clone())).unwrap();
             assert_eq!(line.keeping.keeping(), keeping, "{words:?}");

@@ -440,6 +440,10 @@ fn files_of_environments_that_are_wrong_are_told_where() {
         (&format!("{dev}policies = []\nbukket = 1"), "`environments.dev`: unknown field `bukket`"),
         (&format!("{dev}policies = []\ntable = \"t\""), "`environments.dev`: give either `bucket` or `table`"),
         (&format!("{dev}policies = []\nkey = \"k\""), "`environments.dev`: give either `key` (one state) or `prefix`"),
+        (
+            &format!("{dev}policies = []\nworkspace_key_prefix = \"dev\""),
+            "`environments.dev`: `workspace_key_prefix` says where workspaces are: say `workspaces = true`, too",
+        ),
         (&format!("{dev}policies = []"), "name two environments or more"),
     ] {
         world.dir.write("environments.toml", text);

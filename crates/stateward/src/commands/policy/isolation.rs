@@ -144,6 +144,9 @@ impl Written {
         if self.key.is_some() && self.prefix.is_some() {
             return Err("give either `key` (one state) or `prefix` (all below it)".to_owned());
         }
+        if self.workspace_key_prefix.is_some() && !self.workspaces {
+            return Err("`workspace_key_prefix` says where workspaces are: say `workspaces = true`, too".to_owned());
+        }
         let key = self.prefix.as_ref().or(self.key.as_ref()).cloned().unwrap_or_default();
         let or_any = |given: &Option<String>, any: &str| given.clone().unwrap_or_else(|| any.to_owned());
         let region = or_any(&self.region, "*");
