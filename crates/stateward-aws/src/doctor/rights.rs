@@ -159,8 +159,13 @@ impl Patient {
                 Live::of(answer.map(drop).map_err(|error| Failed::new("S3: GetObject", &error)))
             }
             "s3:ListBucket" => {
-                let answer = self.listing(bucket);
-                Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectsV2", &error)))
+                for prefix in [Some(self.target.listed()), self.target.listed_beside()].into_iter().flatten() {
+                    let answer = client.list_objects_v2().bucket(&bucket.name).prefix(prefix).max_keys(1).send().await;
+                    if let Err(error) = answer {
+                        return Live::of(Err(Failed::new("S3: ListObjectsV2", &error)));
+                    }
+                }
+                Live::Allowed
             }
             "s3:ListBucketVersions" => {
                 let answer =

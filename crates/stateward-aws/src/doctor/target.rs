@@ -24,12 +24,12 @@ pub struct Target {
     pub workspace: String,
     /// Under which other workspaces lie.
     pub workspace_key_prefix: String,
+    /// Whether a store in a bucket keeps Terraform's own place there true, workspaces and all.
+    pub shares: bool,
     /// The table of locks and digests.
     pub lock_table: Option<String>,
     /// Whether locks are objects beside the states.
     pub use_lockfile: bool,
-    /// Whether a store keeps states where Terraform's own backend has them, too.
-    pub shares: bool,
     /// How objects are written.
     pub objects: Objects,
     /// The argument that names a key which nothing is written with.
@@ -210,6 +210,10 @@ impl Target {
         match (self.layout, self.key.as_str()) {
             (Layout::S3, _) => self.probe(id),
             (_, "") if !object.starts_with(".stateward/") => format!("stateward-doctor-{id}"),
+            (_, prefix) if !object.starts_with(&format!("{prefix}/")) && !prefix.is_empty() => {
+                let own = format!("stateward-doctor-{id}");
+                format!("{}/{own}", self.in_workspace(&own))
+            }
             (_, prefix) if !object.starts_with(&format!("{prefix}/.stateward/")) && !prefix.is_empty() => {
                 format!("{prefix}/stateward-doctor-{id}")
             }
@@ -238,6 +242,21 @@ impl Target {
         }
     }
 
+    /// The names that a store lists beside: those of the workspaces of Terraform, unless they lie among the others.
+    pub(crate) fn listed_beside(&self) -> Option<String> {
+        let workspaces = format!("{}/", self.workspace_key_prefix);
+        let workspaces = if workspaces == "/" { String::new() } else { workspaces };
+        (self.has_workspaces() && !workspaces.starts_with(&self.listed())).then_some(workspaces)
+    }
+
+    /// Whether rights are needed for more than the default workspace.
+    fn has_workspaces(&self) -> bool {
+        match self.layout {
+            Layout::Stateward => self.shares,
+            _ => self.workspace != DEFAULT_WORKSPACE,
+        }
+    }
+
     /// The `LockID` of an object.
     pub(crate) fn lock_id(&self, object: &str) -> String {
         format!("{}/{object}", self.place)
@@ -260,7 +279,7 @@ impl Target {
         let owner = tables.filter(|table| table.starts_with("arn:")).find_map(account_of);
         let key = given.or(kms_key).filter(|key| key.starts_with("arn:") && key.contains(":key/"));
         Keeping {
-            workspaces: self.workspace != DEFAULT_WORKSPACE,
+            workspaces: self.has_workspaces(),
             workspace: Some(self.workspace.clone()),
             workspace_prefix: Some(self.workspace_key_prefix.clone()),
             lock_table: self.lock_table.as_deref().map(table_name).map(str::to_owned),
@@ -303,6 +322,35 @@ mod tests {
         assert_eq!(target.argument(), format!("'{url}' --workspace 'a$b'"));
         assert_eq!(Options::from_url(url).unwrap(), target.options());
         assert_eq!(target.unsaid(), None);
+    }
+
+    #[test]
+    fn a_store_lists_and_writes_where_workspaces_are() {
+        let store = |prefix: &str, workspaces: &str| Target {
+            layout: Layout::Stateward,
+            workspace_key_prefix: workspaces.to_owned(),
+            shares: true,
+            ..Target::new("states", prefix)
+        };
+        for (prefix, workspaces, beside) in [
+            ("dev", "env:", Some("env:/")),
+            ("dev", "", Some("")),
+            ("dev", "dev", None),
+            ("dev", "dev/ws", None),
+            ("dev", "development", Some("development/")),
+            ("", "env:", None),
+        ] {
+            let store = store(prefix, workspaces);
+            assert_eq!(store.listed_beside().as_deref(), beside, "`{prefix}` `{workspaces}`");
+            assert!(store.keeping("*", "*", None).workspaces);
+            let alone = Target { shares: false, ..store };
+            assert!(alone.listed_beside().is_none() && !alone.keeping("*", "*", None).workspaces);
+        }
+        let store = store("dev", "env:");
+        assert_eq!(store.probe_beside("dev/network", "7"), "dev/stateward-doctor-7");
+        assert_eq!(store.probe_beside("dev/.stateward/x", "7"), "dev/.stateward/doctor/7");
+        let in_workspace = "env:/stateward-doctor-7/dev/stateward-doctor-7";
+        assert_eq!(store.probe_beside("env:/blue/dev/network", "7"), in_workspace);
     }
 
     #[test]

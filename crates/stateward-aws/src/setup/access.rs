@@ -120,6 +120,8 @@ impl<'a> Side<'a> {
         };
         // stateward keeps records of its own beside the states, which takes all that Terraform takes, and that.
         let keeping = Keeping {
+            workspaces: true,
+            workspace_prefix: Some(environment.name.clone()),
             lock_table: wanted.lock_table.clone(),
             use_lockfile: wanted.lock_table.is_none(),
             lock_table_key: of_table,

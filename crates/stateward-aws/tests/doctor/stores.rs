@@ -149,6 +149,29 @@ async fn a_store_in_a_bucket() {
     place.only_reads();
 }
 
+/// A store that shares the bucket with Terraform lists its workspaces, wherever they are.
+#[tokio::test]
+async fn a_store_beside_terraform() {
+    let fail = [("right:s3:ListBucket", Status::Fail)];
+    for (title, shares, workspaces, refused, expected) in [
+        ("nothing is refused", true, "env:", None, &[][..]),
+        ("workspaces may not be listed", true, "env:", Some("prefix=env"), &fail),
+        ("it shares nothing", false, "env:", Some("prefix=env"), &[]),
+        ("workspaces of its own", true, "team", Some("prefix=env"), &[]),
+    ] {
+        planted(title, expected, |place| {
+            place.target.layout = Layout::Stateward;
+            place.target.key = "team".to_owned();
+            place.target.shares = shares;
+            place.target.workspace_key_prefix = workspaces.to_owned();
+            let end = "because no identity-based policy allows the s3:ListBucket action";
+            let rule = Rule::new(denials::s3("s3:ListBucket", end)).operation("ListObjectsV2");
+            place.proxy.inject(rule.when(move |request| refused.is_some_and(|prefix| request.query.contains(prefix))));
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn read_only_in_tables_and_with_a_key() {
     let mut place = Place::new();

@@ -189,6 +189,9 @@ fn accounts_are_tried_on_each_other_by_what_set_up_writes() {
     assert!(own.to_string().contains(&accounts.buckets[0]), "{own}");
     let key = accounts.written("dev.key-1.json");
     assert!(key.to_string().contains("arn:aws:iam::222233334444:root"), "{key}");
+    let keeping = "prefix = \"dev\"\nworkspaces = true\nworkspace_key_prefix = \"dev\"\n";
+    let written = accounts.dir.read("isolation/dev.toml");
+    assert!(written.contains(keeping), "{written}");
     // Of the other account somebody is let in by the bucket's policy, which alone says nothing yet: their own account has to let them, too.
     let mut bucket = accounts.written("prod.bucket.json");
     let states = format!("arn:aws:s3:::{}/prod/*", accounts.buckets[1]);

@@ -423,6 +423,38 @@ impl Bench {
         let store = text.split("--store '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
         (block, store)
     }
+
+    /// What Terraform keeps in a workspace the store shows, and what the store puts into one Terraform finds: both have it in one place.
+    fn expect_one_state_a_workspace(&self, environment: &str, work: &Workdir, store: &str) {
+        let run = |words: &[&str]| self.cli(environment).run(&[&["--store", store], words].concat()).expect_success();
+        self.run(work, environment, &["workspace", "select", "feature"]).expect_success();
+        let of_terraform = self.run(work, environment, &["state", "pull"]).expect_success().stdout;
+        assert_eq!(run(&["state", "pull", "terraform.tfstate@feature"]).stdout.trim_end(), of_terraform.trim_end());
+        let shown = run(&["state", "show", "terraform.tfstate@feature"]).stdout;
+        assert!(shown.contains("terraform.tfstate@feature"), "{shown}");
+        run(&["state", "import", "terraform.tfstate@other", "state.tfstate"]);
+        let listed: Value = serde_json::from_str(&run(&["state", "list", "--json"]).stdout).unwrap();
+        let names =
+            |item: &Value| format!("{}@{}", item["state"].as_str().unwrap(), item["workspace"].as_str().unwrap());
+        let listed: Vec<String> = listed["items"].as_array().unwrap().iter().map(names).collect();
+        let all =
+            ["network@default", "terraform.tfstate@default", "terraform.tfstate@feature", "terraform.tfstate@other"];
+        assert_eq!(listed, all);
+        run(&["lock", "list"]);
+
+        self.run(work, environment, &["workspace", "select", "other"]).expect_success();
+        let of_store: Value =
+            serde_json::from_str(&self.run(work, environment, &["state", "pull"]).expect_success().stdout).unwrap();
+        let imported: Value = serde_json::from_str(&state(3, "a")).unwrap();
+        assert_eq!((&of_store["lineage"], &of_store["serial"]), (&imported["lineage"], &imported["serial"]));
+        self.run(work, environment, &["workspace", "select", "default"]).expect_success();
+        let strays: Vec<String> = Moto::shared().objects(&self.bucket);
+        assert!(strays.iter().all(|object| !object.starts_with("env:")), "{strays:?}");
+        let doctor = run(&["doctor", "--json"]).stdout;
+        let found: Value = serde_json::from_str(&doctor).unwrap();
+        let listing = found["items"].as_array().unwrap().iter().find(|item| item["check"] == "right:s3:ListBucket");
+        assert_eq!(listing.map(|item| &item["status"]), Some(&json!("ok")), "{doctor}");
+    }
 }
 
 fn role_arn(name: &str) -> String {
@@ -453,6 +485,7 @@ fn an_environment_s_role_works_there_and_nowhere_else() {
         let run = |words: &[&str]| bench.cli(name).run(&[&["--store", store.as_str()], words].concat());
         run(&["state", "import", "network", "state.tfstate"]).expect_success();
         assert_eq!(run(&["state", "pull", "network"]).expect_success().stdout, state(3, "a"));
+        bench.expect_one_state_a_workspace(name, &work, &store);
     }
     let (block, store) = bench.of("prod");
     let [own, other] = ["dev", "prod"].map(|name| role_arn(&format!("stateward-{}-{name}", bench.bucket)));

@@ -420,7 +420,7 @@ fn environments_are_made_and_are_kept_apart() {
     );
 
     let store = format!(
-        "s3://{bucket}/prod?region=us-east-1&lock_table={table}&role_arn=arn:aws:iam::123456789012:role/stateward-{bucket}-prod"
+        "s3://{bucket}/prod?region=us-east-1&lock_table={table}&workspace_key_prefix=prod&role_arn=arn:aws:iam::123456789012:role/stateward-{bucket}-prod"
     );
     assert!(told.contains(&format!("--store '{store}'")), "{told}");
 

@@ -111,7 +111,8 @@ fn a_policy_is_enough_for_its_environment() {
     let tried = |layout, key: &str| {
         let keeping = Keeping {
             below: layout == Layout::S3,
-            workspaces: layout == Layout::S3,
+            workspaces: true,
+            workspace_prefix: Some(key.to_owned()),
             lock_table: wanted.lock_table.clone(),
             kms_key: Some(KEY.to_owned()),
             lock_table_key: Some(KEY.to_owned()),

@@ -56,6 +56,8 @@ fn files(side: &Side<'_>, found: &Found, key_policies: &[String]) -> Vec<Isolati
         ("layout", json!("stateward")),
         ("bucket", json!(side.bucket)),
         ("prefix", json!(name)),
+        ("workspaces", json!(true)),
+        ("workspace_key_prefix", json!(name)),
         ("lock_table", json!(wanted.lock_table)),
         ("use_lockfile", json!(wanted.lock_table.is_none())),
         ("kms_key", json!(state)),

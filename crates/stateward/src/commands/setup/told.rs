@@ -140,13 +140,18 @@ fn store(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Heade
         Some(table) => format!("lock_table={table}"),
         None => "use_lockfile=true".to_owned(),
     };
+    // As the block has it: else the same workspace would have two states.
+    let workspaces = of.map(|one| format!("&workspace_key_prefix={}", one.name)).unwrap_or_default();
     let role = role(wanted, of).map(|role| format!("&role_arn={role}")).unwrap_or_default();
     let encrypted = match header {
         Header::None => String::new(),
         Header::S3 => "&encrypt=true".to_owned(),
         Header::Key(key) => format!("&kms_key_id={key}"),
     };
-    format!("\nFor stateward: --store 's3://{bucket}{prefix}?region={}&{lock}{encrypted}{role}'\n", wanted.region)
+    format!(
+        "\nFor stateward: --store 's3://{bucket}{prefix}?region={}&{lock}{workspaces}{encrypted}{role}'\n",
+        wanted.region
+    )
 }
 
 /// What to write for an environment, and who may work there.
