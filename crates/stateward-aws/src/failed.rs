@@ -18,6 +18,8 @@ pub struct Failed {
     pub status: Option<u16>,
     /// The Region that the answer says a bucket is in: also where it refuses for other reasons.
     bucket_region: Option<Box<str>>,
+    /// What the names begin with that it was to list, or the name that it was about, where whoever asked has said so.
+    names: Option<Box<str>>,
     /// Whether it may have been done, and whether to try again.
     pub fault: Fault,
 }
@@ -35,6 +37,7 @@ impl Failed {
             code: error.code().map(str::to_owned),
             status: answer.map(|answer| answer.status().as_u16()),
             bucket_region: answer.and_then(|answer| answer.headers().get("x-amz-bucket-region")).map(Into::into),
+            names: None,
             fault: fault_of(operation, error),
         }
     }
@@ -42,7 +45,12 @@ impl Failed {
     /// An answer whose body did not come to its end.
     pub(crate) fn cut(operation: &str, error: &dyn Error) -> Self {
         let words = format!("operation error {operation}, the answer was cut off: {error}");
-        Self { code: None, status: None, bucket_region: None, fault: Fault::Lost(words.clone()), words }
+        Self { code: None, status: None, bucket_region: None, names: None, fault: Fault::Lost(words.clone()), words }
+    }
+
+    /// With the names that it was about: those that begin so, or the one.
+    pub(crate) fn about(self, names: &str) -> Self {
+        Self { names: Some(names).filter(|names| !names.is_empty()).map(Into::into), ..self }
     }
 
     /// The whole answer, in the form in which Terraform prints it.
@@ -79,7 +87,11 @@ impl Failed {
 
     /// What it means; `None` where it is nothing that is known.
     pub fn problem(&self) -> Option<Problem> {
-        stateward_denial::read_whole(self.words.as_bytes()).into_iter().next()
+        let mut problem = stateward_denial::read_whole(self.words.as_bytes()).into_iter().next()?;
+        if let Some(denial) = problem.denial.as_mut().filter(|denial| denial.is_listing()) {
+            denial.prefix = self.names.as_deref().map(str::to_owned);
+        }
+        Some(problem)
     }
 }
 
@@ -92,7 +104,14 @@ mod tests {
             "operation error S3: HeadBucket, https response error StatusCode: {status}, RequestID: A, HostID: B, {words}"
         );
         let bucket_region = Some("eu-north-1".into());
-        Failed { code: None, status: Some(status), bucket_region, fault: Fault::Lost(words.clone()), words }
+        Failed {
+            code: None,
+            status: Some(status),
+            bucket_region,
+            names: None,
+            fault: Fault::Lost(words.clone()),
+            words,
+        }
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Mask {
         if let Some(denial) = &mut problem.denial {
             let principal = &mut denial.principal;
             let texts = [&mut principal.arn, &mut principal.name, &mut principal.session];
-            for text in texts.into_iter().chain([&mut denial.resource, &mut denial.policy_arn]) {
+            for text in texts.into_iter().chain([&mut denial.resource, &mut denial.prefix, &mut denial.policy_arn]) {
                 self.replace(text);
             }
             if let Some(account) = &mut principal.account {

@@ -72,6 +72,8 @@ pub struct Denial {
     pub principal: Principal,
     /// What the action was to be done to, mostly an ARN; AWS's quotes are not part of it.
     pub resource: Option<String>,
+    /// What the names in a bucket begin with that were to be listed, where the text says so. Of one object that is not there it is the name.
+    pub prefix: Option<String>,
     /// The layer that refused.
     pub layer: Layer,
     /// How it refused.
@@ -315,6 +317,7 @@ impl Problem {
         identity.count = 0;
         identity.event = None;
         if let Some(denial) = &mut identity.denial {
+            denial.prefix = None;
             denial.request_id = None;
             denial.authorization_id = None;
             denial.encoded_message = None;
@@ -323,6 +326,14 @@ impl Problem {
             failure.request_id = None;
         }
         identity
+    }
+}
+
+impl Denial {
+    /// Whether names in a bucket were to be listed, be it that of one object that is not there.
+    pub fn is_listing(&self) -> bool {
+        const LISTINGS: [&str; 2] = ["s3:ListBucket", "s3:ListBucketVersions"];
+        self.action.as_deref().is_some_and(|action| LISTINGS.iter().any(|listing| listing.eq_ignore_ascii_case(action)))
     }
 }
 
@@ -343,6 +354,7 @@ impl Default for Denial {
             action: None,
             principal: Principal::default(),
             resource: None,
+            prefix: None,
             layer: Layer::Unknown,
             effect: Effect::Unknown,
             policy_arn: None,

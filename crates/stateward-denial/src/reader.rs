@@ -117,6 +117,12 @@ impl Reader {
         let known = self.known.get(&identity).or_else(in_full);
         if let Some(known) = known.and_then(|index| self.found.problems.get_mut(*index)) {
             known.count += problem.count;
+            // What is known of one of them alone is not known of all.
+            if let (Some(known), Some(denial)) = (&mut known.denial, &problem.denial)
+                && known.prefix != denial.prefix
+            {
+                known.prefix = None;
+            }
             return;
         }
         if self.found.problems.len() >= PROBLEMS_MAX {

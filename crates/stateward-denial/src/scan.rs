@@ -256,6 +256,7 @@ impl Scanner<'_> {
         let end = frame.message.as_ref().map_or(frame.message_at, |message| message.end);
         frame.service = frame.service.take().or_else(|| details::storage(self.text, &frame, self.next));
         details::fill(self.text, &mut frame, self.next);
+        frame.prefix = details::listed(self.text, &frame);
         let range = frame.start..end;
         let cut = frame.message.as_ref().is_some_and(|message| message.cut);
         self.push(frame.into_problem(false), range, cut);

@@ -156,21 +156,23 @@ impl Patient {
         match item.action {
             "s3:GetObject" => {
                 let answer = bucket.reading(key).range("bytes=0-0").send().await;
-                Live::of(answer.map(drop).map_err(|error| Failed::new("S3: GetObject", &error)))
+                Live::of(answer.map(drop).map_err(|error| Failed::new("S3: GetObject", &error).about(key)))
             }
             "s3:ListBucket" => {
                 for prefix in [Some(self.target.listed()), self.target.listed_beside()].into_iter().flatten() {
-                    let answer = client.list_objects_v2().bucket(&bucket.name).prefix(prefix).max_keys(1).send().await;
+                    let answer = client.list_objects_v2().bucket(&bucket.name).prefix(&prefix).max_keys(1).send().await;
                     if let Err(error) = answer {
-                        return Live::of(Err(Failed::new("S3: ListObjectsV2", &error)));
+                        return Live::of(Err(Failed::new("S3: ListObjectsV2", &error).about(&prefix)));
                     }
                 }
                 Live::Allowed
             }
             "s3:ListBucketVersions" => {
+                let prefix = self.target.listed();
                 let answer =
-                    client.list_object_versions().bucket(&bucket.name).prefix(self.target.listed()).max_keys(1);
-                Live::of(answer.send().await.map(drop).map_err(|error| Failed::new("S3: ListObjectVersions", &error)))
+                    client.list_object_versions().bucket(&bucket.name).prefix(&prefix).max_keys(1).send().await;
+                let failed = |error| Failed::new("S3: ListObjectVersions", &error).about(&prefix);
+                Live::of(answer.map(drop).map_err(failed))
             }
             "s3:PutObject" | "s3:DeleteObject" if self.options.read_only => read_only(),
             "s3:PutObject" => self.write_right(bucket, key).await,

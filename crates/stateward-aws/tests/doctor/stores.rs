@@ -149,6 +149,31 @@ async fn a_store_in_a_bucket() {
     place.only_reads();
 }
 
+/// Whoever may list a whole bucket sees the names of all that is in it.
+#[tokio::test]
+async fn a_listing_that_is_refused_is_to_be_allowed_for_the_names_that_were_listed() {
+    for (refused, layout, prefix) in [
+        ("prefix=team", Layout::Stateward, "team/"),
+        ("prefix=env", Layout::Stateward, "env:/"),
+        ("prefix=", Layout::S3, ""),
+    ] {
+        let mut place = Place::new();
+        place.target.layout = layout;
+        if layout == Layout::Stateward {
+            (place.target.key, place.target.shares) = ("team".to_owned(), true);
+        }
+        let end = "because no identity-based policy allows the s3:ListBucket action";
+        let rule = Rule::new(denials::s3("s3:ListBucket", end)).operation("ListObjectsV2");
+        place.proxy.inject(rule.when(move |request| request.query.contains(refused)));
+        let found = place.examine().await;
+        let finding = found.iter().find(|finding| finding.check == "right:s3:ListBucket").unwrap();
+        let policy = finding.steps.iter().find_map(|step| step.policy.as_ref()).unwrap();
+        let prefix = if prefix.is_empty() { place.target.key.as_str() } else { prefix };
+        let condition = json!({"StringEquals": {"s3:prefix": prefix}});
+        assert_eq!(policy["Statement"][0]["Condition"], condition, "{finding:?}");
+    }
+}
+
 /// A store that shares the bucket with Terraform lists its workspaces, wherever they are.
 #[tokio::test]
 async fn a_store_beside_terraform() {

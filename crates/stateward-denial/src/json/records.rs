@@ -82,6 +82,7 @@ fn event(value: &Value) -> Option<Option<Problem>> {
             denial.principal = identity.map(principal).unwrap_or_default();
         }
         denial.resource = denial.resource.take().or_else(|| resource(value));
+        denial.prefix = if denial.is_listing() { listed(value) } else { None };
     }
     let frame = Frame {
         meaning: message.is_none().then(|| scan::words(text)).flatten(),
@@ -142,6 +143,20 @@ fn principal(identity: &Value) -> Principal {
             principal
         }
     }
+}
+
+/// What the names begin with that the event's request was to list; the name of the one object that it was about.
+fn listed(event: &Value) -> Option<String> {
+    let parameters = member(event, "requestParameters")?;
+    let parsed: Value;
+    let parameters = match parameters {
+        Value::String(text) => {
+            parsed = serde_json::from_str(text).ok()?;
+            &parsed
+        }
+        parameters => parameters,
+    };
+    string(parameters, "prefix").or_else(|| string(parameters, "key")).filter(|names| !names.is_empty())
 }
 
 /// The first resource that the event names.

@@ -41,6 +41,23 @@ fn told_before(text: &Squeezed<'_>, start: usize) -> Option<String> {
     text.find(at..start, "\" does not exist").map(|_| name)
 }
 
+/// What the names begin with that were to be listed, as Terraform says it in front of what S3 answered.
+pub(super) fn listed(text: &Squeezed<'_>, frame: &Frame) -> Option<String> {
+    /// As long as a name in S3 may be, and the words around it.
+    const WORDS_MAX: usize = 1024 + 200;
+    frame.message.as_ref().filter(|message| message.denial.is_listing())?;
+    let window = frame.start.saturating_sub(WORDS_MAX)..frame.start;
+    let quoted = |from: usize| text.find(from..frame.start, "\"").map(|quote| (from..quote.start, quote.end));
+    let before = |label: &str| quoted(text.find_last(window.clone(), label)?.end);
+    let prefix = before("with prefix \"").filter(|(_, end)| text.behind(*end, ":") == Some(frame.start));
+    let (name, _) = prefix.or_else(|| {
+        let (name, end) = before("Unable to access object \"")?;
+        let (_, end) = quoted(text.behind(end, "in S3 bucket \"")?)?;
+        (text.behind(end, ":") == Some(frame.start)).then_some((name, end))
+    })?;
+    Some(text.word(name)).filter(|name| !name.is_empty())
+}
+
 /// S3, where an answer has the second of its IDs, which no other service has.
 pub(super) fn storage(text: &Squeezed<'_>, frame: &Frame, next: usize) -> Option<String> {
     const IDS_NEAR: usize = 500;

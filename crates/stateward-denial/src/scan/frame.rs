@@ -46,6 +46,8 @@ pub(crate) struct Frame {
     pub(crate) keyed: bool,
     pub(crate) subject: Option<String>,
     pub(crate) region: Option<String>,
+    /// What the names begin with that were to be listed.
+    pub(crate) prefix: Option<String>,
     pub(crate) message: Option<Message>,
     /// Whether there is an encoded message, and it, if it is whole.
     #[expect(clippy::option_option, reason = "that there was a message is known where it was cut away, too")]
@@ -133,6 +135,7 @@ impl Frame {
         denial.service = service(self.service, operation.as_deref(), &denial);
         denial.operation = operation;
         denial.error_code = self.code;
+        denial.prefix = self.prefix.or(denial.prefix);
         denial.request_id = self.request_id;
         if let Some(encoded) = self.encoded {
             denial.has_encoded_message = true;

@@ -71,6 +71,7 @@ fn whole(label: &Value) -> Value {
             "operation",
             "action",
             "resource",
+            "prefix",
             "policy_arn",
             "request_id",
             "error_code",

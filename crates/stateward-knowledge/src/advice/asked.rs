@@ -1,7 +1,8 @@
 //! A refused request as policies see it.
 
+use serde_json::{Value, json};
 use stateward_denial::{Denial, Part, PrincipalType, Problem};
-use stateward_iam::data;
+use stateward_iam::{Context, data};
 
 /// What was asked for, complete enough to write a policy for it.
 #[derive(Debug, Clone)]
@@ -10,6 +11,8 @@ pub struct Asked {
     pub actions: Vec<String>,
     /// The resource's ARN, or `*`.
     pub resource: String,
+    /// What the names begin with that were to be listed, where that is known.
+    pub prefix: Option<String>,
     /// Who asked, where the text says so in an ARN that a policy can name.
     pub principal: Option<String>,
     /// The account of whoever asked, or else of the resource.
@@ -45,7 +48,8 @@ impl Asked {
         };
         let account = owner.or_else(|| account_of(&resource)).unwrap_or_else(|| SOME_ACCOUNT.to_owned());
         let actions = with_companions(problem, action, &resource);
-        Some(Self { actions, resource, principal, account, partition })
+        let prefix = denial.prefix.clone().filter(|_| denial.is_listing());
+        Some(Self { actions, resource, prefix, principal, account, partition })
     }
 
     /// The service's prefix.
@@ -57,6 +61,23 @@ impl Asked {
     pub fn someone(&self) -> String {
         let unnamed = || format!("arn:{}:iam::{}:role/unnamed", self.partition, self.account);
         self.principal.clone().unwrap_or_else(unnamed)
+    }
+
+    /// What is known of the request beside who asks for what.
+    pub(super) fn context(&self) -> Context {
+        let mut context = Context::default();
+        if let Some(prefix) = &self.prefix {
+            context.value("s3:prefix", prefix.as_str());
+        }
+        context
+    }
+
+    /// Limits a statement for the request to what was asked for.
+    pub(super) fn limit(&self, statement: &mut Value) {
+        if let Some(prefix) = &self.prefix {
+            // With a `$` a variable may begin.
+            statement["Condition"]["StringEquals"] = json!({"s3:prefix": prefix.replace('$', "${$}")});
+        }
     }
 
     /// The resource as a policy writes it: what is no wildcard in a key is escaped.

@@ -168,7 +168,7 @@ impl Given {
 
     /// What is known of the request; what else the policies ask for may have any value.
     fn context(&self, problem: &Problem, asked: &Asked) -> Context {
-        let mut context = Context::default();
+        let mut context = asked.context();
         // SDKs do not go without it unless they are told to.
         context.value("aws:SecureTransport", "true");
         if let Some(region) = asked.resource.split(':').nth(3).filter(|region| !region.is_empty()) {

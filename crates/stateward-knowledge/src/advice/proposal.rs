@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stateward_denial::{Denial, PrincipalType};
-use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
+use stateward_iam::{Named, Outcome, Policy, PolicyKind, PolicySet, Request};
 
 use super::PolicyFor;
 use super::asked::{Asked, account_of, has_policies, permission_set, role_name};
@@ -14,7 +14,7 @@ pub(super) fn propose(kind: PolicyFor, asked: &Asked, denial: &Denial) -> Option
         return None;
     }
     let action = one_or_more(&asked.actions);
-    let statement = match kind {
+    let mut statement = match kind {
         PolicyFor::Identity | PolicyFor::Boundary | PolicyFor::Session | PolicyFor::Scp => {
             json!({"Effect": "Allow", "Action": action, "Resource": asked.pattern()})
         }
@@ -41,6 +41,7 @@ pub(super) fn propose(kind: PolicyFor, asked: &Asked, denial: &Denial) -> Option
             |who| json!({"Effect": "Allow", "Principal": who, "Action": action, "Resource": asked.pattern()}),
         )?,
     };
+    asked.limit(&mut statement);
     let policy = json!({"Version": "2012-10-17", "Statement": [statement]});
     allows(kind, &policy, asked).then_some((kind, policy))
 }
@@ -92,7 +93,7 @@ fn one_or_more(values: &[String]) -> Value {
 fn allows(kind: PolicyFor, policy: &Value, asked: &Asked) -> bool {
     let Some(set) = set_with(kind, policy, asked) else { return false };
     asked.actions.iter().all(|action| {
-        let request = Request::new(&asked.someone(), action, &asked.resource, None, Context::default());
+        let request = Request::new(&asked.someone(), action, &asked.resource, None, asked.context());
         request.is_ok_and(|request| set.evaluate(&request).outcome == Outcome::Allowed)
     })
 }

@@ -59,8 +59,9 @@ fn scenario(problem: &Problem, kind: PolicyFor, policy: &Value, action: &str) ->
         Some(resource) if resource.starts_with("arn:") => resource.clone(),
         _ => policy["Statement"][0]["Resource"].as_str().unwrap_or("*").to_owned(),
     };
+    let context = denial.prefix.as_ref().map_or_else(|| json!({}), |prefix| json!({"s3:prefix": prefix}));
     let mut scenario = json!({
-        "request": {"principal": principal, "action": action, "resource": resource, "context": {}},
+        "request": {"principal": principal, "action": action, "resource": resource, "context": context},
         "identity": named(everything.clone()),
         "resource_policy": {"name": "open", "policy": delegating},
     });
@@ -383,6 +384,61 @@ fn characters_that_mean_something_in_policies_are_written_out() {
     ));
     let policy = advice.steps[0].policy.as_ref().expect("a policy");
     assert_eq!(policy["Statement"][0]["Resource"], "arn:aws:s3:::b/what${?}/${$}{x}/${*}");
+}
+
+/// A bucket has the states of others, too, and whoever may list all of it sees their names.
+#[test]
+fn a_listing_is_allowed_for_the_names_that_were_asked_for() {
+    let terraform = |words: &str, how: &str| {
+        format!(
+            "Error: {words}: operation error S3: ListObjectsV2, https response error StatusCode: 403, RequestID: A, HostID: B, \
+             api error AccessDenied: User: arn:aws:sts::111122223333:assumed-role/ci/run is not authorized to perform: s3:ListBucket on \
+             resource: \"arn:aws:s3:::tf-state\" because no {how} allows the s3:ListBucket action"
+        )
+    };
+    let record = |operation: &str, parameters: &Value| {
+        let message = "User: arn:aws:iam::111122223333:user/ci is not authorized to perform: s3:ListBucket on resource: \
+                       \"arn:aws:s3:::tf-state\" because no identity-based policy allows the s3:ListBucket action";
+        json!({"eventSource": "s3.amazonaws.com", "eventName": operation, "errorCode": "AccessDenied", "errorMessage": message,
+               "requestParameters": parameters}).to_string()
+    };
+    let listing = "Unable to list objects in S3 bucket \"tf-state\" with prefix \"env:/\"";
+    let object = "Unable to access object \"net/${a}.tfstate\" in S3 bucket \"tf-state\"";
+    for (text, prefix) in [
+        (terraform(listing, "identity-based policy"), json!("env:/")),
+        (terraform(listing, "permissions boundary"), json!("env:/")),
+        (terraform(listing, "session policy"), json!("env:/")),
+        (terraform(listing, "VPC endpoint policy"), json!("env:/")),
+        (terraform(listing, "resource-based policy"), json!("env:/")),
+        (terraform(object, "identity-based policy"), json!("net/${$}{a}.tfstate")),
+        (terraform("Unable to list objects in S3 bucket \"tf-state\"", "identity-based policy"), Value::Null),
+        // Of something else.
+        (terraform(&format!("{listing}: whatever. Another one"), "identity-based policy"), Value::Null),
+        (record("ListObjects", &json!({"bucketName": "tf-state", "prefix": "env:/"})), json!("env:/")),
+        (record("GetObject", &json!({"bucketName": "tf-state", "key": "net/a.tfstate"})), json!("net/a.tfstate")),
+        (record("ListObjects", &json!({"bucketName": "tf-state"})), Value::Null),
+    ] {
+        let problem = read(&text);
+        let advice = advise(&problem);
+        let step =
+            advice.steps.iter().find(|step| step.policy.is_some()).unwrap_or_else(|| panic!("{text} {advice:?}"));
+        let policy = step.policy.as_ref().expect("a policy");
+        let statement = &policy["Statement"][0];
+        assert_eq!(statement["Condition"]["StringEquals"]["s3:prefix"], prefix, "{text}\n{policy}");
+        let mut scenario = scenario(&problem, step.policy_for.expect("a kind"), policy, "s3:ListBucket");
+        let decided =
+            |scenario: &Value| stateward_iam::evaluate_json(&scenario.to_string()).expect("an answer").decision;
+        assert_eq!(decided(&scenario), Outcome::Allowed, "{scenario}");
+        scenario["request"]["context"] = json!({"s3:prefix": "others/"});
+        // Within the account, the policies of whoever asked, which are open here, let it through as well.
+        let is_open = prefix.is_null() || step.policy_for == Some(PolicyFor::Resource);
+        assert_eq!(decided(&scenario) == Outcome::Allowed, is_open, "{scenario}");
+    }
+    // What is known of one of two is not known of both.
+    let both =
+        [record("ListObjects", &json!({"prefix": "a/"})), record("ListObjects", &json!({"prefix": "b/"}))].join("\n");
+    let problem = read(&both);
+    assert_eq!((problem.count, problem.denial.and_then(|denial| denial.prefix)), (2, None));
 }
 
 #[test]
