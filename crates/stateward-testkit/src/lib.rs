@@ -37,7 +37,7 @@ pub use filters::Filters;
 pub use http::{Body, Connection, RawHttp, Response};
 pub use iam_oracle::iam_oracle;
 pub use lock_info::{LockInfo, lock_info};
-pub use moto::{Moto, aws_calls};
+pub use moto::{Moto, aws_calls, try_aws_calls};
 pub use not_run::did_not_run;
 pub use process::{Output, Running};
 pub use s3_backend::S3Backend;

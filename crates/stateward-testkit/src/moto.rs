@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::service::Service;
-use crate::{AwsEnv, Cli, RawHttp, Response, SeenRequest, TestDir, aws, tools};
+use crate::{AwsEnv, Cli, Output, RawHttp, Response, SeenRequest, TestDir, aws, tools};
 
 const LOG: &str = "requests.log";
 
@@ -17,8 +17,14 @@ pub struct Moto {
 /// Sends the requests that this document holds with Python's client for AWS, to whom the environment names.
 #[track_caller]
 pub fn aws_calls(dir: &TestDir, document: &str, env: impl IntoIterator<Item = (&'static str, String)>) {
+    try_aws_calls(dir, document, env).expect_success();
+}
+
+/// The same where one may be refused, at which it ends.
+#[track_caller]
+pub fn try_aws_calls(dir: &TestDir, document: &str, env: impl IntoIterator<Item = (&'static str, String)>) -> Output {
     let path = dir.write("calls.json", document).display().to_string();
-    Cli::new(tools::find("aws-calls"), dir).envs(env).run(&[path]).expect_success();
+    Cli::new(tools::find("aws-calls"), dir).envs(env).run(&[path])
 }
 
 impl Moto {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::headers::{self, Demand};
 use super::item::EXISTENCE;
 use super::key::KeyIs;
-use super::policy::{self, Statements};
+use super::policy::{self, KMS, Statements, TWO_LAYERS};
 use super::{Act, Bucket, Encryption, Grant, Item, ObjectLock, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
 
 /// Objects are the bucket's owner's, and there are no access lists.
@@ -20,8 +20,8 @@ const ENCRYPTED: &str =
     "State holds secrets in plain text: it is encrypted at rest also where a client does not ask for it.";
 const PRIVATE: &str = "State is never public; this holds whatever a policy or an access list says later.";
 const TLS: &str = "State holds secrets in plain text: requests over plain HTTP are refused.";
-const KEYS: &str = "What asks for another key, or for none of yours, is refused (Terraform's encrypt without kms_key_id does); \
-                    what asks for nothing gets the key.";
+const KEYS: &str = "What asks for another key, or for none of yours, is refused (Terraform's encrypt without kms_key_id does), and so is what \
+                    brings a key (SSE-C); what asks for nothing gets the key.";
 const LOCKED: &str = "Before that no version can be deleted. Terraform gives its lock files back all the same: S3 takes a delete without a version, and \
                       hides the file behind a marker.";
 const TOLD: &str = "Each request is told of, also those that are refused.";
@@ -157,16 +157,19 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
     let current =
         algorithm.map_or(Value::Null, |algorithm| said(algorithm, used.map(|used| used.arn.as_str()), has_bucket_key));
     let over = found.map(|found| Box::new(found.rule.clone()));
+    // Two layers stay two. They know no bucket key.
+    let has_two = algorithm == Some(TWO_LAYERS);
+    let by_key = if has_two { TWO_LAYERS } else { KMS };
     let key = match key {
         KeyIs::NotWanted if algorithm.is_some() => return of.keep("encryption", current, ENCRYPTED),
         KeyIs::NotWanted => {
             let act = Act::Encryption { key: None, over };
             return of.put("encryption", (current, json!("AES256")), ENCRYPTED, act);
         }
-        KeyIs::NotMade => return of.later("encryption", (current, json!("aws:kms")), ENCRYPTED),
+        KeyIs::NotMade => return of.later("encryption", (current, json!(by_key)), ENCRYPTED),
         KeyIs::Made(key) => key,
     };
-    let wanted = said("aws:kms", Some(key), true);
+    let wanted = said(by_key, Some(key), !has_two);
     match used {
         Some(UsedKey { arn, by_aws: false }) if arn != key => {
             let why = format!(
@@ -175,10 +178,7 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
             );
             of.refuse("encryption", (current, wanted), why)
         }
-        // Two layers of encryption, which know no bucket key.
-        Some(UsedKey { by_aws: false, .. }) if algorithm == Some("aws:kms:dsse") || has_bucket_key => {
-            of.keep("encryption", current, ENCRYPTED)
-        }
+        Some(UsedKey { by_aws: false, .. }) if has_two || has_bucket_key => of.keep("encryption", current, ENCRYPTED),
         _ => of.put("encryption", (current, wanted), ENCRYPTED, Act::Encryption { key: Some(key.to_owned()), over }),
     }
 }

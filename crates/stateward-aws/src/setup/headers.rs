@@ -7,11 +7,8 @@ use serde_json::{Value, json};
 use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
 
 use super::key::KeyIs;
-use super::policy::{is_everybody, statements};
+use super::policy::{ALGORITHM, BROUGHT, KEY, KMS, TWO_LAYERS, is_everybody, statements};
 use super::{Bucket, Found, Settings, Wanted};
-
-const ALGORITHM: &str = "s3:x-amz-server-side-encryption";
-const KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
 
 /// What a write says about how it is to be encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +47,17 @@ impl Headers {
         match KeyIs::in_use(wanted, found) {
             KeyIs::Made(key) => {
                 let key = Header::Key(key.to_owned());
+                // By the key's name Terraform asks for one layer: two are had by saying nothing.
+                if settings.and_then(default_of) == Some(TWO_LAYERS) {
+                    let header = first([Header::None, key]);
+                    return Self { terraform: header.clone(), store: header };
+                }
                 Self { terraform: first([key.clone(), Header::None]), store: first([Header::None, key]) }
             }
             // Terraform can ask for S3's own key or for one by its name: what is stricter than the one is had by saying nothing.
-            KeyIs::NotWanted | KeyIs::NotMade if settings.is_some_and(is_by_kms) => {
+            KeyIs::NotWanted | KeyIs::NotMade
+                if settings.and_then(default_of).is_some_and(|default| default.starts_with(KMS)) =>
+            {
                 let header = first([Header::None, Header::S3]);
                 Self { terraform: header.clone(), store: header }
             }
@@ -64,11 +68,10 @@ impl Headers {
     }
 }
 
-/// Whether KMS encrypts by default.
-fn is_by_kms(settings: &Settings) -> bool {
-    let rule = settings.encryption.as_ref().map(|found| &found.rule);
-    let default = rule.and_then(|rule| rule.apply_server_side_encryption_by_default.as_ref());
-    default.is_some_and(|default| default.sse_algorithm.as_str().starts_with("aws:kms"))
+/// How the bucket encrypts what says nothing.
+fn default_of(settings: &Settings) -> Option<&str> {
+    let rule = &settings.encryption.as_ref()?.rule;
+    Some(rule.apply_server_side_encryption_by_default.as_ref()?.sse_algorithm.as_str())
 }
 
 /// What is said about a bucket's policy: whether each write has to say how it is encrypted, and whether there is anything left to say.
@@ -138,11 +141,12 @@ fn denies(statement: &Value, wanted: &Wanted, bucket: &str, header: &Header) -> 
         Header::None => {}
         Header::S3 => _ = context.value(ALGORITHM, "AES256"),
         Header::Key(key) => {
-            context.value(ALGORITHM, "aws:kms");
+            context.value(ALGORITHM, KMS);
             context.value(KEY, key.as_str());
         }
     }
-    let known = |key: &str| key == ALGORITHM || key == KEY || key == "aws:securetransport";
+    // Neither Terraform, as the block is printed, nor the store brings a key.
+    let known = |key: &str| [ALGORITHM, KEY, BROUGHT, "aws:securetransport"].contains(&key);
     condition_keys(statement).iter().filter(|key| !known(key)).for_each(|key| _ = context.unknown(key));
     let set = PolicySet {
         identity: vec![named(everything, PolicyKind::Identity)?],
@@ -199,12 +203,17 @@ mod tests {
     fn what_a_bucket_takes_is_said() {
         let key = || Header::Key(ARN.to_owned());
         let (aes, kms) = (|| ServerSideEncryption::Aes256, || ServerSideEncryption::AwsKms);
+        let two_layers = || ServerSideEncryption::AwsKmsDsse;
         let both = [only(&["AES256", "aws:kms"]), nothing_unsaid()];
         for (statements, algorithm, used, terraform, store) in [
             (&[][..], aes(), None, Header::S3, Header::None),
             (&both, aes(), None, Header::S3, Header::S3),
             (&[], kms(), Some((ARN, false)), key(), Header::None),
             (&both, kms(), Some((ARN, false)), key(), key()),
+            // Terraform cannot ask for two layers, which it gets where it asks for nothing.
+            (&[], two_layers(), Some((ARN, false)), Header::None, Header::None),
+            (&both, two_layers(), Some((ARN, false)), key(), key()),
+            (&[], two_layers(), None, Header::None, Header::None),
             // KMS with AWS's key is stricter than what Terraform could ask for.
             (&[], kms(), None, Header::None, Header::None),
             (&[], kms(), Some(("alias/aws/s3", true)), Header::None, Header::None),
@@ -236,6 +245,10 @@ mod tests {
         );
         assert_eq!(says(&[only(&["aws:kms"])], None), Demand::Key(named(&["DenyIncorrectEncryptionHeader"])));
         assert_eq!(says(&[only(&["aws:kms"])], Some(ARN)), Demand::Said(named(&["DenyIncorrectEncryptionHeader"])));
+        let brought = deny("KeysAreBrought", &json!({"Null": {BROUGHT: "true"}}));
+        assert_eq!(says(&[brought], Some(ARN)), Demand::Impossible(named(&["KeysAreBrought"])));
+        let none_brought = deny("NoKeyIsBrought", &json!({"Null": {BROUGHT: "false"}}));
+        assert_eq!(says(&[none_brought], Some(ARN)), Demand::None);
         let of_somebody = json!({"Effect": "Deny", "Principal": {"AWS": "arn:aws:iam::111122223333:user/bob"}, "Action": "s3:PutObject", "Resource": "*", "Condition": {"Null": {ALGORITHM: "true"}}});
         assert_eq!(says(&[of_somebody], None), Demand::None);
     }

@@ -7,6 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Trusted, Wanted};
 
+/// What a write says about its encryption: how, with which key of KMS, and that it brings a key of its own (SSE-C).
+pub(super) const ALGORITHM: &str = "s3:x-amz-server-side-encryption";
+pub(super) const KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
+pub(super) const BROUGHT: &str = "s3:x-amz-server-side-encryption-customer-algorithm";
+/// By a key of KMS, in one layer and in two.
+pub(super) const KMS: &str = "aws:kms";
+pub(super) const TWO_LAYERS: &str = "aws:kms:dsse";
+
 /// What a policy shall say.
 pub(super) struct Statements {
     /// Without `Sid`, each with the one it gets where that is free.
@@ -29,20 +37,20 @@ impl Statements {
         Self { needed: vec![("StatewardTlsOnly", statement)], tls_only: Some(bucket.to_owned()) }
     }
 
-    /// Plain HTTP is refused, and so is writing with another key than this one; what asks for nothing gets the bucket's key.
+    /// Plain HTTP is refused, and so is writing with another key than this one, in however many layers; what asks for nothing gets the
+    /// bucket's key.
     pub(super) fn of_keys(wanted: &Wanted, bucket: &str, key: &str) -> Self {
-        const ALGORITHM: &str = "s3:x-amz-server-side-encryption";
-        const KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
         let refuse = |condition: Value| json!({"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "s3:PutObject", "Resource": format!("{}/*", wanted.bucket_arn(bucket)), "Condition": condition});
         let id = key.rsplit('/').next().unwrap_or(key);
         let mut all = Self::tls_only(wanted, bucket);
         // A condition that negates holds also where the request says nothing: so each asks whether it says something.
         let other = json!({"Null": {KEY: "false"}, "StringNotEquals": {KEY: [key, id]}});
-        let none = json!({"Null": {KEY: "true"}, "StringEquals": {ALGORITHM: "aws:kms"}});
+        let none = json!({"Null": {KEY: "true"}, "StringEquals": {ALGORITHM: [KMS, TWO_LAYERS]}});
         let not_ours = json!({"StringEquals": {ALGORITHM: "AES256"}});
         all.needed.push(("StatewardNoOtherKey", refuse(other)));
         all.needed.push(("StatewardNoKeyOfAws", refuse(none)));
         all.needed.push(("StatewardNoKeyOfS3", refuse(not_ours)));
+        all.needed.push(("StatewardNoKeyBrought", refuse(json!({"Null": {BROUGHT: "false"}}))));
         all
     }
 
@@ -303,7 +311,7 @@ mod tests {
 
     use stateward_iam::{Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request};
 
-    const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
+    const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-4333-8444-555555555555";
 
     fn wanted() -> Wanted {
         let [region, account, partition] = ["eu-west-1", "111122223333", "aws"].map(str::to_owned);
@@ -337,17 +345,27 @@ mod tests {
 
     #[test]
     fn wrong_keys_are_refused_and_whoever_asks_for_none_gets_the_buckets() {
-        let statements = Statements::of_keys(&wanted(), "states", KEY);
+        let statements = Statements::of_keys(&wanted(), "states", ARN);
         let policy = with(None, &statements).expect("a policy").expect("statements");
         let id = "11111111-2222-4333-8444-555555555555";
         let other = "arn:aws:kms:eu-west-1:111122223333:key/99999999-2222-4333-8444-555555555555";
-        for right in
-            [&[][..], &[("", "aws:kms"), ("-aws-kms-key-id", KEY)], &[("", "aws:kms"), ("-aws-kms-key-id", id)]]
-        {
+        for right in [
+            &[][..],
+            &[("", "aws:kms"), ("-aws-kms-key-id", ARN)],
+            &[("", "aws:kms"), ("-aws-kms-key-id", id)],
+            &[("", "aws:kms:dsse"), ("-aws-kms-key-id", ARN)],
+        ] {
             assert_eq!(outcome(&policy, true, right), Outcome::Allowed, "{right:?}");
             assert_eq!(outcome(&policy, false, right), Outcome::ExplicitDeny, "over plain HTTP {right:?}");
         }
-        for wrong in [&[("", "AES256")][..], &[("", "aws:kms")], &[("", "aws:kms"), ("-aws-kms-key-id", other)]] {
+        for wrong in [
+            &[("", "AES256")][..],
+            &[("", "aws:kms")],
+            &[("", "aws:kms"), ("-aws-kms-key-id", other)],
+            &[("", "aws:kms:dsse")],
+            &[("", "aws:kms:dsse"), ("-aws-kms-key-id", other)],
+            &[("-customer-algorithm", "AES256")],
+        ] {
             assert_eq!(outcome(&policy, true, wrong), Outcome::ExplicitDeny, "{wrong:?}");
         }
         assert_eq!(with(Some(&policy), &statements), Ok(None), "what it says is seen");

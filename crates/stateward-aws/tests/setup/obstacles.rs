@@ -110,6 +110,37 @@ async fn what_others_made_stays() {
     assert_eq!(rules.iter().filter_map(|rule| rule.id.as_deref()).collect::<Vec<_>>(), ["theirs"]);
 }
 
+/// A setting that is stricter than ours: the key that is asked for comes in the place of AWS's, and two layers stay two.
+#[tokio::test]
+async fn two_layers_of_encryption_stay() {
+    let mut account = Account::new("two-layers");
+    // moto gives a table no other key.
+    account.wanted.lock_table = None;
+    let (s3, bucket) = (account.services.s3.clone(), account.bucket().to_owned());
+    s3.create_bucket().bucket(&bucket).send().await.unwrap();
+    let two = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKmsDsse).build().unwrap();
+    let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(two).build();
+    let settings = ServerSideEncryptionConfiguration::builder().rules(rule).build().unwrap();
+    let request = s3.put_bucket_encryption().bucket(&bucket).server_side_encryption_configuration(settings);
+    request.send().await.unwrap();
+    let is_said = || async {
+        let read = s3.get_bucket_encryption().bucket(&bucket).send().await.unwrap();
+        let default = read.server_side_encryption_configuration.unwrap().rules.remove(0);
+        default.apply_server_side_encryption_by_default.unwrap()
+    };
+    account.apply().await.unwrap();
+    assert_eq!(is_said().await.kms_master_key_id, None, "no key was asked for");
+    account.wanted.key = Some(WantedKey::Given(key(&account).await));
+    let done = account.apply().await.unwrap();
+    assert_eq!(action(&done, "encryption"), Some(Action::Keep));
+    let (found, key) = (is_said().await, account.wanted.key.clone());
+    assert_eq!(found.sse_algorithm, ServerSideEncryption::AwsKmsDsse);
+    assert_eq!(found.kms_master_key_id.map(WantedKey::Given), key);
+    account.proxy.forget_requests();
+    account.apply().await.unwrap();
+    assert_eq!(account.writes(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_bucket_under_another_key_is_not_changed() {
     let mut account = Account::new("other-key");

@@ -117,10 +117,17 @@ const HEADERS: &[&str] = &[
     "x-amz-copy-source",
     "x-amz-metadata-directive",
     "x-amz-object-ownership",
+    "x-amz-storage-class",
+];
+
+/// The same of writes alone: who reads with a key that was brought (SSE-C) says so, and no condition asks about it.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html>
+const HEADERS_OF_WRITES: &[&str] = &[
+    "if-match",
+    "if-none-match",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-storage-class",
 ];
 
 pub(super) fn call(request: &Incoming, known: &Known<'_>) -> Result<Call, NotUnderstood> {
@@ -167,16 +174,14 @@ fn look_up(table: &[(&str, &'static str, &'static str)], request: &Incoming) -> 
 
 /// What conditions can ask about every request.
 fn common(check: Check, request: &Incoming) -> Check {
-    let headers =
-        HEADERS.iter().fold(check, |check, name| check.with_some(&format!("s3:{name}"), request.header(name)));
+    let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+    let of_writes = HEADERS_OF_WRITES.iter().filter(|_| !is_read);
+    let headers = HEADERS.iter().chain(of_writes);
+    let headers = headers.fold(check, |check, name| check.with_some(&format!("s3:{name}"), request.header(name)));
     let signed = request.header("authorization").is_some();
-    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html: keys of writes alone.
-    let conditions = |name| request.header(name).filter(|_| !matches!(request.method.as_str(), "GET" | "HEAD"));
     headers
         .with_some("s3:signatureversion", signed.then_some("AWS4-HMAC-SHA256"))
         .with_some("s3:authType", signed.then_some("REST-HEADER"))
-        .with_some("s3:if-none-match", conditions("if-none-match"))
-        .with_some("s3:if-match", conditions("if-match"))
 }
 
 fn of_bucket(request: &Incoming, bucket: &str) -> Result<Call, NotUnderstood> {

@@ -110,6 +110,21 @@ fn encryption_with_a_key_needs_the_key() {
     );
 }
 
+/// A key that was brought is named when it is read with, too: no condition asks about it there.
+#[test]
+fn what_is_said_about_encryption_is_asked_of_writes_alone() {
+    for name in ["server-side-encryption", "server-side-encryption-customer-algorithm"] {
+        let is_asked = |line| {
+            let headers = [(format!("x-amz-{name}"), "AES256".to_owned())];
+            let headers = headers.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
+            let call = understood(Service::S3, &incoming(line, &headers, "")).expect("understood");
+            call.checks[0].context.get(&format!("s3:x-amz-{name}")).is_some()
+        };
+        let asked = ["PUT /b/k", "PUT /b/k?partNumber=1&uploadId=u", "GET /b/k", "HEAD /b/k"].map(is_asked);
+        assert_eq!(asked, [true, true, false, false], "{name}");
+    }
+}
+
 #[test]
 fn the_owner_of_a_bucket_is_told() {
     let owner = |line| {

@@ -13,6 +13,7 @@ use stateward_iam::{Layer, decode_sent};
 use stateward_lab::{Config, Credentials, Running, Surroundings, World};
 use stateward_testkit::{
     AwsEnv, Cli, LockInfo, Moto, Output, SecondOpinion, Seconded, Terraform, TestDir, Workdir, fresh_name,
+    try_aws_calls,
 };
 
 use crate::{LIMIT, cli, state};
@@ -21,6 +22,8 @@ const ADMINISTRATOR: &str = "administrator";
 /// As the printed block has it.
 pub(crate) const STATE_KEY: &str = "terraform.tfstate";
 const LOCK_ID: &str = "f108b30f-8c7b-b79e-433f-91f4236138ae";
+/// 32 bytes, as `sse_customer_key` takes them.
+const BROUGHT: &str = "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=";
 const MAIN: &str = "resource \"terraform_data\" \"a\" {\n  input = \"a\"\n}\n";
 
 /// What was set up, and who works with it.
@@ -115,6 +118,13 @@ impl Bench {
     pub(crate) fn block(&self) -> &str {
         let start = self.told.find("terraform {").unwrap();
         &self.told[start..start + self.told[start..].find("\n}\n").unwrap() + 3]
+    }
+
+    /// The key that the block names, and one that is not.
+    fn key_and_another(&self) -> [String; 2] {
+        let key = self.block().split("kms_key_id").nth(1).and_then(|rest| rest.split('"').nth(1)).unwrap();
+        let account = key.split('/').next().unwrap();
+        [key.to_owned(), format!("{account}/99999999-2222-4333-8444-555555555555")]
     }
 
     /// The environment of somebody: its keys, and the lab for AWS.
@@ -322,8 +332,8 @@ fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
         kept.collect::<Vec<_>>().join("\n")
     };
     let as_printed = bench.block().to_owned();
-    let key = as_printed.split("kms_key_id").nth(1).and_then(|rest| rest.split('"').nth(1)).unwrap().to_owned();
-    let other = format!("{}/99999999-2222-4333-8444-555555555555", key.split('/').next().unwrap());
+    let [key, other] = bench.key_and_another();
+    let brought = without(&["kms_key_id"]).replace("region", &format!("sse_customer_key = \"{BROUGHT}\"\n    region"));
     for (name, block, refusing) in [
         ("as-printed", as_printed.clone(), None),
         // What asks for nothing gets the bucket's key.
@@ -331,6 +341,7 @@ fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
         // Terraform's `encrypt` alone asks for S3's own key.
         ("encrypt-alone", without(&["kms_key_id"]), Some("StatewardNoKeyOfS3")),
         ("another-key", as_printed.replace(&key, &other), Some("StatewardNoOtherKey")),
+        ("key-brought", brought, Some("StatewardNoKeyBrought")),
     ] {
         let work = bench.work(name, &block);
         bench.init(&work, "apply");
@@ -353,6 +364,33 @@ fn the_buckets_policy_refuses_wrong_keys_and_plain_http() {
     let work = bench.work("as-printed", &as_printed);
     bench.forget();
     bench.is_refused_by("StatewardTlsOnly", "s3:PutObject", &bench.run(&work, "apply", APPLY));
+}
+
+/// What Terraform cannot say, other clients can: two layers of encryption, which are stricter than one.
+#[test]
+fn the_buckets_policy_takes_two_layers_with_the_key() {
+    let mut bench = Bench::new(false, true);
+    bench.let_in(&[user("apply", &[&bench.generated("--key ", "apply")])], &json!({}));
+    let [key, other] = bench.key_and_another();
+    for (says, refusing) in [
+        (json!({}), None),
+        (json!({ "ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": key }), None),
+        (json!({ "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key }), None),
+        (json!({ "ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": other }), Some("StatewardNoOtherKey")),
+        (json!({ "ServerSideEncryption": "aws:kms:dsse" }), Some("StatewardNoKeyOfAws")),
+        (json!({ "ServerSideEncryption": "aws:kms" }), Some("StatewardNoKeyOfAws")),
+        (json!({ "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k".repeat(32) }), Some("StatewardNoKeyBrought")),
+    ] {
+        let mut parameters = json!({ "Bucket": bench.bucket, "Key": STATE_KEY, "Body": "{}" });
+        parameters.as_object_mut().unwrap().extend(says.as_object().unwrap().clone());
+        let put = json!({ "items": [{ "service": "s3", "operation": "PutObject", "parameters": parameters }] });
+        bench.forget();
+        let output = try_aws_calls(&bench.dir, &put.to_string(), bench.env("apply"));
+        match refusing {
+            None => _ = output.expect_success(),
+            Some(sid) => bench.is_refused_by(sid, "s3:PutObject", &output),
+        }
+    }
 }
 
 /// stateward's own store stands in the same bucket, under the same policy, with the rights of the printed command.

@@ -2,6 +2,7 @@ use aws_sdk_s3::types::{
     ExpirationStatus, LifecycleRule, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionRule,
 };
 
+use super::super::calls::encryption_rule;
 use super::super::{Action, Found, Logging, Rule, TAG, Trail, TrailSettings, steps};
 use super::*;
 
@@ -129,6 +130,7 @@ fn the_key_takes_the_place_of_those_of_aws_and_of_no_others() {
         (Some(encrypted(AwsKms, Some((KEY, false)), false)), Action::Change),
         (Some(encrypted(AwsKms, Some((KEY, false)), true)), Action::Keep),
         (Some(encrypted(AwsKmsDsse, Some((KEY, false)), false)), Action::Keep),
+        (Some(encrypted(AwsKmsDsse, None, false)), Action::Change),
         (Some(encrypted(AwsKms, Some((other, false)), true)), Action::Refuse),
         (Some(encrypted(AwsKmsDsse, Some((other, false)), false)), Action::Refuse),
     ] {
@@ -136,6 +138,30 @@ fn the_key_takes_the_place_of_those_of_aws_and_of_no_others() {
         let items = planned(KeyIs::Made(KEY), &Bucket::There(Box::new(settings)));
         assert_eq!(action(&items, "encryption"), Some(expected), "{found:?}");
     }
+}
+
+/// Two layers of encryption are stricter than one: they get the key, and stay two.
+#[test]
+fn two_layers_stay_two() {
+    use aws_sdk_s3::types::{BlockedEncryptionTypes, EncryptionType};
+    let mut two = encrypted(ServerSideEncryption::AwsKmsDsse, None, false);
+    let blocked = BlockedEncryptionTypes::builder().encryption_type(EncryptionType::SseC).build();
+    two.rule.blocked_encryption_types = Some(blocked.clone());
+    let found = Bucket::There(Box::new(Settings { encryption: Some(two), ..well_set() }));
+    let wanted = |key| {
+        let items = planned(key, &found);
+        items.into_iter().find(|item| item.property == "encryption").expect("an item")
+    };
+    assert_eq!(wanted(KeyIs::NotWanted).action, Action::Keep);
+    assert_eq!(wanted(KeyIs::NotMade).wanted, json!("aws:kms:dsse"));
+    let put = wanted(KeyIs::Made(KEY));
+    assert_eq!(put.wanted, json!({"algorithm": "aws:kms:dsse", "key": KEY, "bucket_key": false}));
+    let Some(Act::Encryption { key, over }) = put.call.map(|call| call.act) else { panic!("it is put") };
+    let rule = encryption_rule(key.as_deref(), over.as_deref()).expect("a rule");
+    let default = rule.apply_server_side_encryption_by_default.expect("a default");
+    assert_eq!(default.sse_algorithm, ServerSideEncryption::AwsKmsDsse);
+    assert_eq!(default.kms_master_key_id.as_deref(), Some(KEY));
+    assert_eq!((rule.bucket_key_enabled, rule.blocked_encryption_types), (Some(false), Some(blocked)));
 }
 
 #[test]

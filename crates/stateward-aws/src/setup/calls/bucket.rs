@@ -87,17 +87,24 @@ pub(in super::super) fn location(region: &str) -> Option<&str> {
     (region != UNNAMED).then_some(region)
 }
 
-/// What the rule says beside the key stays, such as which encryption is blocked.
+/// What the rule says beside the key stays: whether there are two layers, and which encryption is blocked.
 pub(in super::super) fn encryption_rule(
     key: Option<&str>,
     over: Option<&ServerSideEncryptionRule>,
 ) -> Result<ServerSideEncryptionRule, BuildError> {
-    let algorithm = if key.is_some() { ServerSideEncryption::AwsKms } else { ServerSideEncryption::Aes256 };
+    let before = over.and_then(|over| over.apply_server_side_encryption_by_default.as_ref());
+    let has_two = before.is_some_and(|before| before.sse_algorithm == ServerSideEncryption::AwsKmsDsse);
+    let algorithm = match key {
+        None => ServerSideEncryption::Aes256,
+        Some(_) if has_two => ServerSideEncryption::AwsKmsDsse,
+        Some(_) => ServerSideEncryption::AwsKms,
+    };
     let default = ServerSideEncryptionByDefault::builder().sse_algorithm(algorithm);
     let default = default.set_kms_master_key_id(key.map(str::to_owned)).build()?;
     let mut rule = over.cloned().unwrap_or_else(|| ServerSideEncryptionRule::builder().build());
     rule.apply_server_side_encryption_by_default = Some(default);
-    if key.is_some() {
+    // Two layers know no bucket key.
+    if key.is_some() && !has_two {
         rule.bucket_key_enabled = Some(true);
     }
     Ok(rule)

@@ -12,8 +12,8 @@ use crate::output::{BOLD, GREEN, RED, YELLOW};
 /// Of the configuration that the block is for.
 const STATE_KEY: &str = "terraform.tfstate";
 const PURPOSES: &str = "`plan`, `apply`, or `admin`, which also deletes workspaces and breaks locks";
-const SILENT: &str =
-    "\n`encrypt` is left out: with it Terraform asks for S3's own key, and this bucket encrypts with KMS.\n";
+const SILENT: &str = "\n`encrypt` is left out: with it Terraform asks for S3's own key, or by `kms_key_id` for one layer of KMS. \
+                      Without it, it gets what this bucket encrypts with, which is stricter.\n";
 /// As wide as an action and its blanks.
 const INDENT: &str = "          ";
 
