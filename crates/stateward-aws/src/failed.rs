@@ -16,12 +16,18 @@ pub struct Failed {
     pub code: Option<String>,
     /// The answer's status; `None` where there was no answer.
     pub status: Option<u16>,
+    beside: Box<Beside>,
+    /// Whether it may have been done, and whether to try again.
+    pub fault: Fault,
+}
+
+/// What is known beside what was said.
+#[derive(Debug, Clone, Default)]
+struct Beside {
     /// The Region that the answer says a bucket is in: also where it refuses for other reasons.
     bucket_region: Option<Box<str>>,
     /// What the names begin with that it was to list, or the name that it was about, where whoever asked has said so.
     names: Option<Box<str>>,
-    /// Whether it may have been done, and whether to try again.
-    pub fault: Fault,
 }
 
 impl Failed {
@@ -32,12 +38,12 @@ impl Failed {
         E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let answer = error.raw_response();
+        let bucket_region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region")).map(Into::into);
         Self {
             words: words(operation, error),
             code: error.code().map(str::to_owned),
             status: answer.map(|answer| answer.status().as_u16()),
-            bucket_region: answer.and_then(|answer| answer.headers().get("x-amz-bucket-region")).map(Into::into),
-            names: None,
+            beside: Box::new(Beside { bucket_region, names: None }),
             fault: fault_of(operation, error),
         }
     }
@@ -45,12 +51,13 @@ impl Failed {
     /// An answer whose body did not come to its end.
     pub(crate) fn cut(operation: &str, error: &dyn Error) -> Self {
         let words = format!("operation error {operation}, the answer was cut off: {error}");
-        Self { code: None, status: None, bucket_region: None, names: None, fault: Fault::Lost(words.clone()), words }
+        Self { code: None, status: None, beside: Box::default(), fault: Fault::Lost(words.clone()), words }
     }
 
     /// With the names that it was about: those that begin so, or the one.
     pub(crate) fn about(self, names: &str) -> Self {
-        Self { names: Some(names).filter(|names| !names.is_empty()).map(Into::into), ..self }
+        let names = Some(names).filter(|names| !names.is_empty()).map(Into::into);
+        Self { beside: Box::new(Beside { names, ..*self.beside }), ..self }
     }
 
     /// The whole answer, in the form in which Terraform prints it.
@@ -67,7 +74,7 @@ impl Failed {
     pub fn elsewhere(&self) -> Option<&str> {
         let is_elsewhere =
             self.status == Some(301) || self.problem().is_some_and(|problem| problem.kind == Kind::Region);
-        self.bucket_region.as_deref().filter(|_| is_elsewhere)
+        self.beside.bucket_region.as_deref().filter(|_| is_elsewhere)
     }
 
     /// Whether it was for lack of a right.
@@ -89,7 +96,7 @@ impl Failed {
     pub fn problem(&self) -> Option<Problem> {
         let mut problem = stateward_denial::read_whole(self.words.as_bytes()).into_iter().next()?;
         if let Some(denial) = problem.denial.as_mut().filter(|denial| denial.is_listing()) {
-            denial.prefix = self.names.as_deref().map(str::to_owned);
+            denial.prefix = self.beside.names.as_deref().map(str::to_owned);
         }
         Some(problem)
     }
@@ -107,8 +114,7 @@ mod tests {
         Failed {
             code: None,
             status: Some(status),
-            bucket_region,
-            names: None,
+            beside: Box::new(Beside { bucket_region, names: None }),
             fault: Fault::Lost(words.clone()),
             words,
         }

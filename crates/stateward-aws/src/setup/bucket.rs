@@ -6,7 +6,9 @@ use super::headers::{self, Demand};
 use super::item::EXISTENCE;
 use super::key::KeyIs;
 use super::policy::{self, KMS, Statements, TWO_LAYERS};
-use super::{Act, Bucket, Encryption, Grant, Item, ObjectLock, Resource, Settings, UsedKey, Wanted, lifecycle, tags};
+use super::{
+    Act, Bucket, Encryption, Grant, Item, ObjectLock, Resource, Settings, UsedKey, Wanted, lifecycle, rule, tags,
+};
 
 /// Objects are the bucket's owner's, and there are no access lists.
 pub(super) const ENFORCED: &str = "BucketOwnerEnforced";
@@ -51,7 +53,8 @@ pub(super) fn plan_logs(wanted: &Wanted, name: &str, trail: Option<&str>, found:
         let mut items = settings(wanted, &of, KeyIs::NotWanted, found);
         if wanted.bucket.is_some() || trail.is_some() {
             let takes = Statements::of_logs(wanted, name, trail);
-            items.push(stated(&of, LOG_DELIVERY, found, &takes, TAKES));
+            let rule = if wanted.bucket.is_some() { rule::ACCESS_LOGS } else { rule::TRAIL_FILES };
+            items.push(Item { rule, ..stated(&of, LOG_DELIVERY, found, &takes, TAKES) });
         }
         items.push(lifecycle::plan(&of, found));
         items

@@ -7,7 +7,7 @@ use aws_sdk_s3::types::{LifecycleRule, ReplicationRule, ServerSideEncryptionRule
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Rule, Use};
+use super::{Rule, Use, rule};
 
 /// The setting that all others of a resource need.
 pub(super) const EXISTENCE: &str = "existence";
@@ -27,6 +27,8 @@ pub struct Item {
     pub action: Action,
     /// Why, in a sentence.
     pub why: String,
+    /// The rule behind it: `Security Hub S3.5`, or the title of a page of documentation.
+    pub rule: &'static str,
     /// The one request that does it; `None` where nothing is done, and where it is not known yet how the request reads: what comes
     /// before it is not there.
     #[serde(skip)]
@@ -253,7 +255,8 @@ pub(super) struct Resource<'a> {
 impl Resource<'_> {
     fn item(&self, property: &'static str, values: (Value, Value), action: Action, why: String) -> Item {
         let (current, wanted) = values;
-        Item { resource: format!("{} {}", self.kind, self.name), property, current, wanted, action, why, call: None }
+        let (resource, rule) = (format!("{} {}", self.kind, self.name), rule::of(self.kind, property, &wanted));
+        Item { resource, property, current, wanted, action, why, rule, call: None }
     }
 
     pub(super) fn keep(&self, property: &'static str, current: Value, why: impl Into<String>) -> Item {

@@ -18,6 +18,7 @@ mod lifecycle;
 mod policy;
 mod read;
 mod replica;
+mod rule;
 mod table;
 mod tags;
 mod trail;

@@ -46,7 +46,7 @@ fn a_set_up_is_shown_then_done_once_and_the_second_run_writes_nothing() {
     assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
 }
 
-/// What is kept has its reason too, also where it was somebody's before.
+/// What is kept has its reason and the rule behind it too, also where it was somebody's before.
 #[test]
 fn every_line_of_a_plan_says_why() {
     let (moto, dir, names) = (Moto::shared(), TestDir::new(), names());
@@ -76,7 +76,8 @@ fn every_line_of_a_plan_says_why() {
         run(&[]);
         let again = document(&run(&["--json"]));
         let items = again["items"].as_array().unwrap();
-        let without: Vec<&Value> = items.iter().filter(|item| item["why"].as_str().is_none_or(str::is_empty)).collect();
+        let is_bare = |item: &&Value| ["why", "rule"].iter().any(|of| item[of].as_str().is_none_or(str::is_empty));
+        let without: Vec<&Value> = items.iter().filter(is_bare).collect();
         assert_eq!((without, items.len() > 25), (Vec::new(), true), "{} items", items.len());
         let told = run(&["--dry-run"]).stdout;
         let lines: Vec<&str> = told.lines().collect();
@@ -86,7 +87,11 @@ fn every_line_of_a_plan_says_why() {
             let reason = lines.get(at + 1).and_then(|line| line.strip_prefix("          "));
             assert!(reason.is_some_and(|reason| reason.starts_with(char::is_alphabetic)), "{}: {told}", lines[at]);
         }
-        assert!(told.replace("\n          ", " ").contains(theirs), "{told}");
+        let unwrapped = told.replace("\n          ", " ");
+        assert!(unwrapped.contains(theirs) && unwrapped.contains("are refused. [Security Hub S3.5]\n"), "{told}");
+        for item in items {
+            assert!(unwrapped.contains(&format!(" [{}]\n", item["rule"].as_str().unwrap())), "{item} in {told}");
+        }
     }
 }
 

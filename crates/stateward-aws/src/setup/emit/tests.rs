@@ -10,7 +10,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, BlockLabel, Body};
 use serde_json::Value;
 
-use super::super::{Action, Environment, Replica, WantedKey, plan, steps};
+use super::super::{Action, Environment, Found, Replica, WantedKey, plan, steps};
 use super::paper::Paper;
 use super::unknown::{is_in, stand_in};
 use super::*;
@@ -99,6 +99,23 @@ fn with_environments() -> Vec<Wanted> {
 fn environments(names: &[&str], trusted: &[&str]) -> Vec<Environment> {
     let [names, trusted] = [names, trusted].map(|all| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
     Environment::all("acme-states", &names, &trusted).expect("environments")
+}
+
+/// Whatever is planned has its rule, which is the same once it is there.
+#[test]
+fn every_setting_has_a_rule() {
+    for wanted in all().into_iter().chain(with_environments()) {
+        let known = stand_in(&wanted);
+        let paper = Paper::of(known.clone()).expect("a set-up");
+        let first = steps(&known, &Found::default());
+        for item in first.iter().chain(&steps(&paper.wanted, &paper.found)) {
+            assert!(!item.rule.is_empty(), "{item:#?}");
+        }
+        for there in steps(&paper.wanted, &paper.found) {
+            let made = first.iter().find(|item| item.resource == there.resource && item.property == there.property);
+            assert_eq!(made.map_or(there.rule, |made| made.rule), there.rule, "{there:#?}");
+        }
+    }
 }
 
 #[test]

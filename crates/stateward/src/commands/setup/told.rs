@@ -22,7 +22,7 @@ pub(super) fn place(wanted: &Wanted, caller: &str) -> String {
     format!("account {} in {}, as {}\n\n", wanted.account, wanted.region, one_line(caller))
 }
 
-/// Each resource with its settings, each with what is done about it and why.
+/// Each resource with its settings, each with what is done about it, why, and the rule behind it.
 pub(super) fn plan(items: &[Item]) -> String {
     let resources = items.chunk_by(|one, other| one.resource == other.resource);
     let told = resources.filter_map(|items| {
@@ -49,7 +49,7 @@ fn line(item: &Item) -> String {
         format!("{} -> {}", value(&item.current), value(&item.wanted))
     };
     let line = format!("  {colour}{action:6}{colour:#}  {:19}  {}\n", item.property, one_line(&values));
-    line + &hanging(INDENT, INDENT.len(), &item.why)
+    line + &hanging(INDENT, INDENT.len(), &format!("{} [{}]", item.why, item.rule))
 }
 
 fn value(value: &Value) -> String {
@@ -225,7 +225,16 @@ mod tests {
 
     fn item(action: Action, current: Value, wanted: Value) -> Item {
         let [resource, why] = ["table locks", "How the table is paid is its owner's choice."].map(str::to_owned);
-        Item { resource, property: "billing", current, wanted, action, why, call: None }
+        Item {
+            resource,
+            property: "billing",
+            current,
+            wanted,
+            action,
+            why,
+            rule: "Security Hub DynamoDB.1",
+            call: None,
+        }
     }
 
     /// What stays though it is not what was wanted is told as it is.
@@ -251,7 +260,8 @@ mod tests {
             let lines: Vec<String> =
                 anstream::adapter::strip_str(&told).to_string().lines().map(str::to_owned).collect();
             let line = format!("  {:6}  {:19}  {values}", word(action), "billing");
-            assert_eq!(lines, ["table locks", &line, "          How the table is paid is its owner's choice."]);
+            let why = "          How the table is paid is its owner's choice. [Security Hub DynamoDB.1]";
+            assert_eq!(lines, ["table locks", &line, why]);
         }
     }
 }
