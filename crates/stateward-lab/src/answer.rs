@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::ask::Service;
 use crate::caller::second;
+use crate::web_identity::Claims;
 use crate::world::Session;
 
 /// An answer, ready to be sent.
@@ -51,6 +52,7 @@ impl Refused {
             Service::S3 => self.s3(request_id),
             Service::Sts => self.query("https://sts.amazonaws.com/doc/2011-06-15/", request_id),
             Service::Iam => self.query("https://iam.amazonaws.com/doc/2010-05-08/", request_id),
+            Service::Dynamodb if self.code == "ValidationException" => self.json("com.amazon.coral.validate#"),
             Service::Dynamodb => self.json("com.amazon.coral.service#"),
             Service::Kms | Service::Organizations => self.json(""),
         };
@@ -151,7 +153,8 @@ pub(crate) fn caller_identity(arn: &str, id: &str, account: &str, request_id: &s
     sts("GetCallerIdentity", &result, request_id)
 }
 
-pub(crate) fn assumed(session: &Session, id: &str, request_id: &str) -> Answer {
+/// `token` is what an identity provider's said, where there was one.
+pub(crate) fn assumed(session: &Session, id: &str, token: Option<&Claims>, request_id: &str) -> Answer {
     let credentials = &session.credentials;
     let result = format!(
         "    <AssumedRoleUser>\n      <Arn>{}</Arn>\n      <AssumedRoleId>{}</AssumedRoleId>\n    </AssumedRoleUser>\n    <Credentials>\n      <AccessKeyId>{}</AccessKeyId>\n      <SecretAccessKey>{}</SecretAccessKey>\n      <SessionToken>{}</SessionToken>\n      <Expiration>{}</Expiration>\n    </Credentials>\n",
@@ -162,5 +165,12 @@ pub(crate) fn assumed(session: &Session, id: &str, request_id: &str) -> Answer {
         credentials.token.as_deref().unwrap_or_default(),
         second(session.expires),
     );
-    sts("AssumeRole", &result, request_id)
+    let Some(token) = token else { return sts("AssumeRole", &result, request_id) };
+    let result = format!(
+        "{result}    <SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken>\n    <Audience>{}</Audience>\n    <Provider>{}</Provider>\n",
+        escaped(token.subject()),
+        escaped(token.audience()),
+        escaped(&token.provider(&session.role)),
+    );
+    sts("AssumeRoleWithWebIdentity", &result, request_id)
 }

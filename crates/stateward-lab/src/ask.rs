@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::incoming::Incoming;
 use crate::world::World;
 
+pub(crate) use query::Query;
 pub(crate) use sts::{Assume, SESSION_MAX_S, SESSION_MIN_S};
 
 /// The services whose requests are understood.
@@ -30,10 +31,11 @@ pub(crate) enum Service {
 }
 
 impl Service {
+    pub(crate) const ALL: [Self; 6] = [Self::S3, Self::Dynamodb, Self::Sts, Self::Kms, Self::Iam, Self::Organizations];
+
     /// By its name in a signature, and its prefix in policies.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let all = [Self::S3, Self::Dynamodb, Self::Sts, Self::Kms, Self::Iam, Self::Organizations];
-        all.into_iter().find(|service| service.name() == name)
+        Self::ALL.into_iter().find(|service| service.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -90,6 +92,16 @@ impl Check {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// With the tags that a request gives to what it makes or is about.
+    pub(crate) fn with_tags(self, tags: &[(String, String)]) -> Self {
+        if tags.is_empty() {
+            return self;
+        }
+        let keys: Vec<Value> = tags.iter().map(|(key, _)| Value::from(key.as_str())).collect();
+        let check = self.with("aws:TagKeys", keys);
+        tags.iter().fold(check, |check, (key, value)| check.with(&format!("aws:RequestTag/{key}"), value.as_str()))
     }
 
     /// A service uses a key in a Region for whoever asks, to protect what the pairs say.
@@ -197,6 +209,13 @@ pub(crate) fn call(service: Service, request: &Incoming, known: &Known<'_>) -> R
         Service::Iam => iam::call(request, known),
         Service::Organizations => organizations::call(request, known),
     }
+}
+
+/// The tags of a request in JSON, under what the service calls their parts.
+fn tags(list: Option<&Value>, key: &str, value: &str) -> Vec<(String, String)> {
+    let text = |tag: &Value, part: &str| tag.get(part).and_then(Value::as_str).map(str::to_owned);
+    let pair = |tag: &Value| Some((text(tag, key)?, text(tag, value)?));
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(pair).collect()
 }
 
 /// The tables of a `DynamoDB` request, as it names them.

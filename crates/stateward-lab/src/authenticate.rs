@@ -7,6 +7,7 @@ use crate::ask::Service;
 use crate::caller::Caller;
 use crate::incoming::Incoming;
 use crate::sign::Claim;
+use crate::web_identity;
 use crate::world::{Credentials, Session, World};
 
 /// How far clocks may differ.
@@ -24,7 +25,10 @@ pub(crate) fn authenticate(
     sessions: &[Session],
     now: Timestamp,
 ) -> Result<Caller, Refused> {
-    let Some(claim) = claim else { return unsigned(service) };
+    let Some(claim) = claim else {
+        let with_token = if service == Service::Sts { web_identity::caller(request, world, now) } else { None };
+        return with_token.unwrap_or_else(|| unsigned(service));
+    };
     let user = world.users.iter().find(|user| user.credentials.access_key == claim.access_key);
     let mut all = world.sessions.iter().chain(sessions);
     let session = all.find(|session| session.credentials.access_key == claim.access_key);

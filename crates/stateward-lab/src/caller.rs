@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::ask::Context;
-use crate::world::{Session, Stored, User, World, account_of, name_of, resource_of};
+use crate::world::{Provider, Session, Stored, User, World, account_of, name_of, resource_of};
 
 /// Whoever makes a request.
 #[derive(Debug, Clone)]
@@ -54,12 +54,18 @@ impl Caller {
         }
     }
 
+    /// Whoever a provider vouches for, before there is a session.
+    pub(crate) fn vouched_for(provider: &Provider, context: Context) -> Self {
+        Self { arn: provider.arn.clone(), context, ..Self::anonymous() }
+    }
+
     /// `None` where its role is gone.
     pub(crate) fn session(session: &Session, world: &World) -> Option<Self> {
         let role = world.role(&session.role)?;
         let id = format!("{}:{}", unique_id("AROA", &role.arn), session.name);
         let mut context = tags(&role.tags);
         context.append(&mut tags(&session.tags));
+        context.append(&mut session.identity.clone());
         context.insert("aws:userid".to_owned(), id.as_str().into());
         // With the role's path, which the session's ARN does not tell.
         context.insert("aws:PrincipalArn".to_owned(), role.arn.as_str().into());

@@ -1,5 +1,6 @@
 //! What the lab is told: who there is, what they may do, and where what is allowed is done.
 
+pub(crate) mod check;
 pub(crate) mod compile;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stateward_iam::PolicyError;
 
+use crate::key_state::KeyState;
 use crate::world::World;
 
 /// Why a configuration is not taken.
@@ -80,6 +82,8 @@ pub struct Config {
     tables: Vec<TableConfig>,
     #[serde(default)]
     keys: Vec<KeyConfig>,
+    #[serde(default)]
+    providers: Vec<ProviderConfig>,
     vpc_endpoint: Option<VpcEndpointConfig>,
 }
 
@@ -99,9 +103,26 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The first of its addresses that is not on this machine.
+    pub fn elsewhere(&self) -> Option<&str> {
+        let addresses = [Some(&self.url), self.dynamodb.as_ref()].into_iter().flatten();
+        addresses.map(String::as_str).find(|address| !is_on_this_machine(address))
+    }
+
     /// A server that does not look at signatures.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), dynamodb: None, access_key: access_key(), secret_key: secret_key() }
+    }
+}
+
+/// Names are taken for those of others, but for the one that stands for loopback everywhere.
+fn is_on_this_machine(address: &str) -> bool {
+    let url = url::Url::parse(address).ok();
+    match url.as_ref().and_then(url::Url::host) {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -228,6 +249,23 @@ struct KeyConfig {
     policy: Option<Value>,
     #[serde(default)]
     aliases: Vec<String>,
+    #[serde(default)]
+    state: KeyState,
+}
+
+/// A provider of `OpenID` Connect whose tokens an account takes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderConfig {
+    /// `arn:aws:iam::ACCOUNT:oidc-provider/HOST`.
+    arn: String,
+    /// For whom its tokens are.
+    #[serde(default = "audiences")]
+    audiences: Vec<String>,
+}
+
+fn audiences() -> Vec<String> {
+    vec!["sts.amazonaws.com".to_owned()]
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -11,6 +11,7 @@ use crate::ask::Check;
 use crate::caller::{Caller, second};
 use crate::config::compile::default_key_policy;
 use crate::incoming::Incoming;
+use crate::key_state::KeyState;
 use crate::world::{Account, Stored, World, account_of};
 
 /// A decision, and what it was made of.
@@ -95,18 +96,26 @@ impl Judge<'_> {
             }
             "dynamodb" => self.world.tables.get(check.resource.split("/index/").next()?)?.policy.clone(),
             "kms" if check.resource.contains(":key/") => match self.world.keys.get(&check.resource) {
-                Some(key) => {
-                    let delay = if check.via_service { self.world.answers.key_delay_s } else { 0 };
-                    let delay = SignedDuration::from_secs(i64::try_from(delay).unwrap_or(i64::MAX));
-                    let then = self.now.checked_sub(delay).unwrap_or(Timestamp::MIN);
-                    key.policy_at(then).cloned()
-                }
+                Some(key) => key.policy_at(self.known_since(check)).cloned(),
                 // What nobody described is taken to be as AWS makes it.
                 None => account_of(&check.resource).map(default_key_policy),
             },
             "sts" => self.world.role(&check.resource)?.trust.clone(),
             _ => None,
         }
+    }
+
+    /// Until when changes of a key are known to whoever uses it.
+    fn known_since(&self, check: &Check) -> Timestamp {
+        let delay = if check.via_service { self.world.answers.key_delay_s } else { 0 };
+        let delay = SignedDuration::from_secs(i64::try_from(delay).unwrap_or(i64::MAX));
+        self.now.checked_sub(delay).unwrap_or(Timestamp::MIN)
+    }
+
+    /// The state of the key that a check is about, as far as it is known.
+    pub(crate) fn key_state(&self, check: &Check) -> Option<KeyState> {
+        let key = self.world.keys.get(&check.resource).filter(|_| check.action.starts_with("kms:"))?;
+        Some(key.state_at(self.known_since(check)))
     }
 
     fn context(&self, check: &Check, owner: Option<&str>) -> Value {

@@ -12,9 +12,10 @@ use stateward_iam::PolicyKind;
 
 use crate::addressed::Addressed;
 use crate::answer::{self, Answer, Refused};
-use crate::ask::{self, Assume, Call, Check, Effect, Known, Service, Then};
+use crate::ask::{self, Assume, Call, Check, Effect, Known, Query, Service, Then};
 use crate::authenticate::{authenticate, malformed};
 use crate::caller::Caller;
+use crate::config::check::missing_principal;
 use crate::config::compile::parsed;
 use crate::decision::Decision;
 use crate::incoming::Incoming;
@@ -148,6 +149,13 @@ impl Lab {
         };
         let hash = Sha256::new().chain_update(self.surroundings.seed).chain_update(purpose);
         hex::encode_upper(hash.chain_update(count.to_be_bytes()).finalize())
+    }
+
+    /// An ID as KMS gives its answers.
+    fn fresh_id(&self) -> String {
+        let word = self.fresh("kms").to_lowercase();
+        let part = |from: usize, to: usize| word.get(from..to).unwrap_or_default();
+        format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
     }
 
     /// Answers a request.
@@ -303,7 +311,23 @@ impl Lab {
             scenario: judged.scenario,
             ..self.blank(asked.service)
         });
-        refused.map_or(Ok(()), Err)
+        refused.map_or_else(|| self.check_key(asked, operation, check), Err)
+    }
+
+    /// That a key can be used at all, which KMS looks at once it is allowed.
+    fn check_key(&self, asked: &Asked<'_>, operation: &str, check: &Check) -> Result<(), Refused> {
+        let Some(state) = asked.judge().key_state(check) else { return Ok(()) };
+        let refused = state.refused(asked.service, &check.action, &check.resource, &self.fresh_id());
+        let Some(refused) = refused else { return Ok(()) };
+        self.record(Decision {
+            operation: operation.to_owned(),
+            principal: asked.caller.arn.clone(),
+            action: check.action.clone(),
+            resource: check.resource.clone(),
+            error: Some(refused.code.to_owned()),
+            ..self.blank(asked.service)
+        });
+        Err(refused)
     }
 
     async fn carry_out(&self, asked: &Asked<'_>, call: &Call, request_id: &str) -> Result<Done, Refused> {
@@ -321,6 +345,7 @@ impl Lab {
             Then::BucketPolicy { bucket, method } => self.bucket_policy(asked, bucket, method).map(Done::Own),
             Then::Forward => {
                 if asked.service == Service::Iam {
+                    trusts_who_is_there(asked)?;
                     self.seed(asked).await?;
                 }
                 let reply = self.forward(asked, call).await?;
@@ -402,6 +427,9 @@ impl Lab {
                 let text = String::from_utf8_lossy(&asked.request.body);
                 let document = parsed(&text, PolicyKind::Resource)
                     .map_err(|error| Refused::new(400, "MalformedPolicy", error.to_string()))?;
+                if missing_principal(&document, world).is_some() {
+                    return Err(Refused::new(400, "MalformedPolicy", "Invalid principal in policy"));
+                }
                 let policy = Stored { name: format!("the policy of {bucket}"), arn: None, document };
                 world.buckets.entry(bucket.to_owned()).or_default().policy = Some(policy);
                 Ok(answer::nothing())
@@ -445,6 +473,7 @@ impl Lab {
             },
             policies: policy.transpose()?,
             tags: assume.tags.iter().cloned().collect(),
+            identity: assume.token.as_ref().map(|token| token.context(&assume.role)).unwrap_or_default(),
             issued: asked.now,
             expires: asked.now.saturating_add(SignedDuration::from_secs(assume.duration_s)).unwrap_or(Timestamp::MAX),
         };
@@ -452,11 +481,30 @@ impl Lab {
         let Some(caller) = Caller::session(&session, asked.world) else {
             return Err(Refused::denied(Service::Sts, format!("there is no role {}", assume.role)));
         };
-        let answer = answer::assumed(&session, &caller.id, request_id);
+        let answer = answer::assumed(&session, &caller.id, assume.token.as_ref(), request_id);
         let mut live = self.live();
         live.sessions.retain(|session| session.expires > asked.now);
         live.sessions.push(session);
         Ok(answer)
+    }
+}
+
+/// IAM takes no trust policy that names somebody who is not there.
+fn trusts_who_is_there(asked: &Asked<'_>) -> Result<(), Refused> {
+    let query = Query::of(asked.request);
+    let trust = match query.get("Action") {
+        Some("CreateRole") => query.get("AssumeRolePolicyDocument"),
+        Some("UpdateAssumeRolePolicy") => query.get("PolicyDocument"),
+        _ => None,
+    };
+    let trust: serde_json::Value = trust.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    match missing_principal(&trust, asked.world) {
+        Some(missing) => {
+            let kind = if missing.contains(":oidc-provider/") { "Federated" } else { "AWS" };
+            let message = format!("Invalid principal in policy: \"{kind}\":\"{missing}\"");
+            Err(Refused::new(400, "MalformedPolicyDocument", message))
+        }
+        None => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ mod config;
 mod decision;
 mod incoming;
 mod judge;
+mod key_state;
 mod lab;
 mod learn;
 mod refusal;
@@ -26,6 +27,7 @@ mod serve;
 mod sign;
 mod tell;
 mod upstream;
+mod web_identity;
 mod world;
 
 pub use config::{Config, ConfigError, Upstream};

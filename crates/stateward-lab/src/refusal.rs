@@ -9,6 +9,10 @@ use crate::ask::Check;
 /// that, because the resource belongs to somebody outside of the organization.
 pub(crate) fn text(principal: &str, check: &Check, answer: &Answer, arn: Option<&str>, explained: bool) -> String {
     let action = check.action.as_str();
+    // Whoever comes with a token learns no more.
+    if action == "sts:AssumeRoleWithWebIdentity" {
+        return format!("Not authorized to perform {action}");
+    }
     let service = action.split(':').next().unwrap_or_default();
     if !explained && service == "s3" {
         return "Access Denied".to_owned();

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::ask::Context;
 use crate::config::{Answers, Network, Upstream};
+use crate::key_state::KeyState;
 
 /// A policy with its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,9 @@ pub struct World {
     pub(crate) tables: BTreeMap<String, Table>,
     /// By ARN.
     pub(crate) keys: BTreeMap<String, Key>,
+    pub(crate) providers: Vec<Provider>,
+    /// Managed policies that requests have made, by ARN.
+    pub(crate) managed: BTreeMap<String, Value>,
     pub(crate) vpc_endpoint: Option<VpcEndpoint>,
 }
 
@@ -94,6 +99,15 @@ pub(crate) struct Role {
     pub(crate) policies: Vec<Stored>,
     pub(crate) boundary: Option<Stored>,
     pub(crate) tags: BTreeMap<String, String>,
+    /// Whether a request made it.
+    pub(crate) made: bool,
+}
+
+/// A provider of `OpenID` Connect that an account trusts.
+#[derive(Debug, Clone)]
+pub(crate) struct Provider {
+    pub(crate) arn: String,
+    pub(crate) audiences: Vec<String>,
 }
 
 /// A session of a role.
@@ -105,6 +119,8 @@ pub(crate) struct Session {
     pub(crate) credentials: Credentials,
     pub(crate) policies: Option<Vec<Stored>>,
     pub(crate) tags: BTreeMap<String, String>,
+    /// What conditions can ask about the identity that a provider vouched for.
+    pub(crate) identity: Context,
     pub(crate) issued: Timestamp,
     pub(crate) expires: Timestamp,
 }
@@ -128,14 +144,48 @@ pub(crate) struct Key {
     pub(crate) aliases: Vec<String>,
     /// Its policies with the time from which each holds, in order; never empty.
     pub(crate) policies: Vec<(Timestamp, Stored)>,
+    /// The same of its states.
+    pub(crate) states: Vec<(Timestamp, KeyState)>,
 }
 
 impl Key {
+    /// It has always been like this.
+    pub(crate) fn new(policy: Stored, aliases: Vec<String>, state: KeyState) -> Self {
+        Self { aliases, policies: vec![(Timestamp::MIN, policy)], states: vec![(Timestamp::MIN, state)] }
+    }
+
     /// The policy that held at a time.
     pub(crate) fn policy_at(&self, time: Timestamp) -> Option<&Stored> {
-        let held = self.policies.iter().rev().find(|(from, _)| *from <= time);
-        held.or(self.policies.first()).map(|(_, policy)| policy)
+        held_at(&self.policies, time)
     }
+
+    /// The state that it was in at a time.
+    pub(crate) fn state_at(&self, time: Timestamp) -> KeyState {
+        held_at(&self.states, time).copied().unwrap_or_default()
+    }
+
+    /// What changed holds from now on.
+    fn follow(&mut self, before: &Self, now: Timestamp) {
+        self.policies = followed(&before.policies, self.policies.pop(), now);
+        self.states = followed(&before.states, self.states.pop(), now);
+    }
+}
+
+fn held_at<T>(all: &[(Timestamp, T)], time: Timestamp) -> Option<&T> {
+    let held = all.iter().rev().find(|(from, _)| *from <= time);
+    held.or(all.first()).map(|(_, one)| one)
+}
+
+fn followed<T: Clone + PartialEq>(
+    before: &[(Timestamp, T)],
+    newest: Option<(Timestamp, T)>,
+    now: Timestamp,
+) -> Vec<(Timestamp, T)> {
+    let mut all = before.to_vec();
+    if let Some((_, newest)) = newest.filter(|(_, newest)| all.last().is_none_or(|(_, last)| last != newest)) {
+        all.push((now, newest));
+    }
+    all
 }
 
 #[derive(Debug, Clone)]
@@ -192,21 +242,20 @@ impl World {
         }
     }
 
-    /// Goes on with another world's principals and policies. What changed of a key's policy holds from now on. Buckets, tables and
-    /// keys that it says nothing of stay as requests have made them.
+    /// Goes on with another world's principals and policies. What changed of a key's policy or state holds from now on. Buckets,
+    /// tables, keys and roles that it says nothing of stay as requests have made them.
     pub(crate) fn follow(&mut self, before: &Self, now: Timestamp) {
         keep(&mut self.buckets, &before.buckets);
         keep(&mut self.tables, &before.tables);
         for (arn, key) in &mut self.keys {
             let Some(old) = before.keys.get(arn) else { continue };
-            let mut policies = old.policies.clone();
-            let newest = key.policies.pop().map(|(_, policy)| policy);
-            if let Some(policy) = newest.filter(|policy| policies.last().is_none_or(|(_, last)| last != policy)) {
-                policies.push((now, policy));
-            }
-            key.policies = policies;
+            key.follow(old, now);
         }
         keep(&mut self.keys, &before.keys);
+        keep(&mut self.managed, &before.managed);
+        let made = before.roles.iter().filter(|role| role.made && self.role(&role.arn).is_none());
+        let made: Vec<Role> = made.cloned().collect();
+        self.roles.extend(made);
     }
 }
 

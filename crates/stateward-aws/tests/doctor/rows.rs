@@ -254,6 +254,7 @@ fn encryption() -> Vec<Row> {
             Who::User,
             |world| {
                 let admin = format!("arn:aws:iam::{ACCOUNT}:role/key-admin");
+                world["roles"].as_array_mut().unwrap().push(json!({ "arn": admin }));
                 let own =
                     json!({ "Effect": "Allow", "Principal": { "AWS": admin }, "Action": "kms:*", "Resource": "*" });
                 let shown =

@@ -118,15 +118,10 @@ fn one(operation: &str, body: &Body, known: &Known<'_>) -> Result<Vec<Check>, No
     let Some(table) = table else {
         return Err(NotUnderstood(format!("the lab cannot see which table `{operation}` is about")));
     };
-    let mut check = about_items(operation, table, &[body], known);
-    if let Some(tags) = body.get("Tags").and_then(Value::as_array) {
-        let pairs = tags.iter().filter_map(|tag| Some((tag.get("Key")?.as_str()?, tag.get("Value")?.as_str()?)));
-        let keys: Vec<Value> = pairs.clone().map(|(key, _)| Value::from(key)).collect();
-        check = pairs.fold(check, |check, (key, value)| check.with(&format!("aws:RequestTag/{key}"), value));
-        check = check.with("aws:TagKeys", keys);
-    }
+    let tags = super::tags(body.get("Tags"), "Key", "Value");
+    let check = about_items(operation, table, &[body], known).with_tags(&tags);
     // https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
-    let tagging = (operation == "CreateTable" && check.context.contains_key("aws:TagKeys"))
+    let tagging = (operation == "CreateTable" && !tags.is_empty())
         .then(|| Check { action: "dynamodb:TagResource".to_owned(), ..check.clone() });
     Ok([check].into_iter().chain(tagging).collect())
 }

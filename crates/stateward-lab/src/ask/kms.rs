@@ -8,7 +8,7 @@ use super::{Call, Check, Known, NotUnderstood, Service, Then, Told};
 use crate::incoming::Incoming;
 
 /// Operations that no key can be named for.
-const OF_NO_KEY: &[&str] = &["CreateKey", "ListKeys", "ListAliases", "GenerateRandom"];
+const OF_NO_KEY: &[&str] = &["ListKeys", "ListAliases", "GenerateRandom"];
 
 /// The ARN of a key by its ARN, ID or alias. What is not known is taken for an ID in the caller's account.
 pub(super) fn arn_of(named: &str, known: &Known<'_>) -> String {
@@ -32,6 +32,13 @@ pub(super) fn call(request: &Incoming, known: &Known<'_>) -> Result<Call, NotUnd
     }
     let key = |named: &str| arn_of(named, known);
     let checks = match operation {
+        // https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html: with tags the right to give them is needed too.
+        "CreateKey" => {
+            let tags = super::tags(body.get("Tags"), "TagKey", "TagValue");
+            let all = format!("arn:aws:kms:{}:{}:key/*", known.region, known.own_account());
+            let tagging = (!tags.is_empty()).then(|| Check::new("kms:TagResource", all).with_tags(&tags));
+            [Check::new(action, "*").with_tags(&tags)].into_iter().chain(tagging).collect()
+        }
         _ if OF_NO_KEY.contains(&operation) => vec![Check::new(action, "*")],
         "CreateAlias" | "DeleteAlias" | "UpdateAlias" => {
             let alias = text("AliasName").unwrap_or_default();

@@ -197,12 +197,27 @@ fn of_bucket(request: &Incoming, bucket: &str) -> Result<Call, NotUnderstood> {
         let region = body.split_once("<LocationConstraint>").and_then(|(_, rest)| rest.split('<').next());
         check = check.with_some("s3:LocationConstraint", region);
     }
+    // https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: with tags the right to give them is needed too.
+    let tags = if operation == "CreateBucket" { tags_in(&String::from_utf8_lossy(&request.body)) } else { Vec::new() };
+    let check = check.with_tags(&tags);
+    let tagging = (!tags.is_empty()).then(|| Check { action: "s3:TagResource".to_owned(), ..check.clone() });
     let then = if operation.ends_with("BucketPolicy") {
         Then::BucketPolicy { bucket: bucket.to_owned(), method: request.method.clone() }
     } else {
         Then::Forward
     };
-    Ok(finish(operation, vec![check], then, None))
+    Ok(finish(operation, [check].into_iter().chain(tagging).collect(), then, None))
+}
+
+/// The tags in a document of S3's.
+fn tags_in(document: &str) -> Vec<(String, String)> {
+    let text = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!("<{name}>"))?;
+        let (text, _) = rest.split_once(&format!("</{name}>"))?;
+        let plain = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+        Some(plain.iter().fold(text.to_owned(), |text, (entity, char)| text.replace(entity, char)))
+    };
+    document.split("<Tag>").skip(1).filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value")?))).collect()
 }
 
 fn of_object(request: &Incoming, known: &Known<'_>, bucket: &str, key: &str) -> Result<Call, NotUnderstood> {

@@ -26,7 +26,7 @@ fn world() -> World {
         ("theirs".to_owned(), bucket("999988887777", None)),
     ]);
     world.tables = BTreeMap::from([(TABLE.to_owned(), Table { policy: None, kms_key: Some(KEY.to_owned()) })]);
-    let key = Key { aliases: vec!["alias/states".to_owned()], policies: Vec::new() };
+    let key = Key { aliases: vec!["alias/states".to_owned()], policies: Vec::new(), states: Vec::new() };
     world.keys = BTreeMap::from([(KEY.to_owned(), key)]);
     world
 }
@@ -242,6 +242,11 @@ fn operations_of_kms() {
     let named = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555";
     for (operation, body, expected) in [
         ("CreateKey", "{}".to_owned(), "CreateKey | kms:CreateKey *".to_owned()),
+        (
+            "CreateKey",
+            r#"{"Tags":[{"TagKey":"team","TagValue":"a"}]}"#.to_owned(),
+            "CreateKey | kms:CreateKey * | kms:TagResource arn:aws:kms:eu-west-1:123456789012:key/*".to_owned(),
+        ),
         ("DescribeKey", r#"{"KeyId":"alias/states"}"#.to_owned(), format!("DescribeKey | kms:DescribeKey {KEY}")),
         ("Encrypt", format!(r#"{{"KeyId":"{KEY}"}}"#), format!("Encrypt | kms:Encrypt {KEY}")),
         ("Decrypt", format!(r#"{{"CiphertextBlob":"{blob}"}}"#), format!("Decrypt | kms:Decrypt {named}")),
@@ -275,12 +280,57 @@ fn operations_of_sts_and_iam() {
     assert_eq!(sts(assume), format!("AssumeRole | sts:AssumeRole {role}"));
     let tagged = format!("{assume}&Tags.member.1.Key=team&Tags.member.1.Value=a");
     assert_eq!(sts(&tagged), format!("AssumeRole | sts:AssumeRole {role} | sts:TagSession {role}"));
-    let iam = |body| needs(Service::Iam, &query(body));
+    let iam = |body: &str| needs(Service::Iam, &query(body));
     assert_eq!(iam("Action=GetUser"), "GetUser | iam:GetUser arn:aws:iam::123456789012:user/ci");
     assert_eq!(iam("Action=GetRole&RoleName=deploy"), format!("GetRole | iam:GetRole {role}"));
     assert_eq!(iam("Action=ListRoles"), "ListRoles | iam:ListRoles *");
-    for (service, body) in [(Service::Iam, "Action=CreateRole&RoleName=x"), (Service::Sts, "Action=GetFederationToken")]
+    let made = "RoleName=x&Path=%2Fa%2F&Tags.member.1.Key=team&Tags.member.1.Value=b";
+    let x = "arn:aws:iam::123456789012:role/a/x";
+    assert_eq!(iam(&format!("Action=CreateRole&{made}")), format!("CreateRole | iam:CreateRole {x} | iam:TagRole {x}"));
+    let policy = "arn:aws:iam::123456789012:policy/p";
+    assert_eq!(iam("Action=CreatePolicy&PolicyName=p"), format!("CreatePolicy | iam:CreatePolicy {policy}"));
+    let attach = format!("Action=AttachRolePolicy&RoleName=deploy&PolicyArn={policy}");
+    assert_eq!(iam(&attach), format!("AttachRolePolicy | iam:AttachRolePolicy {role}"));
+    for (service, body) in [(Service::Iam, "Action=CreateUser&UserName=x"), (Service::Sts, "Action=GetFederationToken")]
     {
         assert!(understood(service, &query(body)).is_err(), "{body}");
     }
+}
+
+/// What conditions of an organization ask for when something is made.
+#[test]
+fn tags_of_what_is_made() {
+    let bucket = "<CreateBucketConfiguration><Tags><Tag><Key>team</Key><Value>a &amp; b</Value></Tag><Tag><Value>1</Value><Key>cost</Key></Tag></Tags></CreateBucketConfiguration>";
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let role = "Action=CreateRole&RoleName=x&Tags.member.1.Key=team&Tags.member.1.Value=a+%26+b&Tags.member.2.Key=cost&Tags.member.2.Value=1";
+    for (service, request) in [
+        (Service::S3, incoming("PUT /b", &[], bucket)),
+        (
+            Service::Dynamodb,
+            json(
+                Service::Dynamodb,
+                "CreateTable",
+                r#"{"TableName":"t","Tags":[{"Key":"team","Value":"a & b"},{"Key":"cost","Value":"1"}]}"#,
+            ),
+        ),
+        (
+            Service::Kms,
+            json(
+                Service::Kms,
+                "CreateKey",
+                r#"{"Tags":[{"TagKey":"team","TagValue":"a & b"},{"TagKey":"cost","TagValue":"1"}]}"#,
+            ),
+        ),
+        (Service::Iam, incoming("POST /", &form, role)),
+    ] {
+        let call = understood(service, &request).expect("understood");
+        assert_eq!(call.checks.len(), 2, "{}: the right to make it and the one to give tags", call.operation);
+        for check in &call.checks {
+            assert_eq!(check.context["aws:RequestTag/team"], "a & b", "{}", check.action);
+            assert_eq!(check.context["aws:RequestTag/cost"], "1", "{}", check.action);
+            assert_eq!(check.context["aws:TagKeys"], serde_json::json!(["team", "cost"]), "{}", check.action);
+        }
+    }
+    let plain = understood(Service::S3, &incoming("PUT /b", &[], "")).expect("understood");
+    assert!(plain.checks.len() == 1 && !plain.checks[0].context.contains_key("aws:TagKeys"), "{plain:?}");
 }

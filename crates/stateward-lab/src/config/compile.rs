@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_iam::{Policy, PolicyKind, Principal};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, check};
+use crate::ask::Context;
 use crate::world::{
-    Account, Bucket, Credentials, Key, Role, Session, Stored, Table, User, VpcEndpoint, World, account_of,
+    Account, Bucket, Credentials, Key, Provider, Role, Session, Stored, Table, User, VpcEndpoint, World, account_of,
 };
 
 type Result<T> = std::result::Result<T, ConfigError>;
@@ -35,6 +36,8 @@ pub(super) fn world(config: &Config, read: &dyn Fn(&Path) -> io::Result<String>)
         buckets: BTreeMap::new(),
         tables: BTreeMap::new(),
         keys: reader.keys(config)?,
+        providers: providers(config)?,
+        managed: BTreeMap::new(),
         vpc_endpoint: None,
     };
     for (number, account) in &config.accounts {
@@ -67,11 +70,11 @@ pub(super) fn world(config: &Config, read: &dyn Fn(&Path) -> io::Result<String>)
             services: endpoint.services.clone(),
         });
     }
-    check_access_keys(&world)?;
+    check::all(config, &world)?;
     Ok(world)
 }
 
-fn wrong(part: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(part: impl Into<String>, problem: impl Into<String>) -> ConfigError {
     ConfigError::Part { part: part.into(), problem: problem.into() }
 }
 
@@ -96,16 +99,17 @@ fn check_key(part: &str, key: Option<&str>) -> Result<()> {
     key.map_or(Ok(()), |arn| check_arn(&format!("{part}.kms_key"), arn, "kms", "key/"))
 }
 
-/// Two who sign with the same key could not be told apart.
-fn check_access_keys(world: &World) -> Result<()> {
-    let mut known = BTreeMap::new();
-    for (arn, credentials) in world.credentials() {
-        if let Some(other) = known.insert(&credentials.access_key, arn.clone()) {
-            let problem = format!("the access key `{}` belongs to {other} and to {arn}", credentials.access_key);
-            return Err(wrong("access_key", problem));
+fn providers(config: &Config) -> Result<Vec<Provider>> {
+    let provider = |(index, provider): (usize, &super::ProviderConfig)| {
+        let is_one = matches!(Principal::parse(&provider.arn), Some(Principal::Provider(_)))
+            && provider.arn.contains(":oidc-provider/");
+        if is_one {
+            return Ok(Provider { arn: provider.arn.clone(), audiences: provider.audiences.clone() });
         }
-    }
-    Ok(())
+        let like = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com");
+        Err(wrong(format!("providers[{index}].arn"), format!("`{}` must be an ARN like `{like}`", provider.arn)))
+    };
+    config.providers.iter().enumerate().map(provider).collect()
 }
 
 /// Given ones, or some by which the owner is recognised.
@@ -178,6 +182,7 @@ impl Reader<'_> {
                 policies: self.list(&format!("{part}.policies"), &role.policies, PolicyKind::Identity)?,
                 boundary: self.optional(&format!("{part}.boundary"), role.boundary.as_ref(), PolicyKind::Boundary)?,
                 tags: role.tags.clone(),
+                made: false,
             })
         };
         config.roles.iter().enumerate().map(role).collect()
@@ -200,6 +205,7 @@ impl Reader<'_> {
                 credentials: Credentials { token: Some(token), ..credentials },
                 policies: policies.transpose()?,
                 tags: role.tags.clone(),
+                identity: Context::new(),
                 issued: Timestamp::UNIX_EPOCH,
                 expires: session.expires.unwrap_or(Timestamp::MAX),
             })
@@ -213,7 +219,7 @@ impl Reader<'_> {
             check_arn(&format!("{part}.arn"), &key.arn, "kms", "key/")?;
             let policy = self.optional(&format!("{part}.policy"), key.policy.as_ref(), PolicyKind::Resource)?;
             let policy = policy.unwrap_or_else(|| default_key_policy(account_of(&key.arn).unwrap_or_default()));
-            let own = Key { aliases: key.aliases.clone(), policies: vec![(Timestamp::MIN, policy)] };
+            let own = Key::new(policy, key.aliases.clone(), key.state);
             Ok((key.arn.clone(), own))
         };
         config.keys.iter().enumerate().map(key).collect()

@@ -6,5 +6,6 @@ mod keys;
 mod lab;
 mod layers;
 mod objects;
+mod roles;
 mod sessions;
 mod signatures;

@@ -19,4 +19,7 @@ pub(crate) struct LabArgs {
     /// The server for DynamoDB, where it is another, such as DynamoDB Local; else `upstream.dynamodb` of the file.
     #[arg(long, value_name = "URL")]
     pub(crate) upstream_dynamodb: Option<String>,
+    /// Let the servers that do what is allowed be on other machines.
+    #[arg(long)]
+    pub(crate) upstream_elsewhere: bool,
 }

@@ -77,6 +77,13 @@ fn world(args: &LabArgs) -> Result<World> {
             return Err(Failure::usage("the lab cannot use its upstream", why, "give `http://HOST:PORT`"));
         }
     }
+    if let Some(url) = upstream.elsewhere().filter(|_| !args.upstream_elsewhere) {
+        return Err(Failure::usage(
+            "the lab does not use a server on another machine unless it is asked to",
+            format!("`{url}` is not on loopback: whatever the lab allows would be done there"),
+            "name a server on 127.0.0.1, or add `--upstream-elsewhere` if that one is meant",
+        ));
+    }
     let beside = path.parent().unwrap_or(Path::new(""));
     config.compile(&|file| files::text_of(&beside.join(file))).map_err(wrong)
 }

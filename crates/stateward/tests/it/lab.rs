@@ -63,10 +63,23 @@ fn a_wrong_file_is_told_before_anything_listens() {
         ("[[users]]\narn = \"ci\"", "--upstream http://127.0.0.1:9", "`ci` is no ARN of a user or a root"),
         ("", "", "the lab has no server that does what it allows"),
         (LAB, "--upstream https://aws.example", "the lab speaks no TLS"),
+        (LAB, "--upstream http://10.0.0.5:5000", "`http://10.0.0.5:5000` is not on loopback"),
+        (LAB, "--upstream-dynamodb http://moto.example", "add `--upstream-elsewhere` if that one is meant"),
+        ("upstream.url = \"http://moto.example\"", "", "`http://moto.example` is not on loopback"),
         (LAB, "--listen 0.0.0.0:0", "`lab` does not listen on 0.0.0.0:0"),
     ] {
         let output = world(lab).run(&format!("lab --config lab.toml {line}")).expect_code(2);
         assert!(output.report().contains(expected), "{}", output.report());
     }
     world(LAB).run("lab --config none.toml").expect_code(1);
+}
+
+/// Who says that a server elsewhere is meant gets it, and nothing else is let pass for that.
+#[test]
+fn a_server_elsewhere_is_used_where_it_is_meant() {
+    let words = ["lab", "--config", "lab.toml", "--listen", "127.0.0.1:0", "--upstream-elsewhere"];
+    let world = world(&LAB.replace("127.0.0.1:9", "upstream.invalid"));
+    let lab = ServerProcess::start(world.cli().command(&words));
+    assert!(lab.stderr().contains("# arn:aws:iam::111122223333:user/ci"), "{}", lab.stderr());
+    lab.terminate(Duration::from_secs(30)).expect_success();
 }
