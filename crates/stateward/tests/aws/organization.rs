@@ -13,8 +13,14 @@ const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIALABADMIN"), ("AWS_SEC
 
 /// An account in an organization whose second level forbids these actions.
 fn world(forbidden: &[&str]) -> World {
+    world_with(forbidden, &json!({}))
+}
+
+/// The same, where a condition is met.
+fn world_with(forbidden: &[&str], condition: &Value) -> World {
     let everything = json!({ "Statement": { "Effect": "Allow", "Action": "*", "Resource": "*" } });
-    let deny = json!({ "Statement": { "Effect": "Deny", "Action": forbidden, "Resource": "*" } });
+    let deny = json!({ "Effect": "Deny", "Action": forbidden, "Resource": "*", "Condition": condition });
+    let deny = json!({ "Version": "2012-10-17", "Statement": deny });
     let second = if forbidden.is_empty() { json!([everything]) } else { json!([everything, deny]) };
     let [(_, access_key), (_, secret_key)] = KEY;
     let user = json!({ "arn": "arn:aws:iam::123456789012:user/administrator", "policies": [everything], "access_key": access_key, "secret_key": secret_key });
@@ -68,4 +74,40 @@ fn a_step_that_is_forbidden_is_told_and_the_next_run_goes_on() {
         lab.lab().change(world(&[]));
         set_up(&all).expect_success();
     }
+}
+
+/// An organization may demand a tag of whatever is made: the tags come with the requests that make something, so that with the tag all
+/// is made, and without it is told what is forbidden.
+#[test]
+fn a_tag_that_is_demanded_of_what_is_made() {
+    #[expect(clippy::disallowed_methods, reason = "the command signs with the real time")]
+    let now = Arc::new(Timestamp::now);
+    let opinion = SecondOpinion::new();
+    let surroundings = Surroundings { now, seed: [9; 32], on_decision: opinion.hears() };
+    let lab = opinion.of(Running::start(world(&[]), surroundings).unwrap());
+    let dir = TestDir::new();
+    let creates = ["kms:CreateKey", "s3:CreateBucket", "dynamodb:CreateTable", "iam:CreatePolicy", "iam:CreateRole"];
+    let untagged = json!({ "Null": { "aws:RequestTag/team": "true" } });
+    let set_up = |name: &str, tags: &[&str]| -> Output {
+        let trust = "dev=arn:aws:iam::123456789012:user/administrator";
+        let words = ["setup", "aws", "--yes", "--bucket", name, "--lock-table", name, "--kms-key", "create"];
+        let all = [&words[..], &["--environments", "dev", "--trust", trust], tags].concat();
+        cli(&dir, &AwsEnv::new().others(lab.url())).envs(KEY).run(&all)
+    };
+    for action in creates {
+        let name = fresh_name("demanded");
+        lab.lab().change(world_with(&[action], &untagged));
+        let output = set_up(&name, &[]).expect_code(4);
+        let explained = cli(&dir, &AwsEnv::new()).run_with_input(&["explain", "--json"], output.stderr.as_str());
+        let explained: Value = serde_json::from_str(&explained.stdout).unwrap();
+        let denial = &explained["problems"][0]["denial"];
+        assert_eq!((&denial["action"], &denial["layer"]), (&json!(action), &json!("scp")), "{}", output.report());
+        set_up(&name, &["--tag", "team=network"]).expect_success();
+    }
+    lab.lab().change(world_with(&creates, &untagged));
+    lab.lab().forget_decisions();
+    set_up(&fresh_name("demanded"), &["--tag", "team=network"]).expect_success();
+    let made: Vec<String> = lab.lab().decisions().into_iter().map(|decision| decision.action).collect();
+    let not_made: Vec<_> = creates.iter().filter(|action| !made.iter().any(|own| own == *action)).collect();
+    assert!(not_made.is_empty(), "{not_made:?} were not asked for");
 }
