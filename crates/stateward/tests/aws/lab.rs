@@ -556,3 +556,90 @@ fn an_environment_s_role_works_there_and_nowhere_else() {
         decisions.iter().filter(|decision| decision.is_allowed() && decision.resource.contains("prod")).collect();
     assert!(let_through.is_empty() && decisions.len() > 10, "{let_through:?} of {}", decisions.len());
 }
+
+/// What an environment's role cannot do without, and the command that shows it.
+const OF_AN_ENVIRONMENT: &[(&str, &str, &[&str])] = &[
+    ("Names", "s3:ListBucket", WORKSPACES),
+    ("Store", "s3:GetObject", INIT),
+    ("Key", "kms:Decrypt", INIT),
+    ("LockTableKey", "kms:Decrypt", PLAN),
+    ("LockItems", "dynamodb:PutItem", PLAN),
+    ("Store", "s3:PutObject", APPLY),
+    ("Key", "kms:GenerateDataKey", APPLY),
+    ("LockItems", "dynamodb:GetItem", UNLOCK),
+    ("LockItems", "dynamodb:DeleteItem", UNLOCK),
+];
+const WORKSPACES: &[&str] = &["workspace", "list"];
+/// What only stateward's own store does, in the same bucket.
+const OF_A_STORE: &[(&str, &str)] = &[("Store", "s3:AbortMultipartUpload"), ("Records", "s3:DeleteObject")];
+
+/// The actions that a policy allows, each with its statement.
+fn granted(policy: &Value) -> Vec<(String, String)> {
+    let statements = policy["Statement"].as_array().unwrap().iter().filter(|statement| statement["Effect"] == "Allow");
+    let of = |statement: &Value| {
+        let (sid, actions) = (statement["Sid"].as_str().unwrap().to_owned(), statement["Action"].as_array().unwrap());
+        actions.iter().map(|action| (sid.clone(), action.as_str().unwrap().to_owned())).collect::<Vec<_>>()
+    };
+    statements.flat_map(of).collect()
+}
+
+/// Each right of an environment's role taken away in turn: the printed block fails with one less, and `explain` names the action.
+#[test]
+fn an_environment_s_role_needs_each_of_its_rights() {
+    let [bucket, table] = ["setup", "locks"].map(fresh_name);
+    let trust = format!("dev={}", arn("dev"));
+    let words = ["--bucket", &bucket, "--lock-table", &table, "--kms-key", "create", "--environments", "dev"];
+    let words = [&words[..], &["--trust", &trust]].concat();
+    let mut bench = Bench { bucket: bucket.clone(), ..Bench::set_up(&words) };
+    let is: Value = serde_json::from_str(&bench.setup(&[&words[..], &["--json"]].concat())).unwrap();
+    let whole = bench.role(&is, "dev");
+    let policy = &whole["policies"][0];
+    let less = |at: usize| format!("{}-less-{at}", whole["arn"].as_str().unwrap());
+    let role = |(at, (sid, action, _)): (usize, &(&str, &str, &[&str]))| {
+        let policies = [without(policy, (sid, action))];
+        json!({ "arn": less(at), "trust": whole["trust"], "policies": policies })
+    };
+    let roles: Vec<Value> = [whole.clone()].into_iter().chain(OF_AN_ENVIRONMENT.iter().enumerate().map(role)).collect();
+    bench.go_on(world_with(&[user("dev", &[])], &roles, &json!({})));
+    let block = bench.of("dev").0.to_owned();
+    let work = bench.work("whole", &block);
+    bench.init(&work, "dev");
+    for command in [APPLY, &["workspace", "new", "feature"], &["workspace", "select", "default"]] {
+        bench.run(&work, "dev", command).expect_success();
+    }
+    let path = format!("{bucket}/{}", state_key(&block));
+    for (at, (sid, action, command)) in OF_AN_ENVIRONMENT.iter().enumerate() {
+        // The same directory, but for the role: what `init` is given stands in the block, and what others are given `init` noted.
+        let as_less =
+            |text: &str| text.replace(&format!("{}\"", whole["arn"].as_str().unwrap()), &format!("{}\"", less(at)));
+        let (file, noted) = ("whole/main.tf", "whole/.terraform/terraform.tfstate");
+        let changed = if *command == INIT { file } else { noted };
+        let before = [file, noted].map(|path| (path, bench.dir.read(path)));
+        bench.dir.write(changed, as_less(&bench.dir.read(changed)));
+        if *command == UNLOCK {
+            put_lock_item(&table, &path);
+        }
+        let output = bench.run(&work, "dev", command);
+        for (path, text) in before {
+            bench.dir.write(path, text);
+        }
+        assert_ne!(output.code(), Some(0), "it goes without {sid} {action}: {}", output.report());
+        let explained = bench.explained(&output);
+        assert!(
+            explained.contains(&format!("`{action}`")),
+            "{sid} {action} is not named in: {explained}\n{}",
+            output.report()
+        );
+    }
+    let tried = OF_AN_ENVIRONMENT.iter().map(|(sid, action, _)| (*sid, *action));
+    let all: Vec<(&str, &str)> = tried.chain(OF_A_STORE.iter().copied()).collect();
+    let rest: Vec<_> =
+        granted(policy).into_iter().filter(|(sid, action)| !all.contains(&(sid.as_str(), action.as_str()))).collect();
+    assert!(rest.is_empty(), "{rest:?} are not taken away");
+}
+
+/// The key that a block names.
+fn state_key(block: &str) -> &str {
+    let line = block.lines().find(|line| line.trim().starts_with("key ")).unwrap();
+    line.split('"').nth(1).unwrap()
+}
