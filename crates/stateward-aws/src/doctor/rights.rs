@@ -64,8 +64,9 @@ impl Live {
         }
     }
 
+    /// Whether an action was refused, for whatever name.
     fn refuses(&self, action: &str) -> bool {
-        matches!(self, Self::Refused(failed) if refused_action(failed).is_some_and(|refused| refused.eq_ignore_ascii_case(action)))
+        matches!(self, Self::Refused(failed) | Self::Unsure(failed) if refused_action(failed).is_some_and(|refused| refused.eq_ignore_ascii_case(action)))
     }
 }
 
@@ -310,7 +311,8 @@ fn through_the_bucket(by_action: &mut BTreeMap<&str, Vec<(&CheckItem, Live)>>) {
     for (action, through) in [("kms:GenerateDataKey", "s3:PutObject"), ("kms:Decrypt", "s3:GetObject")] {
         let live = match by_action.get(through).map(Vec::as_slice) {
             Some(tried) => match tried.iter().find(|(_, live)| live.refuses(action)) {
-                Some((_, Live::Refused(failed))) => Live::Refused(failed.clone()),
+                // A key is the same for all names.
+                Some((_, Live::Refused(failed) | Live::Unsure(failed))) => Live::Refused(failed.clone()),
                 _ if through == "s3:PutObject" && tried.iter().any(|(_, live)| live.is_let_in()) => Live::Allowed,
                 _ => Live::Untested(format!("it takes a `{through}` that goes through")),
             },

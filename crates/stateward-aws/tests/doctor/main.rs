@@ -4,6 +4,7 @@
 
 mod denials;
 mod details;
+mod keys;
 mod lab_place;
 mod lifecycle;
 mod names;

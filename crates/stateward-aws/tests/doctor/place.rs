@@ -26,6 +26,8 @@ pub(crate) struct Place {
     /// The table of a store, where one was made.
     pub(crate) own_table: Option<String>,
     pub(crate) proxy: FaultProxy,
+    /// The endpoint of all services, where it is not the proxy's.
+    pub(crate) endpoint: Option<String>,
     pub(crate) target: Target,
     pub(crate) read_only: bool,
     pub(crate) surroundings: Surroundings,
@@ -69,6 +71,7 @@ impl Place {
             made: (bucket, table),
             own_table: None,
             proxy,
+            endpoint: None,
             target,
             read_only: false,
             surroundings: Surroundings::default(),
@@ -103,7 +106,7 @@ impl Place {
     pub(crate) async fn patient(&self) -> Patient {
         let configuration = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .endpoint_url(self.proxy.url())
+            .endpoint_url(self.endpoint.as_deref().unwrap_or(self.proxy.url()))
             .retry_config(RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(1)))
             .region(self.region.map(Region::new))
             .time_source(SystemTimeSource::new())

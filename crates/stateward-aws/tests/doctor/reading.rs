@@ -234,13 +234,18 @@ async fn the_policy_of_the_vpc_endpoint() {
 }
 
 /// A key that moto has.
-async fn made_key() -> String {
+pub(crate) async fn made_key() -> String {
+    let made = kms().create_key().send().await.unwrap();
+    made.key_metadata.and_then(|key| key.arn).unwrap()
+}
+
+/// KMS, past what is planted.
+pub(crate) fn kms() -> aws_sdk_kms::Client {
     let configuration = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .endpoint_url(Moto::shared().url())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
         .build();
-    let made = aws_sdk_kms::Client::new(&configuration).create_key().send().await.unwrap();
-    made.key_metadata.and_then(|key| key.arn).unwrap()
+    aws_sdk_kms::Client::new(&configuration)
 }
