@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use stateward_denial::{Kind, Problem};
-use stateward_store_aws::{Fault, fault_of, words};
+use stateward_store_aws::{Fault, fault_of, has_id, is_foreign, words};
 
 /// A request that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,6 +17,8 @@ pub struct Failed {
     /// The answer's status; `None` where there was no answer.
     pub status: Option<u16>,
     beside: Box<Beside>,
+    /// Whether somebody else than the service answered: a web page came, or what the service never says.
+    pub(crate) is_foreign: bool,
     /// Whether it may have been done, and whether to try again.
     pub fault: Fault,
 }
@@ -44,6 +46,9 @@ impl Failed {
             code: error.code().map(str::to_owned),
             status: answer.map(|answer| answer.status().as_u16()),
             beside: Box::new(Beside { bucket_region, names: None }),
+            // Of an answer that was understood there would be no error; one of AWS may have been cut off.
+            is_foreign: is_foreign(error)
+                || answer.is_some_and(|answer| answer.status().as_u16() < 300 && !has_id(answer)),
             fault: fault_of(operation, error),
         }
     }
@@ -51,7 +56,14 @@ impl Failed {
     /// An answer whose body did not come to its end.
     pub(crate) fn cut(operation: &str, error: &dyn Error) -> Self {
         let words = format!("operation error {operation}, the answer was cut off: {error}");
-        Self { code: None, status: None, beside: Box::default(), fault: Fault::Lost(words.clone()), words }
+        Self {
+            code: None,
+            status: None,
+            beside: Box::default(),
+            is_foreign: false,
+            fault: Fault::Lost(words.clone()),
+            words,
+        }
     }
 
     /// With the names that it was about: those that begin so, or the one.
@@ -115,6 +127,7 @@ mod tests {
             code: None,
             status: Some(status),
             beside: Box::new(Beside { bucket_region, names: None }),
+            is_foreign: false,
             fault: Fault::Lost(words.clone()),
             words,
         }

@@ -19,6 +19,7 @@ use tracing::debug;
 
 use crate::fault::{Fault, Refused, fault_of};
 use crate::objects::CustomerHeaders;
+use crate::reach::NOT_THERE;
 
 type Result<T> = std::result::Result<T, Fault>;
 
@@ -187,7 +188,10 @@ impl Bucket {
                 };
             }
         };
-        let tag = answer.e_tag.unwrap_or_default();
+        let Some(tag) = answer.e_tag else {
+            let reason = format!("S3: GetObject: the answer has no `ETag`, {NOT_THERE} S3");
+            return Err(Fault::Refused(Refused::Other(reason)));
+        };
         let content = answer.body.collect().await;
         let object = content.map(|content| Some(Object { tag, content: content.into_bytes() }));
         Ok(object.map_err(|error| format!("S3: GetObject: the answer was cut short: {error}")))

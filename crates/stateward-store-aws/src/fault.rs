@@ -11,7 +11,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use stateward_store::StoreError;
 
 use crate::explained::Explained;
-use crate::reach::{NO_ANSWER, Unreached, is_unknown_host, reason, sources};
+use crate::reach::{Foreign, NO_ANSWER, Unreached, is_foreign, is_unknown_host, reason, sources};
 use crate::refusal::no_bucket;
 
 /// Why a request was not answered with success.
@@ -178,6 +178,7 @@ where
         }
         SdkError::ConstructionFailure(_) => Fault::Refused(Refused::Other(words())),
         SdkError::DispatchFailure(_) if was_not_sent(error) => Fault::NotSent(words()),
+        SdkError::DispatchFailure(_) if is_foreign(error) => Fault::Refused(Refused::Other(words())),
         _ => Fault::Lost(words()),
     }
 }
@@ -213,7 +214,8 @@ where
 /// Where no answer came from, and why.
 fn told(error: &(dyn Error + 'static)) -> String {
     let unreached = sources(error).find_map(|source| source.downcast_ref::<Unreached>());
-    unreached.map_or_else(|| reason(error), ToString::to_string)
+    let foreign = || sources(error).find_map(|source| source.downcast_ref::<Foreign>());
+    unreached.map(ToString::to_string).or_else(|| foreign().map(ToString::to_string)).unwrap_or_else(|| reason(error))
 }
 
 fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Option<&str>) -> Fault {

@@ -14,7 +14,7 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use base64::Engine;
@@ -26,6 +26,9 @@ use url::Url;
 
 pub(crate) const NO_ANSWER: &str = "no answer came in time (i/o timeout)";
 
+/// How it is told that somebody else answered.
+pub(crate) const NOT_THERE: &str = "so what answers there is no";
+
 /// A request that was not answered.
 #[derive(Debug, thiserror::Error)]
 #[error("{method} \"{place}\": {reason}")]
@@ -35,6 +38,49 @@ pub(crate) struct Unreached {
     place: String,
     reason: String,
     source: Box<dyn Error + Send + Sync>,
+}
+
+/// Somebody else answered: a web page, or a redirect to one.
+#[derive(Debug, thiserror::Error)]
+#[error("{method} \"{place}\": {came} came in place of an answer, {NOT_THERE} service of AWS")]
+pub(crate) struct Foreign {
+    method: String,
+    /// Scheme, host and port.
+    place: String,
+    came: String,
+}
+
+/// Whether it was somebody else than a service of AWS, or one like them, who answered.
+pub fn is_foreign(error: &(dyn Error + 'static)) -> bool {
+    sources(error).any(|source| source.downcast_ref::<Foreign>().is_some())
+}
+
+/// Whether a service gave the answer an id, as all of AWS do.
+pub fn has_id(answer: &HttpResponse) -> bool {
+    ["x-amz-request-id", "x-amzn-requestid", "x-amz-id-2"].iter().any(|id| answer.headers().get(id).is_some())
+}
+
+/// Whether it is told so in an error that was put in words.
+pub fn tells_of_foreign(reason: &str) -> bool {
+    reason.contains(NOT_THERE)
+}
+
+/// What came, where it is no answer of a service: those have an id, and redirect nobody to a page. What stands before a service may
+/// answer by a page that it has none; that passes.
+fn page(answer: &HttpResponse) -> Option<String> {
+    let header = |name: &str| answer.headers().get(name);
+    let status = answer.status().as_u16();
+    if has_id(answer) || status >= 500 {
+        return None;
+    }
+    let is_html =
+        header("content-type").is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    match (status, header("location").and_then(|to| Url::parse(to).ok())) {
+        (302 | 303, Some(to)) => Some(format!("a redirect to {}", to.origin().ascii_serialization())),
+        (302 | 303, None) => Some(format!("a redirect (status {status})")),
+        _ if is_html => Some(format!("a web page (HTML, status {status})")),
+        _ => None,
+    }
 }
 
 /// The client that the SDK has by itself, with errors that name the host. It trusts the certificates of the bundle alone, where there is one.
@@ -124,7 +170,7 @@ impl HttpConnector for Naming<SharedHttpConnector> {
         let is_small = request.body().content_length().is_some_and(|length| length <= SMALL_MAX);
         let answer = self.inner.call(request);
         if !is_small {
-            return HttpConnectorFuture::new(async move { answer.await.map_err(|error| named(error, method, place)) });
+            return HttpConnectorFuture::new(async move { understood(answer.await, method, place) });
         }
         let silences = Arc::clone(&self.silences);
         HttpConnectorFuture::new(async move {
@@ -135,8 +181,21 @@ impl HttpConnector for Naming<SharedHttpConnector> {
                 return Err(silent(before, method, place));
             };
             silences.store(0, Ordering::Relaxed);
-            answer.map_err(|error| named(error, method, place))
+            understood(answer, method, place)
         })
+    }
+}
+
+/// An answer of the service; that of somebody else is an error, as one that did not come.
+fn understood(
+    answer: Result<HttpResponse, ConnectorError>,
+    method: String,
+    place: String,
+) -> Result<HttpResponse, ConnectorError> {
+    let answer = answer.map_err(|error| named(error, method.clone(), place.clone()))?;
+    match page(&answer) {
+        Some(came) => Err(ConnectorError::other(Foreign { method, place, came }.into(), None)),
+        None => Ok(answer),
     }
 }
 
@@ -216,7 +275,29 @@ pub(crate) fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Ite
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_s3::primitives::SdkBody;
+    use aws_smithy_runtime_api::http::StatusCode;
+
     use super::*;
+
+    #[test]
+    fn a_page_is_no_answer_of_a_service() {
+        let of = |status: u16, headers: &[(&'static str, &'static str)]| {
+            let mut answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+            headers.iter().for_each(|(name, value)| drop(answer.headers_mut().insert(*name, *value)));
+            page(&answer)
+        };
+        let html = ("content-type", "Text/HTML; charset=utf-8");
+        for status in [200, 401, 403, 404] {
+            assert_eq!(of(status, &[html]), Some(format!("a web page (HTML, status {status})")));
+        }
+        assert_eq!(of(200, &[html, ("x-amz-request-id", "A")]), None, "an object may be a page");
+        assert_eq!(of(502, &[html]), None, "what stands before a service says that it does not answer");
+        assert_eq!(of(200, &[("content-type", "application/xml")]), None);
+        assert_eq!(of(307, &[("location", "https://b.s3.eu-west-1.amazonaws.com/")]), None, "the Region is another");
+        let portal = ("location", "https://login.example/start?token=hidden");
+        assert_eq!(of(302, &[portal]).as_deref(), Some("a redirect to https://login.example"));
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]

@@ -3,6 +3,7 @@
 use stateward_store::StoreError;
 
 use crate::fault::{Fault, NoPlace, Refused};
+use crate::reach::tells_of_foreign;
 
 /// Why a bucket cannot be used. The text says what and why; [`BucketError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -124,6 +125,11 @@ impl BucketError {
             }
             Self::Taken { .. } => "choose another prefix: what is there was left as it is".into(),
             Self::Unavailable { .. } => "check the endpoint and the network, then try again".into(),
+            Self::Failed { reason, .. } if tells_of_foreign(reason) => {
+                format!(
+                    "check `{option}endpoint=…` in the store's URL, or `AWS_ENDPOINT_URL`; where the network asks for a sign-in, sign in first"
+                )
+            }
             Self::Failed { .. } => "put right what the message names, then try again".into(),
         }
     }

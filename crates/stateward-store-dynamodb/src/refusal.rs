@@ -1,7 +1,7 @@
 //! Why a table was not opened, and what to do about it.
 
 use stateward_store::StoreError;
-use stateward_store_aws::{BucketError, Fault, Refused};
+use stateward_store_aws::{BucketError, Fault, Refused, tells_of_foreign};
 
 /// Why a store was not opened. The text says what and why; [`OpenError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -204,6 +204,9 @@ impl OpenError {
             }
             Self::Unavailable { .. } => {
                 "check the endpoint and the network, then try again; if a whole Region is out of reach, `stateward failover` moves the home".into()
+            }
+            Self::Failed { reason, .. } if tells_of_foreign(reason) => {
+                "check `endpoint=…` in the store's URL, or `AWS_ENDPOINT_URL`; where the network asks for a sign-in, sign in first".into()
             }
             Self::Failed { .. } => "put right what the message names, then try again".into(),
         }

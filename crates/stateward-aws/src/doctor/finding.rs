@@ -158,6 +158,14 @@ fn culprit(problem: &Problem) -> Option<(&'static str, Status)> {
 
 /// What a failed request of a check means: for this check, and for the one that it is really about.
 pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
+    if failed.is_foreign {
+        let fix = "check the endpoint of the backend block or the store's URL, and `AWS_ENDPOINT_URL`; where the network asks for a sign-in, \
+                   sign in, then run this again";
+        return vec![
+            Finding::fail("endpoint", "what answers is no service of AWS", failed.words(), fix),
+            Finding::untested(check, "`endpoint` stands in the way"),
+        ];
+    }
     let problem = failed.problem();
     if let Some(problem) = &problem
         && let Some((culprit, status)) = culprit(problem)

@@ -93,6 +93,39 @@ fn a_denial_is_shown_whole() {
     fails(&AwsEnv::new().s3(proxy.url()), &format!("s3://{bucket}/p?use_path_style=true"), 4, &words);
 }
 
+/// A wrong URL, or a network that asks for a sign-in: a page comes, with success, or a redirect to one.
+#[test]
+fn what_answers_is_a_web_page() {
+    let html = vec![("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned())];
+    let page = Fault::Answer { status: 200, headers: html, body: "<!doctype html><title>Sign in</title>".to_owned() };
+    let portal = Fault::status(302).header("Location", "https://login.example/?token=hidden");
+    for (fault, came) in [(page, "a web page (HTML, status 200)"), (portal, "a redirect to https://login.example ")] {
+        let proxy = FaultProxy::to(Moto::shared().url());
+        proxy.inject(Rule::new(fault));
+        let env = AwsEnv::new().others(proxy.url());
+        let words = [came, "what answers there is no service of AWS", "endpoint=…", proxy.url()];
+        fails(&env, "s3://bucket/p?use_path_style=true", 1, &words);
+        fails(&env, "dynamodb://table", 1, &words);
+
+        let dir = TestDir::new();
+        let place = ["--bucket", "bucket-1", "--key", "k", "--use-lockfile", "--lock-table", "locks"];
+        let output = cli(&dir, &env).run(&[&["doctor"], &place[..]].concat()).expect_code(1);
+        let failed: Vec<&str> = output.stdout.lines().filter(|line| line.starts_with("fail ")).collect();
+        assert!(failed.len() == 1 && failed[0].contains("endpoint"), "{}", output.report());
+        assert!(output.stdout.contains("what answers is no service of AWS"), "{}", output.report());
+        let writes = |request: &stateward_testkit::SeenRequest| {
+            !matches!(request.method.as_str(), "GET" | "HEAD") && request.path != "/"
+        };
+        assert!(!proxy.requests().iter().any(writes), "it writes there: {}", output.report());
+        assert!(!output.stdout.contains("hidden"), "{}", output.report());
+    }
+    // Nothing says of it that it is no S3 but that it gives no tag.
+    let proxy = FaultProxy::to(Moto::shared().url());
+    proxy.inject(Rule::new(Fault::status(200)).operation("GetObject"));
+    let words = ["no `ETag`", "what answers there is no S3"];
+    fails(&AwsEnv::new().others(proxy.url()), "s3://bucket/p?use_path_style=true", 1, &words);
+}
+
 #[test]
 fn credentials_that_have_expired() {
     let proxy = FaultProxy::to(Moto::shared().url());
