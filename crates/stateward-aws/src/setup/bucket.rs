@@ -12,6 +12,8 @@ use super::{
 
 /// Objects are the bucket's owner's, and there are no access lists.
 pub(super) const ENFORCED: &str = "BucketOwnerEnforced";
+/// Which of the four kinds of public access is that by policies that are there.
+pub(super) const RESTRICTED: usize = 3;
 /// The statements by which AWS may put logs.
 pub(super) const LOG_DELIVERY: &str = "log-delivery";
 
@@ -20,6 +22,11 @@ const OWNER: &str =
 const VERSIONS: &str = "With versions a state that was overwritten or deleted can be brought back.";
 const ENCRYPTED: &str =
     "State holds secrets in plain text: it is encrypted at rest also where a client does not ask for it.";
+const PUBLIC_ACCESS: &str = "public-access";
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+const OPEN: &str = "the bucket's policy lets everybody in. From then on it lets in this account and services of AWS alone, and no other account that it \
+                    names: write whoever needs it into a policy that is not public first.";
+const CUT_OFF: &str = "nobody but this account and services of AWS gets in by it any more.";
 const PRIVATE: &str = "State is never public; this holds whatever a policy or an access list says later.";
 const TLS: &str = "State holds secrets in plain text: requests over plain HTTP are refused.";
 const KEYS: &str = "What asks for another key, or for none of yours, is refused (Terraform's encrypt without kms_key_id does), and so is what \
@@ -90,6 +97,10 @@ fn plan_any(wanted: &Wanted, of: &Resource<'_>, found: &Bucket, set: impl Fn(&Se
         Bucket::There(found) => {
             let mut items = vec![of.keep(EXISTENCE, region, "The bucket is there, and this account's.")];
             items.extend(set(found));
+            // Behind it S3 would take no policy that lets everybody in, and what is there already stays in the one that is put.
+            if found.public == Some(true) {
+                items.sort_by_key(|item| item.property == PUBLIC_ACCESS);
+            }
             items
         }
     }
@@ -105,7 +116,7 @@ fn settings(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings
         ownership(of, found),
         one("versioning", found.versioning.as_ref(), "Enabled", VERSIONS, Act::Versioning),
         encryption(of, key, found.encryption.as_ref()),
-        public_access(wanted, of, found.blocked),
+        public_access(wanted, of, found),
         stated(of, "tls-only", found, &Statements::tls_only(wanted, of.name), TLS),
     ];
     items.extend(tags::plan(of, &wanted.tags, &found.tags, Act::TagBucket));
@@ -186,10 +197,11 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
     }
 }
 
-fn public_access(wanted: &Wanted, of: &Resource<'_>, blocked: [bool; 4]) -> Item {
+fn public_access(wanted: &Wanted, of: &Resource<'_>, found: &Settings) -> Item {
     let named = |[lists, ignored, policies, buckets]: [bool; 4]| json!({"BlockPublicAcls": lists, "IgnorePublicAcls": ignored, "BlockPublicPolicy": policies, "RestrictPublicBuckets": buckets});
+    let blocked = found.blocked;
     if blocked == [true; 4] {
-        return of.keep("public-access", named(blocked), PRIVATE);
+        return of.keep(PUBLIC_ACCESS, named(blocked), PRIVATE);
     }
     if wanted.leaves_public_access {
         let why = format!(
@@ -197,10 +209,17 @@ fn public_access(wanted: &Wanted, of: &Resource<'_>, blocked: [bool; 4]) -> Item
              `aws s3control get-public-access-block --account-id {}` has to show all four.",
             wanted.account
         );
-        return of.stays("public-access", (named(blocked), named([true; 4])), why);
+        return of.stays(PUBLIC_ACCESS, (named(blocked), named([true; 4])), why);
     }
     let current = if blocked == [false; 4] { Value::Null } else { named(blocked) };
-    of.put("public-access", (current, named([true; 4])), PRIVATE, Act::BlockPublicAccess)
+    let why = if blocked[RESTRICTED] || found.policy.is_none() || found.public == Some(false) {
+        PRIVATE.to_owned()
+    } else if found.public == Some(true) {
+        format!("Warning: {OPEN} {PRIVATE}")
+    } else {
+        format!("{PRIVATE} Whether the bucket's policy lets everybody in could not be read: where it does, {CUT_OFF}")
+    };
+    of.put(PUBLIC_ACCESS, (current, named([true; 4])), why, Act::BlockPublicAccess)
 }
 
 fn wrong_keys(wanted: &Wanted, of: &Resource<'_>, key: KeyIs<'_>, found: &Settings) -> Option<Item> {

@@ -127,6 +127,8 @@ pub struct Settings {
     pub blocked: [bool; 4],
     /// The policy, as JSON.
     pub policy: Option<String>,
+    /// Whether S3 says of the policy that it lets everybody in; `None` where that may not be read, or nobody asked.
+    pub public: Option<bool>,
     /// What becomes of old objects, and what was said beside the rules.
     pub lifecycle: (Vec<LifecycleRule>, Option<TransitionDefaultMinimumObjectSize>),
     /// Its tags.

@@ -141,6 +141,34 @@ async fn two_layers_of_encryption_stay() {
     assert_eq!(account.writes(), Vec::<String>::new());
 }
 
+/// Who reads by it is kept out from then on, and told of before; what the policy says stays in it.
+#[tokio::test]
+async fn a_policy_that_lets_everybody_in() {
+    let account = Account::new("public");
+    let (s3, bucket) = (&account.services.s3, account.bucket());
+    s3.create_bucket().bucket(bucket).send().await.unwrap();
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Sid": "Everybody", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{bucket}/*"),
+    }]});
+    s3.put_bucket_policy().bucket(bucket).policy(policy.to_string()).send().await.unwrap();
+    // As AWS does, and moto does not.
+    let status =
+        "<PolicyStatus xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsPublic>true</IsPublic></PolicyStatus>";
+    let public = Fault::Answer { status: 200, headers: Vec::new(), body: status.to_owned() };
+    let asks =
+        |request: &stateward_testkit::SeenRequest| request.method == "GET" && request.query.contains("policyStatus");
+    account.proxy.inject(Rule::new(public).when(asks));
+    let planned = account.plan().await;
+    let told = planned.iter().find(|item| item.property == "public-access").unwrap();
+    assert!(told.action == Action::Create && told.why.contains("lets everybody in"), "{told:?}");
+    account.proxy.forget_requests();
+    account.apply().await.unwrap();
+    let requests = account.proxy.requests();
+    let at =
+        |setting: &str| requests.iter().position(|request| request.method == "PUT" && request.query.contains(setting));
+    assert!(at("policy") < at("publicAccessBlock") && at("policy").is_some(), "S3 takes no such policy behind it");
+}
+
 #[tokio::test]
 async fn a_bucket_under_another_key_is_not_changed() {
     let mut account = Account::new("other-key");

@@ -109,6 +109,36 @@ fn what_is_stricter_stays_and_what_is_half_made_goes_on() {
     assert_eq!(actions(&planned(KeyIs::NotWanted, &Bucket::There(Box::new(found)))), expected);
 }
 
+/// Blocking public access takes it from whoever has it by the bucket's policy: said before it is done.
+#[test]
+fn who_reads_by_a_public_policy_is_told_of() {
+    let everybody = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::states/*"}}"#;
+    let told = |public: Option<bool>, blocked: [bool; 4], policy: Option<&str>| {
+        let found = Settings { blocked, public, policy: policy.map(str::to_owned), ..well_set() };
+        let items = planned(KeyIs::NotWanted, &Bucket::There(Box::new(found)));
+        let last = items.iter().rposition(|item| item.action != Action::Keep);
+        let at = items.iter().position(|item| item.property == "public-access").expect("an item");
+        (items[at].why.clone(), last == Some(at))
+    };
+    let (why, is_last) = told(Some(true), [false; 4], Some(everybody));
+    assert!(
+        why.starts_with("Warning: the bucket's policy lets everybody in.")
+            && why.contains("this account and services of AWS alone"),
+        "{why}"
+    );
+    assert!(is_last, "before it S3 takes the policy with what is in it");
+    let (why, _) = told(None, [false; 4], Some(everybody));
+    assert!(why.contains("could not be read: where it does, nobody but this account"), "{why}");
+    for (public, blocked, policy) in [
+        (Some(false), [false; 4], Some(everybody)),
+        (None, [false; 4], None),
+        (None, [false, false, false, true], Some(everybody)),
+        (None, [true; 4], Some(everybody)),
+    ] {
+        assert_eq!(told(public, blocked, policy).0, PRIVATE);
+    }
+}
+
 #[test]
 fn what_the_plan_puts_is_kept_by_the_next_one() {
     let items = planned(KeyIs::NotWanted, &Bucket::Missing);

@@ -140,6 +140,7 @@ fn bucket_of(name: &str, settings: &Settings) -> Value {
         tags: all,
         logging,
         replication,
+        public: _,
         object_lock: _,
     } = settings;
     let [lists, ignored, policies, buckets] = blocked;

@@ -188,6 +188,7 @@ fn bucket_of(paper: &Paper, label: &str, name: &str, settings: &Settings) -> Vec
         tags: all,
         logging,
         replication,
+        public: _,
         object_lock: _,
     } = settings;
     let part = |kind: &str| resource(kind, label).plain("bucket", format!("aws_s3_bucket.{label}.id"));

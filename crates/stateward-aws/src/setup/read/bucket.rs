@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{
 };
 use futures::try_join;
 
-use super::super::bucket::ENFORCED;
+use super::super::bucket::{ENFORCED, RESTRICTED};
 use super::super::{Bucket, Encryption, Grant, Logging, ObjectLock, Settings, Wanted};
 use super::{key, unless};
 use crate::{Failed, Services};
@@ -63,12 +63,18 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         let grants = if ownership.as_deref() == Some(ENFORCED) { Vec::new() } else { asked.grants().await? };
         Ok((ownership, grants))
     };
+    let guarded = async {
+        let (blocked, policy) = try_join!(asked.blocked(), asked.policy())?;
+        // Where such policies count for nothing already, nobody is kept out.
+        let is_open = policy.is_some() && !blocked[RESTRICTED];
+        let public = if is_open { asked.public().await? } else { None };
+        Ok((blocked, policy, public))
+    };
     let (
         (ownership, grants),
         versioning,
         encryption,
-        blocked,
-        policy,
+        (blocked, policy, public),
         lifecycle,
         tags,
         logging,
@@ -78,8 +84,7 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         owned,
         asked.versioning(),
         encryption(services, wanted, &asked),
-        asked.blocked(),
-        asked.policy(),
+        guarded,
         asked.lifecycle(),
         asked.tags(),
         logging,
@@ -93,6 +98,7 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
         encryption,
         blocked,
         policy,
+        public,
         lifecycle,
         tags,
         logging,
@@ -156,6 +162,16 @@ impl Asked<'_> {
         let request = self.s3.get_bucket_policy().bucket(self.name).expected_bucket_owner(self.owner);
         let answer = request.send().await.map_err(|error| Failed::new("S3: GetBucketPolicy", &error));
         Ok(unless("NoSuchBucketPolicy", answer)?.and_then(|answer| answer.policy))
+    }
+
+    /// It is told of alone: who may not read it loses a sentence.
+    async fn public(&self) -> Result<Option<bool>, Failed> {
+        let request = self.s3.get_bucket_policy_status().bucket(self.name).expected_bucket_owner(self.owner);
+        match request.send().await.map_err(|error| Failed::new("S3: GetBucketPolicyStatus", &error)) {
+            Ok(answer) => Ok(answer.policy_status.and_then(|status| status.is_public)),
+            Err(failed) if failed.status.is_some() => Ok(None),
+            Err(failed) => Err(failed),
+        }
     }
 
     async fn lifecycle(&self) -> Result<(Vec<LifecycleRule>, Option<TransitionDefaultMinimumObjectSize>), Failed> {
