@@ -31,6 +31,23 @@ impl Patient {
         refused.chain(self.unused_key()).chain(self.unlooked()).collect()
     }
 
+    /// Keys in a backend block go where the block goes:
+    /// <https://developer.hashicorp.com/terraform/language/backend#credentials-and-sensitive-data>.
+    pub(super) fn written_keys(&self) -> Option<Finding> {
+        let keys = self.target.access.keys.as_ref()?;
+        let names = if keys.session_token().is_some() {
+            "`access_key`, `secret_key` and `token`"
+        } else {
+            "`access_key` and `secret_key`"
+        };
+        let why = "`terraform init` writes them to `.terraform/`, and `terraform plan -out` into each plan, where they can be read";
+        let fix = format!(
+            "take {names} out of the block and of `-backend-config`, and set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `profile`; \
+             then run `terraform init -reconfigure`, and make new keys in place of these"
+        );
+        Some(Finding::warn("credentials", format!("{names} are arguments of the backend"), why, fix))
+    }
+
     /// Terraform may go another way than the doctor.
     fn unlooked(&self) -> Option<Finding> {
         let names: Vec<String> = self.target.unlooked.iter().map(|name| format!("`{name}`")).collect();

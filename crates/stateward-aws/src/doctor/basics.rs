@@ -115,7 +115,14 @@ impl Patient {
             return vec![self.no_credentials(None)];
         };
         match provider.provide_credentials().await {
-            Ok(credentials) => vec![self.end_of(&credentials)],
+            Ok(credentials) => {
+                let mut found = vec![self.end_of(&credentials)];
+                if let Some(mut warning) = self.written_keys() {
+                    warning.add(&found[0].title);
+                    found.push(warning);
+                }
+                found
+            }
             Err(error) => match not_assumed(&error) {
                 Some(failed) => no_role(&failed),
                 None => vec![self.no_credentials(Some(&error))],

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_credential_types::Credentials;
 use serde_json::json;
 use stateward_aws::doctor::Status;
 use stateward_iam::{Layout, Purpose};
@@ -279,6 +280,16 @@ async fn accounts_and_arguments_of_the_backend() {
         place.target.accounts.unasked = true;
     })
     .await;
+    let warn = [("credentials", Status::Warn)];
+    for token in [None, Some("hidden".to_owned())] {
+        let mut place = Place::new();
+        place.target.access.keys = Some(Credentials::new("AKIA1", "hidden", token, None, "test"));
+        let found = place.examine().await;
+        says("keys in the block", &found, &warn);
+        let told = format!("{found:?}");
+        assert!(told.contains("are arguments of the backend") && told.contains("`.terraform/`"), "{told}");
+        assert!(!told.contains("hidden") && !told.contains("AKIA1"), "{told}");
+    }
     let mut place = Place::new();
     place.target.accounts.unasked = true;
     place.target.unlooked = vec!["insecure", "https_proxy"];
