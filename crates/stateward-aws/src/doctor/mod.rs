@@ -11,6 +11,7 @@ mod details;
 mod exclusion;
 mod finding;
 mod gate;
+mod leftovers;
 mod lifecycle;
 mod locks;
 mod policies;
@@ -161,6 +162,7 @@ impl Patient {
         vec![
             self.bucket_versioning(bucket).boxed(),
             self.bucket_lifecycle(bucket).boxed(),
+            self.leftovers(bucket).boxed(),
             self.bucket_public_access(bucket).boxed(),
             self.bucket_tls_only(bucket).boxed(),
             self.table_recovery(self.target.lock_table.as_deref(), lock).boxed(),

@@ -163,7 +163,7 @@ pub(crate) const NEVER: &str = "\"00000000000000000000000000000000\"";
 const OWN_NAMES: &str = "stateward-doctor-";
 /// In seconds: by then nobody needs them.
 const GONE_AFTER: i64 = 24 * 60 * 60;
-const CONTENT: &[u8] = b"written by stateward doctor to see that it can be, and removed at once";
+pub(crate) const CONTENT: &[u8] = b"written by stateward doctor to see that it can be, and removed at once";
 
 impl Patient {
     /// The name of a new object of ours, noted; nothing is written.
@@ -249,7 +249,7 @@ impl Patient {
 
     /// Removes an object of ours whose writing was broken off, so that its versions were not all told. Where there is nothing, nothing is
     /// deleted: a bucket that keeps versions would mark that.
-    async fn wipe(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
+    pub(crate) async fn wipe(&self, bucket: &Bucket, name: &str) -> Outcome<()> {
         let listed = bucket.client.list_object_versions().bucket(&bucket.name).prefix(name).send().await;
         let Ok(listed) = listed else { return self.delete_object(bucket, name).await };
         let versions = listed.versions.unwrap_or_default().into_iter().map(|version| (version.key, version.version_id));

@@ -113,6 +113,39 @@ async fn what_cannot_be_removed_is_told() {
     }
 }
 
+/// What a doctor that was killed has left goes with the next one that comes an hour later or more, and nothing else does.
+#[tokio::test]
+async fn what_a_killed_doctor_left() {
+    let mut place = Place::new();
+    let refused = denials::s3("s3:DeleteObject", "with an explicit deny in a service control policy");
+    place.proxy.inject(stateward_testkit::Rule::new(refused).when(|request| request.method == "DELETE"));
+    place.patient().await.examine().await;
+    place.heal();
+    let objects =
+        |place: &Place| place.left().into_iter().filter(|left| !left.starts_with("upload of")).collect::<Vec<_>>();
+    let left = objects(&place);
+    assert!(!left.is_empty());
+    let found = place.examine().await;
+    assert!(!found.iter().any(|finding| finding.check == "leftovers"), "it may be at work: {found:#?}");
+    assert_eq!(objects(&place), left);
+    place.ahead = jiff::SignedDuration::from_hours(2);
+    place.read_only = true;
+    let found = place.examine().await;
+    let told = place::finding(&found, "leftovers");
+    assert!(
+        told.status == Status::Warn && told.why.as_ref().is_some_and(|why| why.contains("stateward-doctor-")),
+        "{told:?}"
+    );
+    assert_eq!(objects(&place), left);
+    place.read_only = false;
+    let theirs = "env:/stateward-doctor-blog/";
+    place.put_state(theirs, "{}");
+    let found = place.examine().await;
+    assert_eq!(place::status(&found, "leftovers"), Status::Ok, "{found:#?}");
+    assert_eq!(place.state(theirs), "{}");
+    assert_eq!(objects(&place), [format!("{theirs}{}", place::KEY)], "all but what is another's");
+}
+
 /// An upload that cannot be given up is told, and none is begun under the state's own name then.
 #[tokio::test]
 async fn an_upload_that_cannot_be_given_up() {
