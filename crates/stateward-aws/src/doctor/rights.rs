@@ -10,7 +10,7 @@ use stateward_store_aws::{Bucket, Fault, once};
 
 use super::basics::account_of;
 use super::finding::in_words;
-use super::policies::{Known, not_given};
+use super::policies::{Known, not_given, not_seen};
 use super::probes::{Probe, Row};
 use super::store_table::is_cancelled;
 use super::target::{table_name, typed};
@@ -478,7 +478,12 @@ impl Known {
         unread.extend(self.unread_resources.iter().filter(|(of, _)| counts(of)).map(|(_, what)| what.clone()));
         let unread_endpoint = self.unread_endpoints.get(service).cloned();
         let is_asked = by_endpoint && self.set.vpc_endpoint.is_none();
-        unread.extend(unread_endpoint.or_else(|| is_asked.then(|| not_given(service, "ID"))));
+        // A refusal without a reason may be that of an endpoint that stands in the routes, where nobody can see it from here.
+        let gives_no_reason = finding.denial.as_ref().is_some_and(|denial| denial.layer == Layer::Unknown);
+        let may_be_it = is_refused && gives_no_reason && item.decision == Outcome::Allowed;
+        let unseen = || (may_be_it && self.set.vpc_endpoint.is_none()).then(|| not_seen(service));
+        let unread_endpoint = unread_endpoint.or_else(|| is_asked.then(|| not_given(service, "ID")));
+        unread.extend(unread_endpoint.or_else(unseen));
         let not_read = unread.join(", ");
         if !self.complete {
             if is_refused {

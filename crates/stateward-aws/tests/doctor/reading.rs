@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use stateward_aws::doctor::{Finding, Status};
 use stateward_iam::{Keeping, Layer, Layout, Outcome, Purpose, endpoint_policies, generate};
 use stateward_store_aws::{Encryption, Role};
-use stateward_testkit::Moto;
+use stateward_testkit::{Moto, Rule};
 
+use crate::denials;
 use crate::lab_place::{ACCOUNT, LabPlace, all_but, everything, policy};
-use crate::place::KEY;
+use crate::place::{KEY, finding};
 
 /// The right that is refused, and no other one; and what is said of it.
 async fn refused(at: &mut LabPlace, number: usize, right: &str, change: impl FnOnce(&mut Value)) -> Finding {
@@ -231,6 +232,21 @@ async fn the_policy_of_the_vpc_endpoint() {
     assert_eq!(offline.unread, [unread]);
     let why = not_given.why.unwrap();
     assert!(why.ends_with(&format!("not read: {unread}")), "{why}");
+
+    // Nobody says which layer it was, and the policies that were read allow it: one that stands in the routes is not to be seen.
+    at.place.vpc_endpoint = None;
+    at.place.credentials = Some(at.keys(3, &at.user(3)));
+    at.set(3, |_| ());
+    let no_reason = denials::dynamodb("dynamodb:PutItem", "");
+    at.place.proxy.inject(Rule::new(no_reason).operation("PutItem"));
+    let found = at.place.examine().await;
+    let offline = finding(&found, put).offline.as_ref().unwrap();
+    assert_eq!(offline.decision, Outcome::Allowed);
+    let told = offline
+        .unread
+        .iter()
+        .any(|unread| unread.starts_with("the policy of a VPC endpoint of `dynamodb`, if there is one on the way"));
+    assert!(told, "{:?}", offline.unread);
 }
 
 /// A key that moto has.

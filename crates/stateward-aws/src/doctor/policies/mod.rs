@@ -139,9 +139,17 @@ impl Patient {
 
 /// Only EC2 knows it, and is not asked: its client is out of proportion to this one request.
 pub(super) fn not_given(service: &str, endpoint: &str) -> String {
-    format!(
-        "the policy of the VPC endpoint of `{service}` (`aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {endpoint} > vpce.json`, and `--vpc-endpoint vpce.json`)"
-    )
+    format!("the policy of the VPC endpoint of `{service}` ({})", asked_for(&format!("--vpc-endpoint-ids {endpoint}")))
+}
+
+/// The same, where there may be one.
+pub(super) fn not_seen(service: &str) -> String {
+    let named = format!("--filters 'Name=service-name,Values=*.{service}'");
+    format!("the policy of a VPC endpoint of `{service}`, if there is one on the way ({})", asked_for(&named))
+}
+
+fn asked_for(which: &str) -> String {
+    format!("`aws ec2 describe-vpc-endpoints {which} > vpce.json`, and `--vpc-endpoint vpce.json`")
 }
 
 /// `vpce-ID` of `https://bucket.vpce-ID-ZONE.s3.REGION.vpce.amazonaws.com`.
