@@ -48,7 +48,7 @@ pub struct NoPlace {
 #[derive(Debug, Clone)]
 pub enum Refused {
     /// The bucket or table does not exist.
-    NoPlace(NoPlace),
+    NoPlace(Box<NoPlace>),
     /// It is in another Region: that one, if the answer says.
     Region(Option<String>, String),
     /// For lack of a right.
@@ -103,8 +103,8 @@ impl Fault {
 
     fn in_place(self, place: String, next: impl FnOnce() -> String) -> Self {
         match self {
-            Self::Refused(Refused::NoPlace(NoPlace { reason, .. })) => {
-                Self::Refused(Refused::NoPlace(NoPlace { place, reason, next: next() }))
+            Self::Refused(Refused::NoPlace(none)) => {
+                Self::Refused(Refused::NoPlace(Box::new(NoPlace { place, next: next(), ..*none })))
             }
             other => other,
         }
@@ -153,7 +153,10 @@ impl From<Refused> for StoreError {
             Refused::OutOfRange => {
                 Self::Unavailable { retry_after: None, reason: "an object is shorter than it was".into() }
             }
-            Refused::NoPlace(NoPlace { place, reason, next }) => Self::NoPlace { place, reason, next },
+            Refused::NoPlace(none) => {
+                let NoPlace { place, reason, next } = *none;
+                Self::NoPlace { place, reason, next }
+            }
             Refused::Other(reason) => Self::Unavailable { retry_after: None, reason },
         }
     }
@@ -223,11 +226,11 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
     let code = code.unwrap_or_default();
     let words = words_of(operation, raw, code, message);
     match (status, code) {
-        (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(NoPlace {
+        (_, "NoSuchBucket" | "ResourceNotFoundException") => Fault::Refused(Refused::NoPlace(Box::new(NoPlace {
             place: if code == "NoSuchBucket" { "such bucket" } else { "such table" }.to_owned(),
             reason: words,
             next: "check the name, the Region and whose credentials these are".to_owned(),
-        })),
+        }))),
         (
             _,
             "SlowDown"

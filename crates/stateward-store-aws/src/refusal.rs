@@ -2,7 +2,7 @@
 
 use stateward_store::StoreError;
 
-use crate::fault::{Fault, NoPlace, Refused};
+use crate::fault::{Fault, Refused};
 use crate::reach::tells_of_foreign;
 
 /// Why a bucket cannot be used. The text says what and why; [`BucketError::advice`] says what to do next.
@@ -91,7 +91,7 @@ impl BucketError {
         let bucket = bucket.to_owned();
         match fault {
             Fault::Refused(refused) => match refused {
-                Refused::NoPlace(NoPlace { reason, .. }) => Self::NoBucket { bucket, reason },
+                Refused::NoPlace(none) => Self::NoBucket { bucket, reason: none.reason },
                 Refused::Region(right, reason) => Self::Region { bucket, right, reason },
                 Refused::Denied(denial) => Self::Denied { bucket, denial },
                 Refused::Expired(reason) => Self::Expired { reason },

@@ -38,7 +38,7 @@ pub(crate) fn read(text: &str) -> Result<Said, String> {
     let settings = || body.get_blocks("terraform").flat_map(|block| block.body.blocks());
     let found = |block: &Block| {
         let backend = backend(block)?;
-        let entries = (backend.kind() == Some("s3")).then(|| entries(text, &block.body)).unwrap_or_default();
+        let entries = if backend.kind() == Some("s3") { entries(text, &block.body) } else { Vec::new() };
         Some(Found { backend, line: line(block.ident.span()), complaints: complaints(&entries) })
     };
     let backends = settings().filter_map(found).collect();

@@ -42,6 +42,7 @@ pub(crate) enum Emit {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct SetupAwsArgs {
     /// The bucket.
     #[arg(long, value_name = "NAME", required_unless_present_any = ["state_table", "engine"])]

@@ -164,7 +164,7 @@ fn told(context: &Context, state: &TerraformState, answer: &Answer) -> String {
             "\nits holder may be alive; once it is known that the run is over, this removes the lock:\n"
         }
     });
-    text.push_str(&format!("  {}\n", state.command("lock inspect", &release(answer))));
+    text.extend(["  ", &state.command("lock inspect", &release(answer)), "\n"]);
     text
 }
 
