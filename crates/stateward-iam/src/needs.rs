@@ -182,7 +182,9 @@ pub enum KeepingError {
         partition: String,
     },
     /// Nothing is left out of a table by a key.
-    #[error("a store in a table is all of that table, and has no key: leave `{0}` out")]
+    #[error(
+        "a store in a table is all of that table, and has no key: leave `{0}` out, and give each environment a table of its own"
+    )]
     AllOfTable(String),
     /// A key of nothing.
     #[error("there is a key for the lock table, and no lock table: name it, or leave its key out")]

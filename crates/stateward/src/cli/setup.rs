@@ -76,7 +76,7 @@ pub(crate) struct SetupAwsArgs {
     pub(crate) replica_kms_key: Option<String>,
     /// Environments that share the bucket, each with its states below a prefix of its name: a policy is made for each, which reaches no
     /// other's.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "bucket", conflicts_with = "state_table")]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub(crate) environments: Vec<String>,
     /// Who may work there: a role with the policy is made, and the account, user or role of this ARN may take it. An OIDC provider is
     /// trusted with a subject, `ARN#SUBJECT`; `ENV=` before it names the one environment. May be given more than once.

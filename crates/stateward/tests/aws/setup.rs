@@ -353,6 +353,14 @@ fn what_cannot_be_meant() {
         ),
         (&["--engine", "dynamodb", "--bucket", "states"], "--state-table"),
         (&["--engine", "dynamodb"], "--state-table"),
+        (
+            &["--engine", "dynamodb", "--state-table", "states", "--environments", "dev,prod"],
+            "run it once for each, with a `--state-table` of its own",
+        ),
+        (
+            &["--engine", "dynamodb", "--state-table", "states", "--bucket", "states", "--environments", "dev"],
+            "`dynamodb:LeadingKeys` tells no states apart",
+        ),
         (&["--engine", "s3"], "say `--bucket NAME`"),
         (&["--dry-run"], "--bucket"),
         (&["--state-table", "states"], "--engine dynamodb"),

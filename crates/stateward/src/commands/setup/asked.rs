@@ -59,9 +59,17 @@ pub(super) fn emitted(args: &SetupAwsArgs, format: Emit) -> Result<String> {
     })
 }
 
+const ONE_TABLE: &str = "no policy keeps environments apart in one table: a store in DynamoDB has the names, the bytes and the audit of all its states \
+                         under common keys, so that a condition on `dynamodb:LeadingKeys` tells no states apart";
+const A_TABLE_EACH: &str = "give each environment a table: run it once for each, with a `--state-table` of its own and without `--environments`, and \
+                            make each policy with the command that it prints";
+
 /// What can be told without AWS.
 fn named(args: &SetupAwsArgs) -> Result<Wanted> {
     let is_dynamodb = args.engine == Engine::Dynamodb;
+    if is_dynamodb && !args.environments.is_empty() {
+        return Err(Failure::usage("nothing was done", ONE_TABLE, A_TABLE_EACH));
+    }
     if is_dynamodb != args.state_table.is_some() {
         let why =
             "`--engine dynamodb` keeps state in the table that `--state-table` names, and no other engine has one";
