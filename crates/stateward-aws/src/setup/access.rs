@@ -7,8 +7,6 @@ mod apart;
 mod rights;
 mod written;
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use stateward_iam::{Keeping, KeepingError, Layout, Purpose, generate};
 
@@ -154,15 +152,13 @@ impl<'a> Side<'a> {
         self.found.role.as_ref().filter(is_ours)
     }
 
-    fn foreign(&self, of: &Resource<'_>, tags: &BTreeMap<String, String>) -> Option<Item> {
-        (!self.environment.is_maker(self.bucket, tags)).then(|| {
-            let why = format!(
-                "There is a {} of this name, which no set-up of this environment made: whoever has it would get other rights. \
-                 Give the environment another name, or delete the {0} yourself.",
-                of.kind
-            );
-            of.refuse(EXISTENCE, (json!("somebody's"), self.prefix()), why)
-        })
+    fn foreign(&self, of: &Resource<'_>) -> Item {
+        let why = format!(
+            "There is a {} of this name, which no set-up of this environment made: whoever has it would get other rights. \
+             Give the environment another name, or delete the {0} yourself.",
+            of.kind
+        );
+        of.refuse(EXISTENCE, (json!("somebody's"), self.prefix()), why)
     }
 
     /// What has a name that is the same to IAM.
@@ -179,8 +175,8 @@ impl<'a> Side<'a> {
     fn policy(&self) -> Vec<Item> {
         let of = Resource { kind: "policy", name: &self.name };
         let Some(found) = &self.found.policy else { return self.new_policy(&of) };
-        if let Some(obstacle) = self.foreign(&of, &found.tags) {
-            return vec![obstacle];
+        if !self.environment.is_maker_of(self.bucket, found) {
+            return vec![self.foreign(&of)];
         }
         let mut items = vec![of.keep(EXISTENCE, self.prefix(), "The policy is there, and set-up made it.")];
         items.extend(self.rights(&of, found));
@@ -204,7 +200,8 @@ impl<'a> Side<'a> {
         if !unknown::is_in(&self.wanted.account) {
             tags.extend(self.mark().map(|mark| (FINGERPRINT.to_owned(), mark)));
         }
-        let act = Act::CreatePolicy { document: self.document.to_string(), tags };
+        let description = self.environment.description(self.bucket);
+        let act = Act::CreatePolicy { document: self.document.to_string(), tags, description };
         vec![of.put(EXISTENCE, values, why, act), rights]
     }
 
@@ -308,8 +305,8 @@ impl<'a> Side<'a> {
             let first = of.put(EXISTENCE, (Value::Null, self.prefix()), why, act);
             return vec![first, of.keep("trust", json!(names), MADE), carries(false)];
         };
-        if let Some(obstacle) = self.foreign(&of, &found.tags) {
-            return vec![obstacle];
+        if !self.environment.is_maker(self.bucket, &found.tags) {
+            return vec![self.foreign(&of)];
         }
         let mut items = vec![
             of.keep(EXISTENCE, self.prefix(), "The role is there, and set-up made it."),

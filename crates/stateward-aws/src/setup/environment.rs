@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use stateward_iam::Principal;
 
-use super::Wanted;
 use super::wanted::TAG;
+use super::{ManagedPolicy, Wanted};
 
 /// The tag of a policy or role that says whose it is: `BUCKET/ENVIRONMENT`. Names alone do not: those of `states-a` and `b` are those of
 /// `states` and `a-b`.
@@ -153,6 +153,17 @@ impl Environment {
     pub(super) fn is_maker(&self, bucket: &str, tags: &BTreeMap<String, String>) -> bool {
         let is = |key: &str, value: &str| tags.get(key).is_some_and(|found| found == value);
         is(TAG.0, TAG.1) && is(OF, &self.tag(bucket))
+    }
+
+    /// Whether its set-up, or a stack that it wrote, made this policy. Where tags say whose it is they decide.
+    pub(super) fn is_maker_of(&self, bucket: &str, ManagedPolicy { tags, description, .. }: &ManagedPolicy) -> bool {
+        let says_nothing = [TAG.0, OF].iter().all(|key| !tags.contains_key(*key));
+        self.is_maker(bucket, tags) || says_nothing && *description == self.description(bucket)
+    }
+
+    /// What its policy says it is for, and whose it is: `CloudFormation` gives policies no tags, and nobody can change a description.
+    pub(super) fn description(&self, bucket: &str) -> String {
+        format!("Plan, apply and open locks of Terraform state, in one environment. {OF}={}", self.tag(bucket))
     }
 
     fn tag(&self, bucket: &str) -> String {

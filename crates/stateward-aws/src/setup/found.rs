@@ -267,6 +267,8 @@ pub struct ManagedPolicy {
     pub versions: Vec<String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// What it says it is for.
+    pub description: String,
 }
 
 /// A role.

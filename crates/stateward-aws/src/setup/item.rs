@@ -153,6 +153,8 @@ pub enum Act {
         document: String,
         /// Its tags.
         tags: BTreeMap<String, String>,
+        /// What it is for, and whose it is.
+        description: String,
     },
     /// Put a version of the policy in force; those that were there stay.
     PolicyVersion(String),

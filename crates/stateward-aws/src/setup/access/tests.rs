@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use aws_sdk_s3::types::ServerSideEncryptionRule;
 use stateward_iam::{CheckItem, Named, Outcome, Policy, PolicyKind, PolicySet, check};
 
@@ -50,8 +52,8 @@ fn done(items: &[Item], mut found: Found) -> Found {
     for Call { of, act, .. } in items.iter().filter_map(|item| item.call.clone()) {
         let access = found.access.entry(of).or_default();
         match (act, &mut access.policy, &mut access.role) {
-            (Act::CreatePolicy { document, tags }, policy, _) => {
-                *policy = Some(ManagedPolicy { document, tags, ..ManagedPolicy::default() });
+            (Act::CreatePolicy { document, tags, description }, policy, _) => {
+                *policy = Some(ManagedPolicy { document, tags, description, ..ManagedPolicy::default() });
             }
             (Act::PolicyVersion(document), Some(policy), _) => {
                 policy.versions.push(format!("v{}", policy.versions.len() + 1));
@@ -70,6 +72,22 @@ fn done(items: &[Item], mut found: Found) -> Found {
 
 fn made(wanted: &Wanted) -> Found {
     done(&planned(wanted, &Found::default()), Found::default())
+}
+
+/// `CloudFormation` gives policies no tags: by its description one is known, and by that of another environment it is not.
+#[test]
+fn a_policy_without_tags_is_known_by_what_it_says_it_is_for() {
+    let wanted = wanted(&[]);
+    let mut found = made(&wanted);
+    policy_of_dev(&mut found).tags.clear();
+    assert_eq!(acting(&planned(&wanted, &found)), []);
+    for description in
+        ["", "Plan, apply and open locks of Terraform state, in one environment. stateward:environment=states/prod"]
+    {
+        description.clone_into(&mut policy_of_dev(&mut found).description);
+        let items = planned(&wanted, &found);
+        assert_eq!(item(&items, DEV, "existence").action, Action::Refuse, "{description}");
+    }
 }
 
 fn policy_of_dev(found: &mut Found) -> &mut ManagedPolicy {

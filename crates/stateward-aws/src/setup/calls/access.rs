@@ -16,14 +16,11 @@ use aws_sdk_iam::types::Tag;
 use super::super::{Act, Wanted};
 use crate::Failed;
 
-/// What a policy says it is for.
-pub(in super::super) const POLICY: &str = "Plan, apply and open locks of Terraform state, in one environment";
-
 pub(super) async fn send(iam: &Client, wanted: &Wanted, of: &str, act: &Act) -> Result<(), Failed> {
     let policy = wanted.iam_arn("policy", of);
     match act {
-        Act::CreatePolicy { document, tags } => {
-            let answer = create_policy(iam, of, document, tags).await;
+        Act::CreatePolicy { document, tags, description } => {
+            let answer = create_policy(iam, of, document, tags, description).await;
             answer.map_err(|error| Failed::new("IAM: CreatePolicy", &error))
         }
         Act::PolicyVersion(document) => {
@@ -62,10 +59,11 @@ async fn create_policy(
     name: &str,
     document: &str,
     all: &BTreeMap<String, String>,
+    description: &str,
 ) -> Result<(), SdkError<CreatePolicyError>> {
     let tags = tags(all).map_err(SdkError::construction_failure)?;
     let request = iam.create_policy().policy_name(name).policy_document(document).set_tags(Some(tags));
-    request.description(POLICY).send().await.map(drop)
+    request.description(description).send().await.map(drop)
 }
 
 /// Sent once: each request that arrives makes another version, and IAM keeps five.

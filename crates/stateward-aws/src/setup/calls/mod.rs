@@ -6,7 +6,6 @@ mod key;
 mod table;
 mod trail;
 
-pub(super) use access::POLICY;
 pub(super) use bucket::{encryption_rule, location, replication};
 
 use super::item::Part;

@@ -3,7 +3,7 @@
 use aws_sdk_cloudtrail::types::AdvancedEventSelector;
 use serde_json::{Value, json};
 
-use super::super::calls::{POLICY, location};
+use super::super::calls::location;
 use super::super::lifecycle::{NEWEST, OLD_DAYS, UPLOAD_DAYS};
 use super::super::policy::prefix;
 use super::super::replica::REPLICATION_RULE;
@@ -122,9 +122,9 @@ fn request(wanted: &Wanted, of: &str, act: &Act) -> (&'static str, &'static str,
 fn of_access(wanted: &Wanted, of: &str, act: &Act) -> (&'static str, &'static str, Value) {
     let policy = wanted.iam_arn("policy", of);
     let (operation, parameters) = match act {
-        Act::CreatePolicy { document, tags: all } => (
+        Act::CreatePolicy { document, tags: all, description } => (
             "CreatePolicy",
-            json!({"PolicyName": of, "Description": POLICY, "PolicyDocument": document, "Tags": tags(all)}),
+            json!({"PolicyName": of, "Description": description, "PolicyDocument": document, "Tags": tags(all)}),
         ),
         Act::PolicyVersion(document) => {
             let version = json!({"PolicyArn": policy, "PolicyDocument": document, "SetAsDefault": true});

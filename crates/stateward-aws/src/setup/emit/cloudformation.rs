@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::super::table::ON_DEMAND;
 use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{
-    Bucket, Encryption, Found, Key, KeySettings, Logging, Role, Settings, Table, Trail, TrailSettings, UsedKey,
-    WantedKey, key,
+    Access, Bucket, Encryption, Found, Key, KeySettings, Logging, ManagedPolicy, Role, Settings, Table, Trail,
+    TrailSettings, UsedKey, WantedKey, key,
 };
 use super::paper::Paper;
 use super::shape::{members, selector, tags};
@@ -32,7 +32,8 @@ pub(super) fn write(paper: &Paper) -> String {
         let about = format!("The id of the key that {name} stands for.");
         template.insert("Parameters".to_owned(), json!({KEY_ID: {"Type": "String", "Description": about}}));
     }
-    let resources = resources(paper).into_iter().map(|(name, resource)| (name.to_owned(), resource)).collect();
+    let resources = resources(paper).into_iter().map(|(name, resource)| (name.to_owned(), resource));
+    let resources = resources.chain(environments(paper)).collect();
     template.insert("Resources".to_owned(), substituted(Value::Object(resources), key_reference(paper)));
     if is_made(paper) {
         let about = "What the backend block names as kms_key_id.";
@@ -70,7 +71,6 @@ fn substituted(value: Value, key: &str) -> Value {
 }
 
 fn resources(paper: &Paper) -> Vec<(&'static str, Value)> {
-    // Policies have no tags there, so environments are not written.
     let Found { key, bucket, log_bucket, lock_table, state_table, trail, replica, replicator, access: _ } =
         &paper.found;
     let copy = replica.as_ref().map(|replica| &replica.bucket);
@@ -97,7 +97,7 @@ fn resources(paper: &Paper) -> Vec<(&'static str, Value)> {
         }
     }
     if let (Some(name), Some(role)) = (paper.wanted.replicator(), replicator) {
-        all.push((REPLICATOR, role_of(&name, role)));
+        all.push((REPLICATOR, role_of(&name, role, None)));
     }
     for (name, table, found) in
         [("LockTable", &paper.wanted.lock_table, lock_table), ("StateTable", &paper.wanted.state_table, state_table)]
@@ -195,15 +195,42 @@ fn copied(replication: &ReplicationConfiguration) -> Value {
     json!({"Role": {"Fn::GetAtt": [REPLICATOR, "Arn"]}, "Rules": replication.rules.iter().map(rule).collect::<Value>()})
 }
 
-fn role_of(name: &str, Role { trust, carries: _, others, boundary: _, tags: all }: &Role) -> Value {
+/// The policy of each environment, and its role.
+fn environments(paper: &Paper) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for (place, (bucket, environment)) in paper.wanted.environments().enumerate() {
+        let name = environment.access(bucket);
+        let Some(Access { policy: Some(policy), role, .. }) = paper.found.access.get(&name) else { continue };
+        // Policies have no tags there: set-up knows one by its description.
+        let ManagedPolicy { document, versions: _, tags: _, description } = policy;
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
+        let properties = json!({"ManagedPolicyName": name, "Description": description, "PolicyDocument": document});
+        let id = id(place, &environment.name);
+        let carried = format!("{id}Policy");
+        all.extend(role.as_ref().map(|role| (format!("{id}Role"), role_of(&name, role, Some(&carried)))));
+        all.push((carried, json!({"Type": "AWS::IAM::ManagedPolicy", "Properties": properties})));
+    }
+    all
+}
+
+/// What an environment goes by in the template, which takes letters and digits alone.
+fn id(place: usize, name: &str) -> String {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    // What lacks a letter could be another's name.
+    if plain == name { format!("Environment{name}") } else { format!("Number{place}Environment{plain}") }
+}
+
+fn role_of(name: &str, role: &Role, carried: Option<&str>) -> Value {
+    let Role { trust, carries: _, others, boundary: _, tags: all } = role;
     let document = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
     let within = others.iter().map(|(name, policy)| json!({"PolicyName": name, "PolicyDocument": document(policy)}));
-    let properties = json!({
-        "RoleName": name,
-        "AssumeRolePolicyDocument": document(trust),
-        "Policies": within.collect::<Value>(),
-        "Tags": tags(all),
-    });
+    let properties = members([
+        ("RoleName", Some(json!(name))),
+        ("AssumeRolePolicyDocument", Some(document(trust))),
+        ("ManagedPolicyArns", carried.map(|policy| json!([{"Ref": policy}]))),
+        ("Policies", (!others.is_empty()).then(|| within.collect())),
+        ("Tags", Some(tags(all))),
+    ]);
     json!({"Type": "AWS::IAM::Role", "Properties": properties})
 }
 

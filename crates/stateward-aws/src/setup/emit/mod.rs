@@ -35,9 +35,6 @@ pub enum EmitError {
     /// Something stands in the way: the environments would not be kept apart, for one.
     #[error("{}: {}", .0.resource, .0.why)]
     Refused(Box<Item>),
-    /// Policies and roles of set-up are known by their tags.
-    #[error("CloudFormation gives policies no tags, and by their tags set-up knows those of an environment")]
-    NoTags,
     /// A stack makes buckets in its own Region.
     #[error("a template of CloudFormation makes what is in one Region, and the copy goes to {0}")]
     OtherRegion(String),
@@ -53,9 +50,6 @@ pub enum EmitError {
 ///
 /// Why there is none.
 pub fn emit(wanted: &Wanted, format: Format) -> Result<String, EmitError> {
-    if !wanted.environments.is_empty() && format == Format::CloudFormation {
-        return Err(EmitError::NoTags);
-    }
     let elsewhere = wanted.replica.as_ref().and_then(|replica| replica.region.as_ref());
     if let Some(region) = elsewhere.filter(|region| format == Format::CloudFormation && **region != wanted.region) {
         return Err(EmitError::OtherRegion(region.clone()));

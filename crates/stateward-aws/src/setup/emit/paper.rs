@@ -133,9 +133,9 @@ impl Paper {
         }
         let Access { policy, role, .. } = self.found.access.entry(of.to_owned()).or_default();
         match act {
-            Act::CreatePolicy { document, tags } => {
-                let (document, tags) = (document.clone(), tags.clone());
-                *policy = Some(ManagedPolicy { document, tags, ..ManagedPolicy::default() });
+            Act::CreatePolicy { document, tags, description } => {
+                let (document, tags, description) = (document.clone(), tags.clone(), description.clone());
+                *policy = Some(ManagedPolicy { document, tags, description, ..ManagedPolicy::default() });
             }
             Act::PolicyVersion(document) => policy.get_or_insert_default().document.clone_from(document),
             Act::TagPolicy(tags) => policy.get_or_insert_default().tags.extend(tags.clone()),

@@ -6,7 +6,6 @@ use aws_sdk_cloudtrail::types::EventSelector;
 use aws_sdk_s3::types::{LifecycleRule, ReplicationRule};
 use serde_json::Value;
 
-use super::super::calls::POLICY;
 use super::super::table::ON_DEMAND;
 use super::super::trail::{ALL_REGIONS, CHECKED, GLOBAL};
 use super::super::{
@@ -256,10 +255,10 @@ fn copied(rule: &ReplicationRule) -> Block {
 }
 
 fn access_of(label: &str, name: &str, Access { policy, role, .. }: &Access) -> Vec<Block> {
-    let own = policy.as_ref().map(|ManagedPolicy { document, versions: _, tags: all }| {
+    let own = policy.as_ref().map(|ManagedPolicy { document, versions: _, tags: all, description }| {
         resource("aws_iam_policy", label)
             .text("name", name)
-            .text("description", POLICY)
+            .text("description", description)
             .set("policy", Expression::json(&serde_json::from_str(document).unwrap_or_default()))
             .set("tags", tags(all))
     });

@@ -85,7 +85,7 @@ fn everything_as_code() {
     insta::assert_snapshot!("json", emit(&everything(), Format::Json).expect("code"));
 }
 
-/// Environments, also such whose names are no labels; in the formats that know tags of policies.
+/// Environments, also such whose names are no labels.
 fn with_environments() -> Vec<Wanted> {
     let trusted = [
         "arn:aws:iam::111122223333:root",
@@ -124,16 +124,26 @@ fn environments_as_code() {
         let paper = Paper::of(stand_in(&wanted)).expect("a set-up");
         let items = steps(&paper.wanted, &paper.found);
         assert!(items.iter().all(|item| item.action == Action::Keep), "{items:#?}");
-        for format in [Format::Terraform, Format::Json] {
+        for format in FORMATS {
             let text = emit(&wanted, format).expect("code");
             assert!(!is_in(&text) && !text.contains("unknown-region") && !text.contains("000000000000"), "{text}");
         }
-        assert!(matches!(emit(&wanted, Format::CloudFormation), Err(EmitError::NoTags)));
     }
     let all = with_environments().remove(0);
     let text = emit(&Wanted { key: None, trail: None, log_bucket: None, ..all }, Format::Terraform).expect("code");
     let (_, access) = text.split_once("resource \"aws_iam_policy\"").expect("a policy");
     insta::assert_snapshot!("terraform-environments", access);
+    let all = with_environments().remove(0);
+    let little = Wanted { key: None, trail: None, log_bucket: None, lock_table: None, ..all };
+    let text = emit(&little, Format::CloudFormation).expect("a template");
+    let template: Value = serde_json::from_str(&text).expect("JSON");
+    let resources = template["Resources"].as_object().expect("resources");
+    let access: serde_json::Map<_, _> = resources
+        .clone()
+        .into_iter()
+        .filter(|(_, one)| one["Type"].as_str().is_some_and(|of| of.contains("IAM")))
+        .collect();
+    insta::assert_snapshot!("cloudformation-environments", format!("{:#}", Value::Object(access)));
 }
 
 /// One that lets the other in is not written.
@@ -272,10 +282,13 @@ fn values(place: &str) -> Option<&'static [&'static str]> {
 #[test]
 fn cloudformation_knows_every_name_and_value() {
     let types: Value = serde_json::from_str(include_str!("testdata/cloudformation.json")).expect("an extract");
-    for wanted in all() {
+    for wanted in all().into_iter().chain(with_environments()) {
         let text = emit(&wanted, Format::CloudFormation).expect("code");
         let template: Value = serde_json::from_str(&text).expect("JSON");
-        for resource in template["Resources"].as_object().expect("resources").values() {
+        let resources = template["Resources"].as_object().expect("resources");
+        let is_id = |id: &String| id.chars().all(|char| char.is_ascii_alphanumeric());
+        assert!(resources.keys().all(is_id), "{:?}", resources.keys());
+        for resource in resources.values() {
             let kind = resource["Type"].as_str().expect("a type");
             has(kind, &resource["Properties"], &types["types"][kind]);
         }

@@ -80,6 +80,7 @@ async fn policy(iam: &Client, arn: &str) -> Result<Option<ManagedPolicy>, Failed
         document: document(iam, arn, policy.default_version_id.as_deref()).await?,
         versions: versions.into_iter().filter_map(|version| version.version_id).collect(),
         tags: tags(policy.tags),
+        description: policy.description.unwrap_or_default(),
     }))
 }
 

@@ -47,10 +47,6 @@ pub(super) fn emitted(args: &SetupAwsArgs, format: Emit) -> Result<String> {
             let next = "say `--emit terraform` or `--emit json`, or let the copy stay in the Region";
             Failure::usage("nothing was written", error.to_string(), next)
         }
-        EmitError::NoTags => {
-            let next = "say `--emit terraform` or `--emit json`, or leave `--environments` out";
-            Failure::usage("nothing was written", error.to_string(), next)
-        }
         EmitError::Refused(item) => in_the_way(&item),
         EmitError::Build(_) => {
             let next = "report it with the command line that was given";
