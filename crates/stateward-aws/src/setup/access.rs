@@ -4,6 +4,7 @@
 //! To tell one from the other the policy's tags have a fingerprint of what set-up put last.
 
 mod apart;
+mod let_in;
 mod rights;
 mod written;
 
@@ -48,7 +49,10 @@ struct Side<'a> {
 
 pub(super) fn plan(wanted: &Wanted, found: &Found) -> Vec<Item> {
     match sides(wanted, found) {
-        Ok(sides) => sides.iter().flat_map(|side| side.policy().into_iter().chain(side.role())).collect(),
+        Ok(sides) => {
+            let items = |side: &Side<'_>| side.policy().into_iter().chain(side.role()).chain(let_in::plan(side, found));
+            sides.iter().flat_map(|side| items(side).collect::<Vec<_>>()).collect()
+        }
         Err(obstacle) => vec![*obstacle],
     }
 }

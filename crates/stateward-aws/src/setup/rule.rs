@@ -26,7 +26,7 @@ pub(super) fn of(kind: &str, property: &str, wanted: &Value) -> &'static str {
         ("trail", "recording") => "Security Hub CloudTrail.3",
         ("policy", "fingerprint") => "stateward: docs/how-to/set-up-aws.md",
         ("role", "rights") => REPLICATES,
-        ("policy", "existence" | "rights") | ("role", "existence" | "trust" | "policy") => IAM,
+        ("policy", "existence" | "rights") | ("role", "existence" | "trust" | "policy" | "let-in") => IAM,
         ("environments", "isolation") => "Terraform: Backend Type: s3, Protecting Access to Workspace State",
         _ => "",
     }

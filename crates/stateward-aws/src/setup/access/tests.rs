@@ -98,6 +98,44 @@ fn role_of_prod(found: &mut Found) -> &mut Role {
     found.access.get_mut("stateward-states-prod").and_then(|access| access.role.as_mut()).expect("a role")
 }
 
+/// As many lock a bucket down: a bucket's policy that refuses all but those whom it names.
+#[test]
+fn a_role_that_the_buckets_policy_locks_out_is_told() {
+    let wanted = wanted(&[ROOT]);
+    let [admin, dev] = ["admin", "stateward-states-dev"].map(|name| format!("arn:aws:iam::111122223333:role/{name}"));
+    let told = |who: Value, condition: Value| {
+        let mut statement = json!({"Sid": "OnlyNamed", "Effect": "Deny", "Action": "s3:*", "Resource": ["arn:aws:s3:::states", "arn:aws:s3:::states/*"], "Condition": condition});
+        statement.as_object_mut().expect("a statement").extend(who.as_object().expect("who").clone());
+        let policy = Some(json!({"Version": "2012-10-17", "Statement": [statement]}).to_string());
+        let bucket = Some(Bucket::There(Box::new(Settings { policy, ..Settings::default() })));
+        let items = planned(&wanted, &Found { bucket, ..made(&wanted) });
+        let told = items.iter().filter(|item| item.property == "let-in");
+        told.map(|item| {
+            assert!(
+                item.action == Action::Keep && item.why.contains("OnlyNamed") && !item.rule.is_empty(),
+                "{item:#?}"
+            );
+            item.resource.clone()
+        })
+        .collect::<Vec<_>>()
+    };
+    let everybody = || json!({"Principal": "*"});
+    let [of_dev, of_prod] = ["dev", "prod"].map(|name| format!("role stateward-states-{name}"));
+    let both = [of_dev, of_prod.clone()];
+    assert_eq!(told(everybody(), json!({"StringNotEquals": {"aws:PrincipalArn": [admin]}})), both);
+    assert_eq!(told(everybody(), json!({"ArnNotLike": {"aws:PrincipalArn": [admin, dev]}})), [of_prod]);
+    assert_eq!(told(json!({"NotPrincipal": {"AWS": [admin]}}), json!({"Bool": {"aws:SecureTransport": "true"}})), both);
+    let nobody = Vec::<String>::new();
+    assert_eq!(
+        told(everybody(), json!({"StringNotLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}})),
+        nobody
+    );
+    // Whether these hold is not known.
+    assert_eq!(told(everybody(), json!({"StringNotLike": {"aws:userId": "AROAADMIN:*"}})), nobody);
+    assert_eq!(told(everybody(), json!({"Null": {"s3:x-amz-server-side-encryption": "true"}})), nobody);
+    assert_eq!(told(everybody(), json!({"Bool": {"aws:SecureTransport": "false"}})), nobody);
+}
+
 const DEV: &str = "policy stateward-states-dev";
 const PROD: &str = "role stateward-states-prod";
 
