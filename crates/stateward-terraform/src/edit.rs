@@ -14,6 +14,7 @@ use hcl_edit::structure::{Block, BlockLabel, Body};
 
 use crate::backend::Configuration;
 use crate::hcl;
+use crate::rights::{can_replace, directory_of};
 use crate::tool::Tool;
 
 /// The file that a block is written to where there is none.
@@ -250,11 +251,23 @@ impl Edit {
         self.before.as_deref() == Some(self.after.as_str())
     }
 
+    /// Refuses where the file could not be written, as far as that can be known without writing.
+    pub fn can_be_written(&self) -> Result<(), EditError> {
+        if self.is_done() {
+            return Ok(());
+        }
+        can_replace(&self.target()).map_err(|error| EditError::Io { path: self.path.clone(), error })
+    }
+
+    /// A link stays one, and leads to what is written.
+    fn target(&self) -> PathBuf {
+        fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone())
+    }
+
     /// Writes the file: whole, or not at all. Refused where it no longer says what was read.
     pub fn write(&self) -> Result<(), EditError> {
         let failed = |error| EditError::Io { path: self.path.clone(), error };
-        // A link stays one, and leads to what is written.
-        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let target = self.target();
         let now = match fs::read_to_string(&target) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -263,7 +276,7 @@ impl Edit {
         if now != self.before {
             return Err(EditError::Overtaken { path: self.path.clone() });
         }
-        let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory = directory_of(&target);
         let mut made = tempfile::Builder::new().prefix(".stateward_backend.").tempfile_in(directory).map_err(failed)?;
         made.write_all(self.after.as_bytes()).map_err(failed)?;
         let permissions = match fs::metadata(&target) {

@@ -103,7 +103,9 @@ impl Writing {
         if print {
             return Ok(Self::Person(Block { file: file(setting), is_written: false, text: text(change) }));
         }
-        Edit::plan(&setting.directory, &setting.configuration, change).map(Self::File).map_err(|error| refused(&error))
+        let edit = Edit::plan(&setting.directory, &setting.configuration, change).map_err(|error| refused(&error))?;
+        edit.can_be_written().map_err(|error| refused(&error))?;
+        Ok(Self::File(edit))
     }
 
     /// Nothing is to be written.
@@ -121,7 +123,7 @@ impl Writing {
 
     pub(super) fn write(&self) -> Result<()> {
         match self {
-            Self::File(edit) if !edit.is_done() => edit.write().map_err(|error| refused(&error)),
+            Self::File(edit) if !edit.is_done() => edit.write().map_err(|error| unwritten(&error)),
             Self::File(_) | Self::Person(_) => Ok(()),
         }
     }
@@ -157,14 +159,23 @@ fn text(change: &Change) -> String {
     }
 }
 
+const PRINT: &str = "with `--print` the block is printed, and yours to put in";
+
+/// Nothing has been done yet.
 fn refused(error: &EditError) -> Failure {
-    let next = "with `--print` the block is printed, and yours to put in";
     match error {
-        EditError::Overtaken { .. } => {
-            let next = "look at the file, and run the same command again";
-            stateward_core::Error::new(Kind::Conflict, "the block was not written", error.to_string(), next).into()
-        }
-        EditError::Io { path, error } => Failure::file("the block cannot be written", path, error, next),
-        _ => Failure::usage(NOT_MOVED, error.to_string(), next),
+        EditError::Io { path, error } => Failure::file(NOT_MOVED, path, error, format!("put that right; or {PRINT}")),
+        _ => Failure::usage(NOT_MOVED, error.to_string(), PRINT),
+    }
+}
+
+/// All else is done: it comes last.
+fn unwritten(error: &EditError) -> Failure {
+    const WHAT: &str = "the block was not written";
+    let next = "look at the file, and run the same command again: what is done is not done twice";
+    match error {
+        EditError::Overtaken { .. } => stateward_core::Error::new(Kind::Conflict, WHAT, error.to_string(), next).into(),
+        EditError::Io { path, error } => Failure::file(WHAT, path, error, next),
+        _ => Failure::usage(WHAT, error.to_string(), PRINT),
     }
 }

@@ -8,9 +8,11 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use stateward_core::{Error, Kind, Result, StateId, Workspace};
+use stateward_terraform::rights::{can_make_in, can_write};
 use stateward_terraform::workdir::is_at;
 
 use super::NOT_MOVED;
+use crate::failure::plain;
 
 /// Lies beside what `init` noted.
 const NAME: &str = "stateward-migrate";
@@ -145,10 +147,21 @@ impl Claim {
         &self.lines.copied
     }
 
+    /// Refuses where it could not be made, written to, or taken away again. Nothing is written.
+    pub(super) fn can_be_held(&self) -> Result<()> {
+        let directory = self.directory();
+        can_make_in(directory).map_err(|error| failed(directory, &error))?;
+        can_write(&self.path).map_err(|error| failed(&self.path, &error))
+    }
+
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// Before anything is locked, or given back for an earlier run. Refused while another run is at work in this directory.
     pub(super) fn hold(&mut self) -> Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+        let directory = self.directory().to_path_buf();
+        fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
         let failed = |error: io::Error| failed(&self.path, &error);
         let mut tries = 0;
         let mut file = loop {
@@ -212,7 +225,7 @@ impl Claim {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
-    let why = format!("`{}`: {error}", path.display());
+    let why = format!("`{}`: {}", path.display(), plain(error));
     let next = "see that the directory can be written to, or copy it to one that can, and name that by `TF_DATA_DIR`";
     Error::new(Kind::Unavailable, NOT_MOVED, why, next)
 }

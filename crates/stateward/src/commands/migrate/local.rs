@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use stateward_client::transfer::Files;
 use stateward_core::{Error, Kind, LockInfo, NameError, Workspace};
 use stateward_terraform::Backend;
-use stateward_terraform::workdir::{self, HeldState, LocalState, WorkdirError, local_files, local_states, put_aside};
+use stateward_terraform::workdir::{
+    self, Aside, AsideError, HeldState, LocalState, WorkdirError, local_files, local_states,
+};
 
 use super::NOT_MOVED;
 use super::locking::held;
@@ -61,12 +63,20 @@ impl Local {
         Ok(Self { files, workspaces, is_usual: !usual.is_empty(), elsewhere, directory, backend, held: all_held })
     }
 
+    /// Refuses where the files that lie where Terraform looks for them could not get other names.
+    pub(super) fn can_be_put_aside(&self) -> Result<()> {
+        let checked = Aside::plan(&self.directory, &self.held).and_then(|aside| aside.check());
+        checked.map_err(|error| {
+            let WorkdirError::Io { path, error } = &error else { return failed(&error) };
+            let next = "put that right; or with `--print` the state is moved, its files stay as they are, and the block is yours to write";
+            Failure::file(NOT_MOVED, path, error, next)
+        })
+    }
+
     /// Gives the files that lie where Terraform looks for them other names.
     pub(super) fn put_aside(&self) -> Result<()> {
-        put_aside(&self.directory, &self.held).map_err(|error| {
-            let next = "run the same command again, so that `terraform init` does not ask to copy them";
-            Failure::usage("the state files are still where they were", error.to_string(), next)
-        })
+        let aside = Aside::plan(&self.directory, &self.held).map_err(|error| failed(&error))?;
+        aside.run().map_err(|error| not_all_put_aside(&error))
     }
 
     /// Refuses where other files have come since they were held.
@@ -89,6 +99,17 @@ impl Local {
         }
         Ok(())
     }
+}
+
+/// The block is written by now, and the state is at the new place.
+fn not_all_put_aside(failed: &AsideError) -> Failure {
+    let what = match failed.done.is_empty() && failed.emptied.is_none() {
+        true => "the state is at the new place, and its files were not put aside",
+        false => "the state is at the new place, and not all of its files were put aside",
+    };
+    let next =
+        "put that right, and run the same command again, so that `terraform init` does not ask to copy what is left";
+    Failure::usage(what, failed.to_string(), next)
 }
 
 /// A state that is not the backend's, where Terraform looks for one.

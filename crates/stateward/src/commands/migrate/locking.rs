@@ -122,6 +122,11 @@ impl<'a> Locks<'a> {
         !self.claim.left().is_empty() || !self.claim.copied().is_empty()
     }
 
+    /// Refuses where locks could not be written down.
+    pub(super) fn can_be_noted(&self) -> Result<()> {
+        self.claim.can_be_held()
+    }
+
     /// Before any is taken: from now on no other run in this directory is, and what earlier ones left is given back. What could not be
     /// given back, and is in nobody's way here, is told.
     pub(super) async fn begin(&mut self, context: &Context, known: &[Lock<'_>]) -> Result<Vec<Check>> {

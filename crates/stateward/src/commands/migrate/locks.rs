@@ -52,6 +52,7 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
         plan.checks.push(super::told::needs_lock_files());
     }
     let held = Locks::new(context, setting, &plan.to);
+    held.can_be_noted()?;
     held.look(&places.locks(&workspaces)).await.map_err(|error| unusable(error, &wanted))?;
     plan.checks.push(Check::new("lock-free", Status::Ok, "nobody holds any of them, in either way"));
     plan.steps = steps(&wanted, &step, &writing);

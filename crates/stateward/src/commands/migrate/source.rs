@@ -254,6 +254,14 @@ impl Source {
         matches!(self, Self::Local(local) if local.is_usual)
     }
 
+    /// Refuses where the state files could not be put aside.
+    pub(super) fn can_be_put_aside(&self) -> Result<()> {
+        match self {
+            Self::Local(local) => local.can_be_put_aside(),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts the state files aside for which `init` would ask.
     pub(super) fn put_aside(&self) -> Result<()> {
         match self {

@@ -59,6 +59,9 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     let written = target.block();
     let change = Change::Replace(written.clone());
     let writing = if is_declared { None } else { Some(writing(args, setting, &change)?) };
+    // Where the block is a person's to write, the states stay where it still points.
+    let puts_aside = source.is_in_the_way() && !args.print;
+    can_be_written(context, setting, &source, &target, puts_aside)?;
     let progress = Progress::work("looking");
     let looked = look(&source, &target).await?;
     let mut checks = target.checks().await?;
@@ -66,8 +69,6 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     let refusal = judge(&looked, &mut checks, is_declared);
     checks.extend(about_source(&source, &target, setting, &looked.moving));
     checks.extend(about_block(setting, &written).filter(|_| !is_declared));
-    // Where the block is a person's to write, the states stay where it still points.
-    let puts_aside = source.is_in_the_way() && !args.print;
     if is_declared && looked.moving.is_empty() {
         if puts_aside && !args.dry_run {
             source.put_aside()?;
@@ -104,6 +105,20 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs, setting: &Setting
     plan.block = writing.map(|writing| writing.told(&change));
     plan.outcome = Outcome::Done;
     end(context, &plan)
+}
+
+/// Refuses where what is going to be written here could not be: known before anything is copied or locked.
+fn can_be_written(
+    context: &Context,
+    setting: &Setting,
+    source: &Source,
+    target: &Target,
+    puts_aside: bool,
+) -> Result<()> {
+    if puts_aside {
+        source.can_be_put_aside()?;
+    }
+    Ok(Locks::new(context, setting, &target.name()).can_be_noted()?)
 }
 
 /// From now on no other run in this directory is at work. What earlier ones left is given back, and the store is made.

@@ -11,7 +11,7 @@ use super::{KEY, Place, answer, at_server, migrate, refused, sqlite, workdir};
 use crate::{LIMIT, cli, state};
 
 /// Does something when the first request of a kind comes by, before it goes on.
-fn at_first(
+pub(super) fn at_first(
     proxy: &FaultProxy,
     is_it: impl Fn(&SeenRequest) -> bool + Send + 'static,
     does: impl Fn() + Send + 'static,
@@ -31,7 +31,7 @@ fn locks(seen: &SeenRequest) -> bool {
 }
 
 /// The state is being written.
-fn writes(seen: &SeenRequest) -> bool {
+pub(super) fn writes(seen: &SeenRequest) -> bool {
     seen.operation() == "PutObject" && !seen.path.contains(".tflock")
 }
 

@@ -7,6 +7,7 @@ mod places;
 mod refused;
 mod rights;
 mod states;
+mod unwritable;
 
 use std::path::Path;
 
