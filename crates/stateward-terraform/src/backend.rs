@@ -10,7 +10,7 @@ use crate::json;
 use crate::override_file;
 use crate::s3_arguments::Complaint;
 use crate::tool::Tool;
-use crate::workdir;
+use crate::workdir::{self, WorkdirError};
 
 /// Arguments by their names, those of blocks within as `block.name`; `None` for a value that is not written out.
 pub type Arguments = BTreeMap<String, Option<String>>;
@@ -258,7 +258,10 @@ impl Configuration {
     pub(crate) fn files(directory: &Path, tool: Tool) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(directory)? {
-            names.extend(entry?.file_name().into_string().ok());
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                names.extend(entry.file_name().into_string().ok());
+            }
         }
         Ok(chosen(names, tool))
     }
@@ -302,8 +305,11 @@ fn chosen(mut names: Vec<String>, tool: Tool) -> Vec<String> {
         |name: &str| stem(name).is_some_and(|(_, extension)| !extension.starts_with(".tofu") || tool == Tool::OpenTofu);
     names.retain(|name| !is_ignored(name) && is_ours(name));
     // OpenTofu takes `a.tofu` in place of `a.tf`.
-    let hidden: Vec<String> =
-        names.iter().filter(|name| name.contains(".tofu")).map(|name| name.replacen(".tofu", ".tf", 1)).collect();
+    let hides = |name: &String| {
+        let (stem, extension) = stem(name)?;
+        Some(format!("{stem}.tf{}", extension.strip_prefix(".tofu")?))
+    };
+    let hidden: Vec<String> = names.iter().filter_map(hides).collect();
     names.retain(|name| !hidden.contains(name));
     names.sort_by(|a, b| (is_override(a), a).cmp(&(is_override(b), b)));
     names
@@ -315,14 +321,14 @@ fn stem(name: &str) -> Option<(&str, &str)> {
         .find_map(|extension| Some((name.strip_suffix(extension)?, extension)))
 }
 
-fn is_override(name: &str) -> bool {
+pub(crate) fn is_override(name: &str) -> bool {
     stem(name).is_some_and(|(stem, _)| stem == "override" || stem.ends_with("_override"))
 }
 
 /// What `init` noted of the backend in a data directory (`.terraform`); `None` where it has not been run, or for the `local` backend
 /// without a block.
-pub fn cached(data_dir: &Path) -> Option<Backend> {
-    workdir::Backend::of(Path::new(""), Some(data_dir)).ok()?.map(Backend::from)
+pub fn cached(data_dir: &Path) -> Result<Option<Backend>, WorkdirError> {
+    Ok(workdir::Backend::of(Path::new(""), Some(data_dir))?.map(Backend::from))
 }
 
 impl From<workdir::Backend> for Backend {

@@ -12,13 +12,15 @@ use std::path::{Path, PathBuf};
 use hcl_edit::Span;
 use hcl_edit::structure::{Block, BlockLabel, Body};
 
-use crate::backend::Configuration;
+use crate::backend::{Configuration, is_override};
 use crate::hcl;
 use crate::rights::{can_replace, directory_of};
 use crate::tool::Tool;
 
 /// The file that a block is written to where there is none.
 const NEW_FILE: &str = "backend.tf";
+/// Where OpenTofu has a `backend.tofu` in place of that one.
+const OTHER_FILE: &str = "state_backend.tf";
 const INDENT: &str = "  ";
 
 /// A value of an argument.
@@ -232,7 +234,8 @@ impl Edit {
                 return Ok(Self { path, before: Some(before), after });
             }
         }
-        let path = directory.join(NEW_FILE);
+        let is_hidden = directory.join(NEW_FILE).with_extension("tofu").exists();
+        let path = directory.join(if is_hidden { OTHER_FILE } else { NEW_FILE });
         match fs::read_to_string(&path) {
             Ok(before) => {
                 let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
@@ -295,10 +298,13 @@ fn read(path: &Path) -> Result<String, EditError> {
 
 /// The files in HCL's own syntax that both tools read and that override nothing.
 fn hcl_files(directory: &Path) -> Result<Vec<String>, EditError> {
-    let names = Configuration::files(directory, Tool::Terraform)
-        .map_err(|error| EditError::Io { path: directory.to_path_buf(), error })?;
-    let is_own = |name: &String| has_extension(Path::new(name), "tf") && !name.ends_with("override.tf");
-    Ok(names.into_iter().filter(is_own).collect())
+    let read = |tool| {
+        Configuration::files(directory, tool).map_err(|error| EditError::Io { path: directory.to_path_buf(), error })
+    };
+    // OpenTofu does not read `a.tf` where there is `a.tofu`.
+    let of_tofu = read(Tool::OpenTofu)?;
+    let is_own = |name: &String| has_extension(Path::new(name), "tf") && !is_override(name) && of_tofu.contains(name);
+    Ok(read(Tool::Terraform)?.into_iter().filter(is_own).collect())
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {

@@ -140,6 +140,23 @@ fn opentofu_has_files_of_its_own() {
     let files = [("a.tofu", "terraform {\n backend \"http\" {}\n}"), ("a.tf", S3)];
     assert_eq!(declared(&read_with(Tool::OpenTofu, &files)).as_deref(), Some("backend \"http\" at a.tofu:2"));
     assert_eq!(declared(&read_with(Tool::Terraform, &files)).as_deref(), Some("backend \"s3\" at a.tf:2"));
+    let json = r#"{"terraform": {"backend": {"http": {}}}}"#;
+    for (name, found) in [
+        ("z.tofu.json", "backend \"http\" at z.tofu.json:1"),
+        ("override.tofu.json", "backend \"http\" at override.tofu.json:1"),
+        // It is a file of Terraform's, and hides none.
+        ("z.tofu.tf.json", "backend \"s3\" at z.tf.tf.json:1"),
+    ] {
+        let s3 = r#"{"terraform": {"backend": {"s3": {}}}}"#;
+        let other = if name == "z.tofu.tf.json" { ("z.tf.tf.json", s3) } else { ("z.tf.json", s3) };
+        let text = if name == "z.tofu.tf.json" { "{}" } else { json };
+        assert_eq!(declared(&read_with(Tool::OpenTofu, &[(name, text), other])).as_deref(), Some(found), "{name}");
+    }
+    let overridden = [("a_override.tofu", files[0].1), ("a_override.tf", S3), ("b.tf", S3)];
+    assert_eq!(
+        declared(&read_with(Tool::OpenTofu, &overridden)).as_deref(),
+        Some("backend \"http\" at a_override.tofu:2")
+    );
 }
 
 #[test]
@@ -200,15 +217,15 @@ fn addresses_that_are_fixed() {
 #[test]
 fn what_init_has_noted() {
     let dir = TestDir::new();
-    assert_eq!(cached(dir.path()), None);
+    assert_eq!(cached(dir.path()).unwrap(), None);
     dir.write(
         "terraform.tfstate",
         r#"{"version":3,"terraform_version":"1.15.5","backend":{"type":"s3","config":{"key":"net/prod","region":null,"encrypt":true},"hash":7}}"#,
     );
-    let backend = cached(dir.path()).unwrap();
+    let backend = cached(dir.path()).unwrap().unwrap();
     assert_eq!((backend.kind(), backend.argument("key"), backend.arguments().len()), (Some("s3"), Some("net/prod"), 2));
     dir.write("terraform.tfstate", "{");
-    assert_eq!(cached(dir.path()), None);
+    assert!(cached(dir.path()).unwrap_err().to_string().contains("is not what `terraform init` writes"));
     assert_eq!(selected_workspace(dir.path()), None);
     for (text, name) in [("dev\n", Some("dev")), ("default", None), ("", None)] {
         dir.write("environment", text);

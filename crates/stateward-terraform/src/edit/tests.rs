@@ -121,6 +121,9 @@ fn a_block_comes_into_a_terraform_block_or_a_file_of_its_own() {
     assert_eq!(plan(&[("main.tf", "locals {}\n"), ("versions.tf", "terraform {\n}\n")]), "versions.tf");
     assert_eq!(plan(&[("main.tf", "locals {}\n")]), "backend.tf");
     assert_eq!(plan(&[("backend.tf", "locals {}")]), "backend.tf");
+    // OpenTofu would not read it.
+    assert_eq!(plan(&[("versions.tf", "terraform {\n}\n"), ("versions.tofu", "")]), "backend.tf");
+    assert_eq!(plan(&[("main.tf", "locals {}\n"), ("backend.tofu", "")]), "state_backend.tf");
     assert_eq!(plan(&[("main.tf", OLD), ("a.tf", "terraform {\n}\n")]), "main.tf");
 }
 

@@ -12,7 +12,7 @@ use stateward_core::Clock;
 use stateward_store_aws::configuration;
 
 pub(super) use target::{
-    configuration as configuration_of, extra_arguments, given, of_directory as backend_of_directory,
+    configuration as configuration_of, extra_arguments, given, noted, of_directory as backend_of_directory,
 };
 
 use super::Context;

@@ -131,12 +131,12 @@ pub(in crate::commands) fn of_directory(
     backend_config: &[String],
     workspace: Option<&str>,
 ) -> Result<Target> {
-    let configuration = configuration(directory, Tool::Terraform, NOT_FOUND)?;
+    let declared = of_either_tool(directory)?;
     let data_dir = data_dir(directory, context.environment.get("TF_DATA_DIR"));
-    let cached = cached(&data_dir);
-    let refused = configuration.declared.as_ref().map(|declared| refused(directory, declared)).unwrap_or_default();
-    let place = configuration.declared.as_ref().map(|declared| at(directory, &declared.place));
-    let declared = configuration.declared.map(|declared| declared.backend);
+    let cached = noted(&data_dir, NOT_FOUND)?;
+    let refused = declared.as_ref().map(|declared| refused(directory, declared)).unwrap_or_default();
+    let place = declared.as_ref().map(|declared| at(directory, &declared.place));
+    let declared = declared.map(|declared| declared.backend);
     let Some(counts) = declared.as_ref().or(cached.as_ref()) else {
         return Err(Failure::usage(NOT_FOUND, format!("`{}` has no `backend` block", directory.display()), NAME_IT));
     };
@@ -230,6 +230,26 @@ fn do_notes_count(declared: Option<&Backend>, extra: &[Arguments], noted: &Backe
 fn not(names: &[&str]) -> String {
     let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
     format!("{listed} {} not", if names.len() == 1 { "is" } else { "are" })
+}
+
+/// The backend of a directory, whichever tool finds it there. Refused where each finds another one.
+fn of_either_tool(directory: &Path) -> Result<Option<Declared>> {
+    let read = |tool| Ok::<_, Failure>(configuration(directory, tool, NOT_FOUND)?.declared);
+    match (read(Tool::Terraform)?, read(Tool::OpenTofu)?) {
+        (Some(one), Some(other)) if one.backend != other.backend => {
+            let why = format!("Terraform finds its backend in {}, and OpenTofu in {}", one.place, other.place);
+            Err(Failure::usage(NOT_FOUND, why, NAME_IT))
+        }
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+/// What `init` noted in a data directory.
+pub(in crate::commands) fn noted(data_dir: &Path, refusal: &str) -> Result<Option<Backend>> {
+    cached(data_dir).map_err(|error| {
+        let next = "put that right, or delete the file and run `terraform init`, which writes it";
+        Failure::usage(refusal, error.to_string(), next)
+    })
 }
 
 /// The configuration in a directory as a tool reads it, as far as it says where the state is. `refusal` is what a message begins with.

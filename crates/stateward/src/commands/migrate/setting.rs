@@ -6,11 +6,11 @@ use stateward_aws::doctor::{Given, Target};
 use stateward_core::{NameError, Workspace};
 use stateward_terraform::workdir::local_states;
 use stateward_terraform::{
-    Arguments, Backend, Configuration, Difference, Tool, cached, data_dir, selected_workspace, workspace_in_address,
+    Arguments, Backend, Configuration, Difference, Tool, data_dir, selected_workspace, workspace_in_address,
 };
 
 use super::super::Context;
-use super::super::doctor::{configuration_of, extra_arguments, given};
+use super::super::doctor::{configuration_of, extra_arguments, given, noted};
 use super::NOT_MOVED;
 use crate::cli::MigrateArgs;
 use crate::failure::{Failure, Result};
@@ -50,7 +50,7 @@ impl Setting {
         let data_dir = data_dir(&directory, context.environment.get("TF_DATA_DIR"));
         let environment = of_environment(context);
         let variable = context.environment.get("TF_WORKSPACE").map(str::to_owned);
-        let cached = cached(&data_dir).map(|noted| noted.filled(&environment));
+        let cached = noted(&data_dir, NOT_MOVED)?.map(|noted| noted.filled(&environment));
         let extra = extra_arguments(&args.backend_config)?;
         let declared = configuration.declared.as_ref().map(|declared| declared.backend.clone());
         let given = declared.map(|declared| extra.iter().fold(declared, Backend::with));

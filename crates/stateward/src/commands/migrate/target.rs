@@ -1,6 +1,6 @@
 //! Where the state shall be.
 
-use stateward_aws::doctor;
+use stateward_aws::doctor::{self, typed};
 use stateward_client::transfer::{There, bring_outside, compare_current, copy, look_outside};
 use stateward_client::{Connection, Secret};
 use stateward_core::{Error, Kind, Original, StateId, StateName, Workspace};
@@ -294,7 +294,7 @@ impl Target {
     pub(super) fn next(&self, setting: &Setting, has_state: bool) -> Vec<String> {
         let chdir = match setting.directory.as_os_str() {
             directory if directory == "." => String::new(),
-            directory => format!(" -chdir={}", directory.display()),
+            directory => format!(" -chdir={}", typed(&directory.to_string_lossy())),
         };
         match self {
             Self::Stateward { at: Config::Store(store), ours, .. } => {

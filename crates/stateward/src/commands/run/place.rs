@@ -55,7 +55,8 @@ impl Place {
             .map(|tool| Configuration::read(&directory, tool))
             .transpose()
             .map_err(|error| Failure::file(NOT_STARTED, &directory, &error, "check the directory, or `-chdir`"))?;
-        let cached = cached(&data_dir);
+        // What cannot be read the tool tells of itself.
+        let cached = cached(&data_dir).ok().flatten();
         let declared = configuration.as_ref().and_then(|configuration| configuration.declared.as_ref());
         let state = match &args.state {
             Some(state) => parse(state).map_err(|error| bad_name(state, "`--state`", &error))?,

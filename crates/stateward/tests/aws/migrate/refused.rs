@@ -170,6 +170,57 @@ fn each_tool_has_a_backend_of_its_own() {
     assert!(refused.stderr.contains("backend.tf, and OpenTofu in backend.tofu"), "{}", refused.report());
 }
 
+/// Which of the tools it is says the file.
+#[test]
+fn a_backend_that_opentofu_alone_reads() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    let inspect = || crate::cli(&dir, &moto.env()).run(&["lock", "inspect", work.path().to_str().unwrap()]);
+    work.write_s3_backend(&place.backend(moto.url()).lockfile());
+    moto.put_object(&place.bucket, KEY, state(3, "x"));
+    let seen = inspect();
+    for name in ["backend.tofu", "override.tofu"] {
+        work.write(name, dir.read("work/backend.tf"));
+        assert_eq!(
+            (inspect().code(), inspect().stdout),
+            (seen.code(), seen.stdout.clone()),
+            "{name}: the same in both"
+        );
+        work.write(name, dir.read("work/backend.tf").replace(KEY, "other"));
+        let refused = inspect().expect_code(2);
+        assert!(refused.stderr.contains(&format!("OpenTofu in {name}")), "{}", refused.report());
+        work.remove(name);
+    }
+    work.write("backend.tofu", dir.read("work/backend.tf"));
+    work.remove("backend.tf");
+    assert_eq!((inspect().code(), inspect().stdout), (seen.code(), seen.stdout));
+    let to = ["--to", &sqlite(&dir, "here.db"), "--state", "a", "--yes"];
+    migrate(&dir, &moto.env(), work.path(), &to).expect_success();
+    assert!(dir.read("work/backend.tofu").contains("backend \"http\""));
+}
+
+#[test]
+fn notes_of_init_that_are_none() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    work.write("terraform.tfstate", state(3, "x"));
+    for text in ["", "no notes", "\u{1}\u{2}"] {
+        work.write(".terraform/terraform.tfstate", text);
+        refused(&dir, &work, &["--to", &place.url(moto.url())], 2, ".terraform/terraform.tfstate` is not what");
+    }
+    assert!(moto.objects(&place.bucket).is_empty());
+}
+
+#[test]
+fn commands_can_be_typed_as_they_are_told() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    dir.write("my net/main.tf", "");
+    dir.write("my net/terraform.tfstate", state(3, "x"));
+    let done = migrate(&dir, &moto.env(), std::path::Path::new("my net"), &["--to", &place.url(moto.url()), "--yes"]);
+    let done = done.expect_success();
+    assert!(done.stdout.contains("terraform -chdir='my net' init -reconfigure"), "{}", done.report());
+}
+
 /// What is not moved, and may matter.
 #[test]
 fn what_stays_behind_is_told() {
