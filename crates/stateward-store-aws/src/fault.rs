@@ -86,7 +86,7 @@ impl Fault {
             const CHECK: &str = "check the name, the Region and whose credentials these are";
             match bucket {
                 Some(bucket) => {
-                    format!("{CHECK}; `stateward setup aws --bucket {bucket} --lock-table {table}` makes a table")
+                    format!("{CHECK}; `stateward setup aws --bucket {bucket} --lock-table {table}` makes one")
                 }
                 None => CHECK.to_owned(),
             }
