@@ -15,31 +15,14 @@ const OLD: i64 = 60 * 60;
 /// Digits of what makes a name one of its own.
 const DIGITS: usize = 24;
 
-impl Target {
-    /// Where the doctor's own objects lie, and how the names of those that are kept for a time end behind what makes each its own.
-    fn rooms(&self) -> Vec<(String, Vec<String>)> {
-        let cut = |name: String, end: &str| name.strip_suffix(end).map(str::to_owned);
-        match self.object() {
-            Some(_) => {
-                let end = format!("/{}", self.key);
-                let room = cut(self.probe(""), &end);
-                room.map(|room| (room, vec![end.clone(), end + ".tflock"])).into_iter().collect()
-            }
-            None => [self.probe(""), self.probe_beside("", "")]
-                .map(|room| (room, vec![String::new(), ".tflock".to_owned()]))
-                .into_iter()
-                .collect(),
-        }
-    }
-}
-
 /// Whether nobody but a doctor has written an object: by its name, its size and that whoever was at work is long done.
-fn is_left(object: &Object, room: &str, ends: &[String], now: i64) -> bool {
-    let rest = object.key().and_then(|key| key.strip_prefix(room)).unwrap_or_default();
-    let (id, end) = rest.split_at_checked(DIGITS).unwrap_or_default();
+fn is_left(object: &Object, target: &Target, room: &str, now: i64) -> bool {
+    let Some(key) = object.key() else { return false };
+    let (id, _) = key.strip_prefix(room).and_then(|rest| rest.split_at_checked(DIGITS)).unwrap_or_default();
     let is_id = id.len() == DIGITS && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let is_old = object.last_modified.and_then(time).is_some_and(|written| written.as_second() + OLD < now);
-    is_id && ends.iter().any(|known| known == end) && object.size == i64::try_from(CONTENT.len()).ok() && is_old
+    let is_own = |name: &String| key == name || key.strip_suffix(".tflock") == Some(name.as_str());
+    is_id && target.probes(id).iter().any(is_own) && object.size == i64::try_from(CONTENT.len()).ok() && is_old
 }
 
 impl Patient {
@@ -49,12 +32,11 @@ impl Patient {
             return Vec::new();
         };
         let mut left = Vec::new();
-        for (room, ends) in self.target.rooms() {
+        for room in self.target.probe_rooms() {
             let listed = bucket.client.list_objects_v2().bucket(&bucket.name).prefix(&room).send().await;
             let listed = listed.ok().and_then(|listed| listed.contents).unwrap_or_default();
-            left.extend(
-                listed.into_iter().filter(|object| is_left(object, &room, &ends, now)).filter_map(|one| one.key),
-            );
+            let is_left = |object: &Object| is_left(object, &self.target, &room, now);
+            left.extend(listed.into_iter().filter(is_left).filter_map(|one| one.key));
         }
         if left.is_empty() {
             return Vec::new();
@@ -106,7 +88,7 @@ mod tests {
         let size = i64::try_from(CONTENT.len()).expect("a size");
         let of = |target: &Target, key: &str, size: i64, written: i64| {
             let object = Object::builder().key(key).size(size).last_modified(DateTime::from_secs(written)).build();
-            target.rooms().iter().any(|(room, ends)| is_left(&object, room, ends, NOW))
+            target.probe_rooms().iter().any(|room| is_left(&object, target, room, NOW))
         };
         let state = Target::new("states", "net/prod.tfstate");
         let lock = format!("env:/stateward-doctor-{ID}/net/prod.tfstate.tflock");
@@ -125,5 +107,9 @@ mod tests {
             assert!(of(&store, &format!("{own}{ID}"), size, old), "{own}");
             assert!(!of(&store, &format!("{own}{ID}/more"), size, old), "{own}");
         }
+        let store = Target { layout: Layout::Stateward, ..Target::new("states", "team") };
+        let in_workspace = |own: &str| format!("env:/stateward-doctor-{ID}/team/stateward-doctor-{own}");
+        assert!(of(&store, &in_workspace(ID), size, old));
+        assert!(!of(&store, &in_workspace("else"), size, old));
     }
 }

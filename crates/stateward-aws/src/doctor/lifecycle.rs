@@ -202,6 +202,7 @@ mod tests {
             let store = Target { layout: Layout::Stateward, ..Target::new("states", key) };
             assert!(store.is_probes(own) && !store.is_probes(other));
             assert!(store.is_probes(&format!("{other}stateward-doctor-")));
+            assert_eq!(store.is_probes("env:/stateward-doctor-"), !key.is_empty(), "the prefix is listed with all");
         }
     }
 

@@ -221,16 +221,24 @@ impl Target {
         }
     }
 
+    /// The names of all objects of ours that this is part of: among a store's own, among the states, among those of workspaces.
+    pub(crate) fn probes(&self, id: &str) -> Vec<String> {
+        let beside = [Some(self.listed()), self.listed_beside()].into_iter().flatten();
+        let mut names = vec![self.probe(id)];
+        names.extend(beside.map(|prefix| self.probe_beside(&format!("{prefix}{id}"), id)));
+        names.dedup();
+        names
+    }
+
+    /// How those names begin, before what makes each its own.
+    pub(crate) fn probe_rooms(&self) -> Vec<String> {
+        const ID: &str = "000000000000000000000000";
+        self.probes(ID).iter().filter_map(|name| Some(name.split_once(ID)?.0.to_owned())).collect()
+    }
+
     /// Whether nothing but the doctor's own begins so.
     pub(crate) fn is_probes(&self, prefix: &str) -> bool {
-        let id = "";
-        let beside = self.probe_beside("", id);
-        let probe = self.probe(id);
-        let probe = match self.layout {
-            Layout::S3 => probe.strip_suffix(&self.key).unwrap_or_default().trim_end_matches('/'),
-            _ => probe.as_str(),
-        };
-        prefix.starts_with(probe) || self.layout != Layout::S3 && prefix.starts_with(&beside)
+        self.probe_rooms().iter().any(|room| prefix.starts_with(room))
     }
 
     /// The names that are listed: those of the state, or all of a store. Policies may allow these alone.
