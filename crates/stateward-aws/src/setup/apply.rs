@@ -13,6 +13,8 @@ use crate::{Failed, Services};
 
 /// So long AWS gets to do what it was asked, each time.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// So long what IAM says to be there already gets to show: it may be our own, where an answer was lost.
+const SHOWING: Duration = Duration::from_secs(15);
 /// So long what was made gets to show all that it was made with.
 const SETTLING: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -38,6 +40,13 @@ pub enum ApplyError {
     /// AWS took the request, and yet does not show it.
     #[error("{} of {} was set, and {} s later AWS does not show it", .0.property, .0.resource, PATIENCE.as_secs())]
     NotShown(Box<Item>),
+    /// IAM has something else of this name, and does not show what.
+    #[error(
+        "{} cannot be made: IAM has one whose name is the same but for capital letters, or that has another path. \
+         With `iam:ListPolicies` and `iam:ListRoles` it is told which; name the environment or the bucket otherwise, or take that one away",
+        .0.resource
+    )]
+    Taken(Box<Item>),
 }
 
 type Name = (String, &'static str);
@@ -54,7 +63,7 @@ pub async fn apply(
     done: &mut (dyn FnMut(&Item) + Send),
 ) -> Result<Vec<Item>, ApplyError> {
     let allowed: HashSet<_> = approved.iter().filter(|item| item.acts()).map(name).collect();
-    let mut asked = HashSet::new();
+    let (mut asked, mut taken) = (HashSet::new(), HashSet::new());
     let mut latest = Instant::now();
     let mut found = Box::pin(read(services, wanted)).await?;
     // Whether nothing was asked for since all was read: the end is what AWS says at the end.
@@ -84,13 +93,19 @@ pub async fn apply(
                 }
             }
             (Some(_), Some((item, call))) => {
-                until_taken(services, wanted, call, not_yet(item, &call.act, &asked)).await?;
+                let outcome = until_taken(services, wanted, call, not_yet(item, &call.act, &asked)).await?;
                 asked.insert(name(item));
+                if outcome == Outcome::WasThere && call.act.part() == Part::Access {
+                    taken.insert(name(item));
+                }
                 latest = Instant::now();
                 done(item);
                 Box::pin(again(services, wanted, &mut found, call)).await?;
                 is_read = false;
                 continue;
+            }
+            (Some(first), None) if latest.elapsed() >= SHOWING && taken.contains(&name(first)) => {
+                return Err(ApplyError::Taken(Box::new(first.clone())));
             }
             (Some(first), None) if latest.elapsed() >= PATIENCE => {
                 return Err(ApplyError::NotShown(Box::new(first.clone())));
@@ -166,15 +181,24 @@ fn next<'a>(items: &'a [Item], asked: &HashSet<Name>) -> Option<(&'a Item, &'a C
     None
 }
 
-async fn until_taken(services: &Services, wanted: &Wanted, call: &Call, not_yet: &[&str]) -> Result<(), Failed> {
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// It was done before: by a request of ours whose answer was lost, or by somebody else.
+    WasThere,
+}
+
+async fn until_taken(services: &Services, wanted: &Wanted, call: &Call, not_yet: &[&str]) -> Result<Outcome, Failed> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match calls::send(services, wanted, call).await {
-            Err(failed) if is_done(&call.act, &failed) => return Ok(()),
+            Ok(()) => return Ok(Outcome::Done),
+            Err(failed) if is_done(&call.act, &failed) => return Ok(Outcome::WasThere),
             Err(failed) if not_yet.iter().any(|code| failed.is(code)) && Instant::now() < deadline => {
                 sleep(PAUSE).await;
             }
-            outcome => return outcome,
+            Err(failed) => return Err(failed),
         }
     }
 }

@@ -128,6 +128,7 @@ mod tests {
         assert_eq!(told(&wanted, rule("theirs")), None);
         let item = told(&wanted, deletes("")).expect("a warning");
         assert_eq!((item.action, &item.call, &item.current), (Action::Keep, &None, &json!(["cleanup"])));
+        assert_eq!(item.rule, "Amazon S3 User Guide: Expiring objects");
         let words = "Warning: the lifecycle rule `cleanup` deletes whatever lies here 30 days after the last write.";
         assert!(item.why.starts_with(words), "{}", item.why);
         let item = told(&wanted, deletes("tmp/")).expect("a warning");

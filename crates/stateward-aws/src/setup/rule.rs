@@ -43,6 +43,7 @@ fn of_bucket(property: &str, wanted: &Value) -> &'static str {
         "tls-only" => "Security Hub S3.5",
         "wrong-keys" => OF_KMS,
         "lifecycle" => "Security Hub S3.10",
+        "lifecycle-danger" => "Amazon S3 User Guide: Expiring objects",
         "object-lock" => "Amazon S3 User Guide: Locking objects with Object Lock",
         "access-log" => "Security Hub S3.9",
         "log-delivery" => ACCESS_LOGS,

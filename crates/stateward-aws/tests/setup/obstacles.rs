@@ -340,6 +340,15 @@ async fn an_environment_that_differs_from_another_one_in_capital_letters() {
     assert!(unseen.iter().all(|item| item.action != Action::Refuse), "{unseen:#?}");
     let told = unseen.iter().filter(|item| item.why.contains("cannot be seen (`iam:List")).count();
     assert_eq!(told, 2, "{unseen:#?}");
+
+    // As IAM answers then, and moto does not.
+    let exists = "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>EntityAlreadyExists</Code>\
+                  <Message>A policy called stateward already exists.</Message></Error><RequestId>r</RequestId></ErrorResponse>";
+    let exists = Fault::Answer { status: 409, headers: Vec::new(), body: exists.to_owned() };
+    account.proxy.inject(Rule::new(exists).operation("CreatePolicy"));
+    let error = account.apply().await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Taken(item) if item.resource.contains("-DEV")), "{error}");
+    assert!(error.to_string().contains("`iam:ListPolicies`"), "{error}");
 }
 
 /// A lab of an account in an organization whose second level forbids an action.
