@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tracing::warn;
 
@@ -138,20 +138,20 @@ impl Table {
     }
 
     pub(super) async fn put_digest(&self, lock_id: &str, digest: &str) -> Result<()> {
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .item(KEY, text(&digest_id(lock_id)))
-            .item(DIGEST, text(digest));
+        let request = self.put_of_digest(lock_id, digest);
         request.send().await.map(drop).map_err(|error| self.fault("DynamoDB: PutItem", &error))
+    }
+
+    fn put_of_digest(&self, lock_id: &str, digest: &str) -> PutItemFluentBuilder {
+        let request = self.client.put_item().table_name(&self.name);
+        request.item(KEY, text(&digest_id(lock_id))).item(DIGEST, text(digest))
     }
 
     /// Puts a digest, or none, in place of exactly the old one, or of none; false where it is another by now.
     pub(super) async fn replace_digest(&self, lock_id: &str, old: Option<&str>, new: Option<&str>) -> Result<bool> {
         let Some(new) = new else { return self.drop_digest(lock_id, old).await };
-        let request = self.client.update_item().table_name(&self.name).key(KEY, text(&digest_id(lock_id)));
-        let request = request.update_expression("SET Digest = :new").expression_attribute_values(":new", text(new));
+        // Put, not updated: policies for Terraform allow that alone.
+        let request = self.put_of_digest(lock_id, new);
         let request = match old {
             // What stands there and is no digest counts as none.
             None => request
@@ -164,8 +164,8 @@ impl Table {
         };
         let Err(error) = request.send().await else { return Ok(true) };
         match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            _ => Err(self.fault("DynamoDB: UpdateItem", &error)),
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(self.fault("DynamoDB: PutItem", &error)),
         }
     }
 

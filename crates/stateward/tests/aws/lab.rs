@@ -395,6 +395,28 @@ fn the_buckets_policy_takes_two_layers_with_the_key() {
     }
 }
 
+/// A digest whose write was lost is put right by whoever may do what Terraform may.
+#[test]
+fn a_digest_is_repaired_with_these_rights_alone() {
+    let mut bench = Bench::new(true, false);
+    let policy = bench.generated("--key ", "admin");
+    bench.let_in(&[user("admin", &[&policy])], &json!({}));
+    let work = bench.work("work", bench.block());
+    bench.init(&work, "admin");
+    bench.run(&work, "admin", &["apply", "-auto-approve"]).expect_success();
+    let table = bench.table.as_deref().unwrap();
+    let id = json!({ "LockID": { "S": format!("{}/{STATE_KEY}-md5", bench.bucket) } });
+    let asked = json!({ "TableName": table, "Key": id }).to_string();
+    let before = Moto::shared().dynamodb("GetItem", &asked);
+    bench.run(&work, "admin", APPLY).expect_success();
+    let lost = json!({ "TableName": table, "Item": before["Item"] }).to_string();
+    Moto::shared().dynamodb("PutItem", &lost);
+    let repair = ["state", "repair", work.path().to_str().unwrap(), "--yes"];
+    bench.cli("admin").run(&repair).expect_success();
+    assert_ne!(Moto::shared().dynamodb("GetItem", &asked), before);
+    bench.run(&work, "admin", PLAN).expect_success();
+}
+
 /// stateward's own store stands in the same bucket, under the same policy, with the rights of the printed command.
 #[test]
 fn stateward_s_own_store() {
