@@ -7,6 +7,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use stateward_denial::{Kind, Problem};
 use stateward_store_aws::{Fault, fault_of, has_id, is_foreign, words};
 
+/// The code for an object that lies in an archive.
+pub(crate) const ARCHIVED: &str = "InvalidObjectState";
+
 /// A request that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{words}")]
@@ -92,6 +95,8 @@ impl Failed {
     /// Whether it was for lack of a right.
     pub fn is_refused(&self) -> bool {
         match self.problem().map(|problem| problem.kind) {
+            // Answered with 403 to whoever may read it.
+            _ if self.is(ARCHIVED) => false,
             Some(Kind::AccessDenied) => true,
             Some(Kind::Other) | None => matches!(self.status, Some(401 | 403)),
             Some(_) => false,

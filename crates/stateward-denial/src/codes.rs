@@ -115,6 +115,7 @@ pub(crate) const CODES: &[Code] = &[
     reason("MalformedPolicy", Kind::Other, Reason::MalformedPolicy),
     reason("OptInRequired", Kind::Other, Reason::NotSubscribed),
     reason("SubscriptionRequiredException", Kind::Other, Reason::NotSubscribed),
+    reason("InvalidObjectState", Kind::Other, Reason::Archived),
     reason("EntityTooLarge", Kind::Other, Reason::TooLarge),
     code("InvalidBucketAclWithObjectOwnership", Kind::Other),
     code("AccessControlListNotSupported", Kind::Other),

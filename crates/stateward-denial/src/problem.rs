@@ -233,6 +233,8 @@ pub enum Reason {
     KeySchema,
     /// The KMS key is disabled, or about to be deleted.
     KeyState,
+    /// The object lies in an archive, and cannot be read before it is restored.
+    Archived,
     /// The storage does not know this kind of request.
     Unsupported,
     /// A policy document was not taken.

@@ -255,6 +255,8 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
             Fault::Refused(Refused::Region(None, words))
         }
         (507, _) | (_, "QuotaExceeded" | "InsufficientStorage") => Fault::Refused(Refused::Full(words)),
+        // With 403, and yet no refusal: it lies in an archive.
+        (_, "InvalidObjectState") => Fault::Refused(Refused::Other(words)),
         (501, _) | (_, "NotImplemented") => Fault::Refused(Refused::Unsupported(words)),
         (404, _) => Fault::Missing,
         (416, _) => Fault::Refused(Refused::OutOfRange),

@@ -151,6 +151,7 @@ fn culprit(problem: &Problem) -> Option<(&'static str, Status)> {
         (_, Some(Reason::Bucket)) => ("bucket-exists", Status::Fail),
         (_, Some(Reason::Table)) => ("lock-table-exists", Status::Fail),
         (_, Some(Reason::KeySchema)) => ("lock-table-schema", Status::Fail),
+        (_, Some(Reason::Archived)) => ("bucket-lifecycle", Status::Fail),
         (_, Some(Reason::Key | Reason::KeyState)) => ("bucket-encryption", Status::Fail),
         _ => return None,
     })

@@ -16,6 +16,7 @@ use super::store_table::is_cancelled;
 use super::target::{table_name, typed};
 use super::{Finding, Offline, Patient, Places, Reached, Status};
 use crate::Failed;
+use crate::failed::ARCHIVED;
 
 /// What trying a right showed.
 #[derive(Debug)]
@@ -45,7 +46,11 @@ impl Live {
             Err(failed) if failed.is_refused() => Self::Refused(Box::new(failed)),
             // It was let in, and then could not be done: that is an answer, too.
             Err(failed) if matches!(failed.status, Some(404 | 409 | 412 | 416)) => Self::Allowed,
-            Err(failed) if failed.is("ConditionalCheckFailedException") || is_cancelled(&failed) => Self::Allowed,
+            Err(failed)
+                if failed.is(ARCHIVED) || failed.is("ConditionalCheckFailedException") || is_cancelled(&failed) =>
+            {
+                Self::Allowed
+            }
             Err(failed) => Self::Untested(failed.words().to_owned()),
         }
     }

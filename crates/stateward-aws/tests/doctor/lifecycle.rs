@@ -91,6 +91,21 @@ async fn a_rule_that_takes_other_things_or_some() {
     says("it is so large", &with(large, EXPIRES, of_size(900)).await.1, &[(CHECK, Status::Fail)]);
 }
 
+/// S3 answers 403, and refuses nobody.
+#[tokio::test]
+async fn a_state_that_lies_in_an_archive() {
+    let place = Place::new();
+    place.put_state("", "{}");
+    let archived = Fault::s3(403, "InvalidObjectState", "The operation is not valid for the object's storage class");
+    let is_read = |request: &stateward_testkit::SeenRequest| {
+        request.operation() == "GetObject" && request.path.ends_with("net/prod.tfstate")
+    };
+    place.proxy.inject(Rule::new(archived).when(is_read));
+    let found = place.examine().await;
+    says("archived", &found, &[(CHECK, Status::Fail)]);
+    assert_eq!(finding(&found, CHECK).entry.as_deref(), Some("storage/state-archived"));
+}
+
 #[tokio::test]
 async fn rules_that_cannot_be_read() {
     planted("refused", &[], |place| {

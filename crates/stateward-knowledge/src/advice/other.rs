@@ -319,36 +319,7 @@ fn conflict(problem: &Problem) -> Advice {
 
 fn rest(problem: &Problem) -> Advice {
     match reason(problem) {
-        Some(Reason::KeySchema) => Advice::new(
-            "The lock table has another key",
-            "Terraform writes items with the key `LockID` (a string), and the table has another key or a sort key besides.",
-        )
-        .then(
-            Who::ResourceOwner,
-            "Make a table whose partition key is `LockID`, a string, without a sort key, and name it in `dynamodb_table`.",
-            "A table's key cannot be changed.",
-        )
-        .but_not("Attaching policies", "The request was allowed, and did not fit the table."),
-        Some(Reason::KeyState) => Advice::new(
-            "The KMS key cannot be used",
-            "It is disabled, or waits for its deletion.",
-        )
-        .then(
-            Who::KeyOwner,
-            "Cancel the deletion (`aws kms cancel-key-deletion`) and enable it (`aws kms enable-key`).",
-            "What it has encrypted can be read by it alone; when it is deleted that is lost.",
-        )
-        .but_not("Attaching policies", "Rights on a disabled key open nothing."),
-        Some(Reason::Unsupported) => Advice::new(
-            "The storage does not know this kind of request",
-            "It speaks S3, but not all of it: mostly conditional writes or checksums are missing.",
-        )
-        .then(
-            Who::You,
-            "See whether a newer version knows conditional writes (`If-None-Match`); else keep the lock elsewhere.",
-            "A lock file needs them: without them two runs can both take it.",
-        )
-        .but_not("`-lock=false`", "Two runs at once can overwrite each other's state."),
+        Some(reason @ (Reason::KeySchema | Reason::KeyState | Reason::Archived | Reason::Unsupported)) => unfit(reason),
         Some(Reason::MalformedPolicy) => Advice::new(
             "AWS does not take the policy",
             "The document is no policy: an element, an ARN or a principal in it is not right.",
@@ -368,8 +339,13 @@ fn rest(problem: &Problem) -> Advice {
             "Held, refused and not reached are mended in different ways.",
         )
         .but_not("`force-unlock`", "Perhaps nobody holds it."),
-        Some(Reason::TooLarge) => Advice::new("It is larger than the service takes", "A request was refused for its size.")
-            .then(Who::You, "Split the state, or keep it where there is no such limit.", "The limit cannot be raised."),
+        Some(Reason::TooLarge) => {
+            Advice::new("It is larger than the service takes", "A request was refused for its size.").then(
+                Who::You,
+                "Split the state, or keep it where there is no such limit.",
+                "The limit cannot be raised.",
+            )
+        }
         Some(Reason::NotSubscribed) => Advice::new(
             "The account does not have this service or Region",
             "It has to be enabled once, or the account is new.",
@@ -383,5 +359,52 @@ fn rest(problem: &Problem) -> Advice {
             )
             .then(Who::You, "Read the text around it.", "What it is about stands there.")
         }
+    }
+}
+
+/// What is asked is there, and such that nobody could be served.
+fn unfit(reason: Reason) -> Advice {
+    match reason {
+        Reason::KeySchema => Advice::new(
+            "The lock table has another key",
+            "Terraform writes items with the key `LockID` (a string), and the table has another key or a sort key besides.",
+        )
+        .then(
+            Who::ResourceOwner,
+            "Make a table whose partition key is `LockID`, a string, without a sort key, and name it in `dynamodb_table`.",
+            "A table's key cannot be changed.",
+        )
+        .but_not("Attaching policies", "The request was allowed, and did not fit the table."),
+        Reason::KeyState => Advice::new(
+            "The KMS key cannot be used",
+            "It is disabled, or waits for its deletion.",
+        )
+        .then(
+            Who::KeyOwner,
+            "Cancel the deletion (`aws kms cancel-key-deletion`) and enable it (`aws kms enable-key`).",
+            "What it has encrypted can be read by it alone; when it is deleted that is lost.",
+        )
+        .but_not("Attaching policies", "Rights on a disabled key open nothing."),
+        Reason::Archived => Advice::new(
+            "The object lies in an archive",
+            "A lifecycle rule, or whoever wrote it, put it into a storage class that cannot be read before a copy is restored.",
+        )
+        .then(
+            Who::ResourceOwner,
+            "Restore it (`aws s3api restore-object`), copy it over itself into `STANDARD`, and take states out of the lifecycle rule.",
+            "A restored copy goes after some days, and the rule would take the state again.",
+        )
+        .but_not("Attaching policies", "S3 answers 403 here, and refuses nobody.")
+        .but_not("Pushing an empty or old state in its place", "What the state knows is not lost: it only cannot be read yet."),
+        _ => Advice::new(
+            "The storage does not know this kind of request",
+            "It speaks S3, but not all of it: mostly conditional writes or checksums are missing.",
+        )
+        .then(
+            Who::You,
+            "See whether a newer version knows conditional writes (`If-None-Match`); else keep the lock elsewhere.",
+            "A lock file needs them: without them two runs can both take it.",
+        )
+        .but_not("`-lock=false`", "Two runs at once can overwrite each other's state."),
     }
 }
