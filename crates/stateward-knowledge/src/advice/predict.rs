@@ -102,50 +102,9 @@ impl Given {
         };
         let mut own = self.of(&asked.someone());
         let beside = with_full_access(&mut own);
-        let resource = || own.resource.clone().or_else(|| Some(open.resource.clone()));
-        let identity = || vec![open.identity.clone()];
-        let layers: [(Layer, bool, PolicySet); 7] = [
-            (
-                Layer::Identity,
-                !own.identity.is_empty(),
-                PolicySet { identity: own.identity.clone(), resource: resource(), ..PolicySet::default() },
-            ),
-            (
-                Layer::Resource,
-                own.resource.is_some(),
-                PolicySet { identity: identity(), resource: own.resource.clone(), ..PolicySet::default() },
-            ),
-            (
-                Layer::Boundary,
-                own.boundary.is_some(),
-                PolicySet {
-                    identity: identity(),
-                    boundary: own.boundary.clone(),
-                    resource: resource(),
-                    ..PolicySet::default()
-                },
-            ),
-            (
-                Layer::Session,
-                own.session.is_some(),
-                PolicySet {
-                    identity: identity(),
-                    session: own.session.clone(),
-                    resource: resource(),
-                    ..PolicySet::default()
-                },
-            ),
-            (Layer::Scp, own.scps.is_some(), PolicySet { scps: own.scps.clone(), ..open.set() }),
-            (Layer::Rcp, own.rcps.is_some(), PolicySet { rcps: own.rcps.clone(), ..open.set() }),
-            (
-                Layer::VpcEndpoint,
-                own.vpc_endpoint.is_some(),
-                PolicySet { vpc_endpoint: own.vpc_endpoint.clone(), ..open.set() },
-            ),
-        ];
-        let known = layers.into_iter().filter(|(_, given, _)| *given);
-        known
-            .map(|(layer, _, set)| {
+        open.each_alone(&own)
+            .into_iter()
+            .map(|(layer, set)| {
                 let mut notes = if layer == Layer::Scp { beside.clone() } else { Vec::new() };
                 let decision = set.evaluate(&request);
                 if decision.outcome == Outcome::Allowed && refused_by(problem) == Some(layer) {
@@ -259,6 +218,25 @@ impl Open {
             resource: Some(self.resource.clone()),
             ..PolicySet::default()
         }
+    }
+
+    /// Each layer that is given, with all others open. Whom a resource's policy names may do so without more, which a boundary and a
+    /// session see: there it stands beside them, as it is.
+    fn each_alone(&self, own: &PolicySet) -> Vec<(Layer, PolicySet)> {
+        let beside = PolicySet { resource: own.resource.clone().or_else(|| Some(self.resource.clone())), ..self.set() };
+        let identity = (!own.identity.is_empty())
+            .then(|| (Layer::Identity, PolicySet { identity: own.identity.clone(), ..beside.clone() }));
+        let resource = own.resource.is_some().then(|| (Layer::Resource, beside.clone()));
+        let boundary = own.boundary.clone();
+        let boundary = boundary.map(|given| (Layer::Boundary, PolicySet { boundary: Some(given), ..beside.clone() }));
+        let session = own.session.clone();
+        let session = session.map(|given| (Layer::Session, PolicySet { session: Some(given), ..beside.clone() }));
+        let scp = own.scps.clone().map(|given| (Layer::Scp, PolicySet { scps: Some(given), ..self.set() }));
+        let rcp = own.rcps.clone().map(|given| (Layer::Rcp, PolicySet { rcps: Some(given), ..self.set() }));
+        let endpoint = own.vpc_endpoint.clone();
+        let endpoint =
+            endpoint.map(|given| (Layer::VpcEndpoint, PolicySet { vpc_endpoint: Some(given), ..self.set() }));
+        [identity, resource, boundary, session, scp, rcp, endpoint].into_iter().flatten().collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stateward_lab::{Config, Running, Surroundings, World};
-use stateward_testkit::{AwsEnv, Moto, Output, SecondOpinion, TestDir, fresh_name};
+use stateward_testkit::{AwsEnv, Moto, Output, SecondOpinion, Seconded, TestDir, fresh_name};
 
 use crate::cli;
 
@@ -30,14 +30,19 @@ fn world_with(forbidden: &[&str], condition: &Value) -> World {
     config.compile(&|path| panic!("no file is named, not {}", path.display())).unwrap()
 }
 
-/// What, why and what next, with the exit code of a refusal; what was done is told, and the rest is done once it may be.
-#[test]
-fn a_step_that_is_forbidden_is_told_and_the_next_run_goes_on() {
+/// A lab where nothing is forbidden yet.
+fn lab() -> Seconded<Running> {
     #[expect(clippy::disallowed_methods, reason = "the command signs with the real time")]
     let now = Arc::new(Timestamp::now);
     let opinion = SecondOpinion::new();
     let surroundings = Surroundings { now, seed: [9; 32], on_decision: opinion.hears() };
-    let lab = opinion.of(Running::start(world(&[]), surroundings).unwrap());
+    opinion.of(Running::start(world(&[]), surroundings).unwrap())
+}
+
+/// What, why and what next, with the exit code of a refusal; what was done is told, and the rest is done once it may be.
+#[test]
+fn a_step_that_is_forbidden_is_told_and_the_next_run_goes_on() {
+    let lab = lab();
     let dir = TestDir::new();
     let set_up = |all: &[&str]| -> Output {
         cli(&dir, &AwsEnv::new().others(lab.url())).envs(KEY).run(&[&["setup", "aws", "--yes"][..], all].concat())
@@ -80,11 +85,7 @@ fn a_step_that_is_forbidden_is_told_and_the_next_run_goes_on() {
 /// is made, and without it is told what is forbidden.
 #[test]
 fn a_tag_that_is_demanded_of_what_is_made() {
-    #[expect(clippy::disallowed_methods, reason = "the command signs with the real time")]
-    let now = Arc::new(Timestamp::now);
-    let opinion = SecondOpinion::new();
-    let surroundings = Surroundings { now, seed: [9; 32], on_decision: opinion.hears() };
-    let lab = opinion.of(Running::start(world(&[]), surroundings).unwrap());
+    let lab = lab();
     let dir = TestDir::new();
     let creates = ["kms:CreateKey", "s3:CreateBucket", "dynamodb:CreateTable", "iam:CreatePolicy", "iam:CreateRole"];
     let untagged = json!({ "Null": { "aws:RequestTag/team": "true" } });
