@@ -46,14 +46,13 @@ impl LockPlace for TerraformPlace {
     async fn unlock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<()> {
         let inner = &*self.inner;
         inner.spots.check(at)?;
-        if inner.use_lockfile {
-            inner.give_file(at, id).await?;
-        }
+        // Each for itself: a file that may not be deleted is no reason to keep out those who look at the table alone.
+        let file = if inner.use_lockfile { inner.give_file(at, id).await } else { Ok(()) };
         if let Some(table) = &inner.table {
             let info = lock_info_at(&inner.spots.lock_id(at), id, info);
             inner.give_item(table, at, id, &info).await?;
         }
-        Ok(())
+        file
     }
 
     async fn break_lock(&self, at: &Spot, id: Option<&str>) -> Result<Option<Bytes>> {

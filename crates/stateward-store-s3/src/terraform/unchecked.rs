@@ -7,10 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use stateward_store::outside::{LockInfo, Mark, Seen, Spot, lock_id_in as id_in};
 use stateward_store::{Result, StoreError};
-use stateward_store_aws::{Condition, Fault};
+use stateward_store_aws::{Condition, Fault, Refused};
 
 use super::bytes::conflict;
 use super::{Inner, TerraformPlace};
+
+/// The `ETag` of no object.
+const NO_TAG: &str = "\"00000000000000000000000000000000\"";
 
 /// One of Terraform's locks, as it stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +129,17 @@ impl TerraformPlace {
             locks.push(StandingLock::new(LockKind::Item, info.into()));
         }
         Ok(locks)
+    }
+
+    /// Refuses where a lock file that is taken could not be given back: asks for a delete of it under a condition that no object meets.
+    /// For who has seen that nobody holds it; where the storage heeds no such condition, nothing is there to go.
+    pub async fn may_give_file(&self, at: &Spot) -> Result<()> {
+        let inner = &*self.inner;
+        match inner.bucket.delete_if(&inner.spots.lock_file(at), NO_TAG).await {
+            Err(fault @ Fault::Refused(Refused::Denied(_))) => Err(fault.into()),
+            // Whatever else it says, it does not say that it may not be deleted.
+            _ => Ok(()),
+        }
     }
 
     /// Removes this very lock; false where it is gone, or another has come in its place.

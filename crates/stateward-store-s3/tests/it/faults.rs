@@ -176,6 +176,30 @@ async fn a_lock_is_taken_once_whatever_befalls_a_request() {
     }
 }
 
+/// Those who look at the table alone, as before lock files, are not kept out by a file that may not be deleted.
+#[tokio::test]
+async fn an_item_is_given_back_where_the_lock_file_may_not_be() {
+    let (proxy, options, store) = through_a_proxy(shared_on_moto(true, true)).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    let (state, key) = (at("net", "default"), format!("{}/net", options.prefix));
+    let lock_id = format!("{}/{key}", options.bucket);
+    assert_eq!(place.lock(&state, "ours", lock_info("ours").as_bytes()).await.unwrap(), Taken::Yes);
+    proxy.inject(Rule::new(Fault::s3(403, "AccessDenied", "Access Denied")).operation("DeleteObject"));
+    let refused = place.unlock(&state, "ours", lock_info("ours").as_bytes()).await;
+    assert!(matches!(refused, Err(StoreError::Denied { .. })), "{refused:?}");
+    assert_eq!(stranger.item(&lock_id, "Info").await, None);
+    let refused = place.may_give_file(&state).await;
+    assert!(matches!(refused, Err(StoreError::Denied { .. })), "{refused:?}");
+    proxy.heal();
+    // No lock file goes by being asked about.
+    place.may_give_file(&state).await.unwrap();
+    assert!(stranger.get(&format!("{key}.tflock")).await.is_some());
+    place.unlock(&state, "ours", lock_info("ours").as_bytes()).await.unwrap();
+    assert_eq!(stranger.get(&format!("{key}.tflock")).await, None);
+    place.may_give_file(&state).await.unwrap();
+}
+
 #[tokio::test]
 async fn bytes_are_written_once_whatever_befalls_a_request() {
     let (proxy, options, store) = through_a_proxy(shared_on_moto(false, true)).await;

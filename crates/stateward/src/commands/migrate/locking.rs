@@ -246,8 +246,13 @@ impl<'a> Locks<'a> {
         Ok(lock.holder().await?.is_some_and(|holder| holder.id == self.info.id))
     }
 
-    /// Takes a lock.
+    /// Takes a lock, unless it could not be given back.
     pub(super) async fn take(&mut self, lock: Lock<'a>) -> Result<()> {
+        if let Lock::Place(place, workspace) = &lock
+            && place.place().uses_lockfile()
+        {
+            place.place().may_give_file(&place.spot(workspace)).await?;
+        }
         // Noted first: where the answer is lost it has to be given back, too.
         let left = self.left(&lock).await;
         self.claim.takes(left)?;

@@ -7,15 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use stateward_testkit::{AwsEnv, Fault, FaultProxy, Moto, RawHttp, Rule, SeenRequest, TestDir, Workdir};
 
-use super::{KEY, Place, answer, at_server, migrate, sqlite, workdir};
+use super::{KEY, Place, answer, at_server, gives_file_back, migrate, sqlite, workdir};
 use crate::state;
 
 /// From when the first lock is to be given back nothing gets through: as where the process is killed then.
 fn killed_at_the_end(proxy: &FaultProxy) {
-    let is_unlock = |seen: &SeenRequest| match seen.operation() {
-        "DeleteObject" => seen.path.contains(".tflock"),
-        operation => operation == "DeleteItem",
-    };
+    let is_unlock = |seen: &SeenRequest| gives_file_back(seen) || seen.operation() == "DeleteItem";
     let is_over = AtomicBool::new(false);
     proxy.inject(
         Rule::new(Fault::LoseRequest)
@@ -92,7 +89,7 @@ fn a_lock_in_a_store_after_init_was_run_for_s3() {
     for proxy in [&here, &there] {
         let is_over = Arc::clone(&is_over);
         proxy.inject(Rule::new(Fault::LoseRequest).when(move |seen| {
-            let is_unlock = seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
+            let is_unlock = gives_file_back(seen);
             is_over.fetch_or(is_unlock, Ordering::SeqCst) || is_unlock
         }));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stateward_testkit::{AwsEnv, Fault, FaultProxy, LockInfo, Moto, Rule, SeenRequest, TestDir, lock_info};
 
 use super::refused::SLOW;
-use super::{KEY, Place, answer, at_server, migrate, refused, sqlite, workdir};
+use super::{KEY, Place, answer, at_server, gives_file_back, migrate, refused, sqlite, workdir};
 use crate::{LIMIT, cli, state};
 
 /// Does something when the first request of a kind comes by, before it goes on.
@@ -44,8 +44,7 @@ fn the_block_is_written_while_the_locks_are_held() {
     Moto::shared().put_object(&place.bucket, KEY, state(3, "x"));
     let seen = Arc::new(Mutex::new(None));
     let (block, sees) = (work.path().join("backend.tf"), Arc::clone(&seen));
-    let is_unlock = |seen: &SeenRequest| seen.operation() == "DeleteObject" && seen.path.contains(".tflock");
-    at_first(&proxy, is_unlock, move || *sees.lock().unwrap() = std::fs::read_to_string(&block).ok());
+    at_first(&proxy, gives_file_back, move || *sees.lock().unwrap() = std::fs::read_to_string(&block).ok());
     let store = sqlite(&dir, "here.db");
     migrate(&dir, &AwsEnv::new(), work.path(), &["--to", &store, "--state", "a", "--yes"]).expect_success();
     let block = seen.lock().unwrap().clone().unwrap();

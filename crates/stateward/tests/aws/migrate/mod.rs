@@ -12,7 +12,9 @@ mod unwritable;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stateward_testkit::{AwsEnv, Moto, Output, RawHttp, S3Backend, ServerProcess, Terraform, TestDir, Workdir};
+use stateward_testkit::{
+    AwsEnv, Moto, Output, RawHttp, S3Backend, SeenRequest, ServerProcess, Terraform, TestDir, Workdir,
+};
 
 use crate::{LIMIT, cli, serve, state};
 
@@ -21,6 +23,12 @@ const CONFIGURATION: &str = r#"
 variable "n" { default = "1" }
 resource "terraform_data" "x" { input = "${terraform.workspace}-${var.n}" }
 "#;
+
+/// A lock file is given back: the question whether it may be, under a condition that nothing meets, does not count.
+pub(crate) fn gives_file_back(seen: &SeenRequest) -> bool {
+    let asks = seen.header("if-match").is_some_and(|tag| tag.trim_matches('"').bytes().all(|byte| byte == b'0'));
+    seen.operation() == "DeleteObject" && seen.path.contains(".tflock") && !asks
+}
 
 /// A bucket that keeps versions, and a table beside it.
 pub(crate) struct Place {

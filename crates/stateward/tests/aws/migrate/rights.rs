@@ -98,6 +98,35 @@ impl Rights {
     }
 }
 
+/// A lock that could not be given back would keep everybody out: none is taken.
+#[test]
+fn no_lock_file_is_taken_that_may_not_be_deleted() {
+    let right = ("Lockfiles", "s3:DeleteObject");
+    let rights = Rights::new(false, &[right]);
+    for way in [Way::In, Way::Out] {
+        let name = format!("{}-{way:?}", who(right));
+        rights.prepare(&name, way);
+        let before = Moto::shared().objects(&rights.bench.bucket);
+        let refused = rights.migrate(&who(right), &name, way).expect_code(4);
+        assert!(refused.stderr.contains("s3:DeleteObject"), "{}", refused.report());
+        assert_eq!(Moto::shared().objects(&rights.bench.bucket), before, "{way:?}");
+    }
+}
+
+/// Who has the rights of the lock table alone, as by a role that was set up with one, learns it before anybody is kept out.
+#[test]
+fn to_the_lock_file_with_the_rights_of_the_table_alone() {
+    let rights = Rights::new(true, &[]);
+    let name = "to-the-file";
+    rights.prepare(name, Way::Out);
+    let step = || rights.bench.cli("whole").run(&["migrate", "--yes", "--dir", name, "--to", "lockfile"]);
+    let refused = step().expect_code(4);
+    assert!(refused.stderr.contains(".tflock"), "{}", refused.report());
+    assert_eq!(Moto::shared().objects(&rights.bench.bucket), [STATE_KEY]);
+    let items = Moto::shared().dynamodb("Scan", &json!({ "TableName": rights.bench.table }).to_string());
+    assert_eq!(items["Items"], json!([]));
+}
+
 #[test]
 fn into_a_bucket_and_out_of_it_with_a_lock_file() {
     let less = [("Names", "s3:ListBucket"), ("States", "s3:GetObjectVersion"), ("Lockfiles", "s3:PutObject")];
