@@ -125,7 +125,7 @@ impl<'a> Side<'a> {
             workspaces: true,
             workspace_prefix: Some(environment.name.clone()),
             lock_table: wanted.lock_table.clone(),
-            use_lockfile: wanted.lock_table.is_none(),
+            use_lockfile: wanted.use_lockfile(),
             lock_table_key: of_table,
             kms_key: arn,
             partition: unknown::spelled(&wanted.partition),

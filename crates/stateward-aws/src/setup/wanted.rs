@@ -15,6 +15,8 @@ pub struct Wanted {
     pub bucket: Option<String>,
     /// The lock table's name; `None` where locks are files in the bucket.
     pub lock_table: Option<String>,
+    /// Beside the lock table, locks are files in the bucket, too: as everybody takes them on the way from one to the other.
+    pub both_locks: bool,
     /// The name of the table that keeps state.
     pub state_table: Option<String>,
     /// The key that encrypts all of it; `None` where AWS's own keys do.
@@ -69,6 +71,11 @@ pub enum Use {
 }
 
 impl Wanted {
+    /// Whether locks are files in the bucket.
+    pub fn use_lockfile(&self) -> bool {
+        self.bucket.is_some() && (self.lock_table.is_none() || self.both_locks)
+    }
+
     /// The tables, with their names.
     pub(super) fn tables(&self) -> impl Iterator<Item = (Use, &str)> {
         let all = [(Use::Locks, &self.lock_table), (Use::State, &self.state_table)];

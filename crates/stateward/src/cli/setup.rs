@@ -50,8 +50,9 @@ pub(crate) struct SetupAwsArgs {
     /// A lock table in DynamoDB; without it Terraform's locks are files in the bucket.
     #[arg(long, value_name = "NAME")]
     pub(crate) lock_table: Option<String>,
-    /// Locks are files in the bucket, which is so unless told.
-    #[arg(long, conflicts_with = "lock_table", requires = "bucket")]
+    /// Locks are files in the bucket, which is so without `--lock-table`; with it they are taken in both ways, as on the way from one to
+    /// the other.
+    #[arg(long, requires = "bucket")]
     pub(crate) use_lockfile: bool,
     /// Where state is kept.
     #[arg(long, value_name = "ENGINE", default_value = "s3")]

@@ -291,6 +291,20 @@ fn what_an_earlier_set_up_made_gives_way() {
     assert_eq!(acting(&planned(&later, &found)), []);
 }
 
+/// From the table to the file everybody takes both for a while, and then the table is left.
+#[test]
+fn on_the_way_from_one_lock_to_the_other_there_are_the_rights_of_both() {
+    let both = Wanted { both_locks: true, ..wanted(&[]) };
+    let found = made(&wanted(&[]));
+    let items = planned(&both, &found);
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.why.contains("Given back: s3:DeleteObject") && !rights.why.contains("Taken away"), "{}", rights.why);
+    let file = Wanted { lock_table: None, ..wanted(&[]) };
+    let items = planned(&file, &made(&both));
+    let rights = item(&items, DEV, "rights");
+    assert!(rights.why.contains("Taken away: dynamodb:") && !rights.why.contains("Given back"), "{}", rights.why);
+}
+
 #[test]
 fn a_policy_that_was_made_stricter_stays() {
     let wanted = wanted(&[]);

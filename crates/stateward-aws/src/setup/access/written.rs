@@ -59,7 +59,7 @@ fn files(side: &Side<'_>, found: &Found, key_policies: &[String]) -> Vec<Isolati
         ("workspaces", json!(true)),
         ("workspace_key_prefix", json!(name)),
         ("lock_table", json!(wanted.lock_table)),
-        ("use_lockfile", json!(wanted.lock_table.is_none())),
+        ("use_lockfile", json!(wanted.use_lockfile())),
         ("kms_key", json!(state)),
         ("lock_table_kms_key", json!(of_table)),
         ("region", json!(wanted.region)),

@@ -102,6 +102,7 @@ fn named(args: &SetupAwsArgs) -> Result<Wanted> {
     Ok(Wanted {
         environments,
         bucket: args.bucket.clone(),
+        both_locks: args.use_lockfile && args.lock_table.is_some(),
         lock_table: args.lock_table.clone(),
         state_table: args.state_table.clone(),
         key: args.kms_key.as_deref().map(|key| key_of(key, name)).transpose()?,

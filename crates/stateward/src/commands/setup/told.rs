@@ -121,7 +121,7 @@ pub(super) fn ready(wanted: &Wanted, keys: &KeysInUse, headers: &Headers) -> Str
 fn rights(wanted: &Wanted, own: Keeping, keys: &KeysInUse) -> String {
     let keeping = Keeping {
         lock_table: wanted.lock_table.clone(),
-        use_lockfile: wanted.lock_table.is_none() && wanted.bucket.is_some(),
+        use_lockfile: wanted.use_lockfile(),
         kms_key: keys.state.clone(),
         lock_table_key: keys.lock_table.clone(),
         region: wanted.region.clone(),
@@ -136,10 +136,8 @@ fn rights(wanted: &Wanted, own: Keeping, keys: &KeysInUse) -> String {
 /// Where a store stands: in a bucket, or below the prefix of an environment in one.
 fn store(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Header) -> String {
     let prefix = of.map(|one| format!("/{}", one.name)).unwrap_or_default();
-    let lock = match &wanted.lock_table {
-        Some(table) => format!("lock_table={table}"),
-        None => "use_lockfile=true".to_owned(),
-    };
+    let table = wanted.lock_table.as_deref().map(|table| format!("&lock_table={table}")).unwrap_or_default();
+    let file = if wanted.use_lockfile() { "&use_lockfile=true" } else { "" };
     // As the block has it: else the same workspace would have two states.
     let workspaces = of.map(|one| format!("&workspace_key_prefix={}", one.name)).unwrap_or_default();
     let role = role(wanted, of).map(|role| format!("&role_arn={role}")).unwrap_or_default();
@@ -149,7 +147,7 @@ fn store(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Heade
         Header::Key(key) => format!("&kms_key_id={key}"),
     };
     format!(
-        "\nFor stateward: --store 's3://{bucket}{prefix}?region={}&{lock}{workspaces}{encrypted}{role}'\n",
+        "\nFor stateward: --store 's3://{bucket}{prefix}?region={}{table}{file}{workspaces}{encrypted}{role}'\n",
         wanted.region
     )
 }
@@ -207,10 +205,8 @@ fn block(wanted: &Wanted, bucket: &str, of: Option<&Environment>, header: &Heade
         // Without it Terraform's `encrypt` asks for S3's own key.
         settings.push(("kms_key_id", quoted(key)));
     }
-    settings.push(match wanted.lock_table.as_deref() {
-        Some(table) => ("dynamodb_table", quoted(table)),
-        None => ("use_lockfile", "true".to_owned()),
-    });
+    settings.extend(wanted.lock_table.as_deref().map(|table| ("dynamodb_table", quoted(table))));
+    settings.extend(wanted.use_lockfile().then(|| ("use_lockfile", "true".to_owned())));
     let width = settings.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> =
         settings.iter().map(|(name, value)| format!("    {name:width$} = {value}\n")).collect();
@@ -234,6 +230,27 @@ mod tests {
             why,
             rule: "Security Hub DynamoDB.1",
             call: None,
+        }
+    }
+
+    #[test]
+    fn the_block_the_store_and_the_policy_have_the_locks_that_were_asked_for() {
+        for (table, both_locks, expected) in
+            [(None, false, (false, true)), (Some("locks"), false, (true, false)), (Some("locks"), true, (true, true))]
+        {
+            let [bucket, lock_table] = [Some("states"), table].map(|name| name.map(str::to_owned));
+            let wanted = Wanted { bucket, lock_table, both_locks, ..Wanted::default() };
+            let none = KeysInUse { state: None, lock_table: None };
+            let headers = Headers { terraform: Header::None, store: Header::None };
+            let told = ready(&wanted, &none, &headers);
+            for (of_table, of_file) in [
+                ("dynamodb_table = \"locks\"", "use_lockfile   = true"),
+                ("lock_table=locks", "use_lockfile=true"),
+                ("--lock-table locks", "--use-lockfile"),
+            ] {
+                let of_file = if both_locks { of_file.to_owned() } else { of_file.replace("  ", "") };
+                assert_eq!((told.contains(of_table), told.contains(&of_file)), expected, "{of_table}: {told}");
+            }
         }
     }
 
