@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::headers::{self, Demand};
+use super::headers::{self, Demand, Header};
 use super::item::EXISTENCE;
-use super::key::KeyIs;
+use super::key::{self, KeyIs};
 use super::policy::{self, KMS, Statements, TWO_LAYERS};
 use super::{
     Act, Bucket, Encryption, Grant, Item, ObjectLock, Resource, Settings, UsedKey, Wanted, lifecycle, rule, tags,
@@ -12,16 +12,24 @@ use super::{
 
 /// Objects are the bucket's owner's, and there are no access lists.
 pub(super) const ENFORCED: &str = "BucketOwnerEnforced";
-/// Which of the four kinds of public access is that by policies that are there.
-pub(super) const RESTRICTED: usize = 3;
+/// Which of the four kinds of public access is that by policies that are put, and which that by policies that are there.
+const REFUSED: usize = 2;
+const RESTRICTED: usize = 3;
+/// As long as S3 lets a bucket's policy be: 20 KB.
+const LONGEST_POLICY: usize = 20 * 1024;
 /// The statements by which AWS may put logs.
 pub(super) const LOG_DELIVERY: &str = "log-delivery";
 
 const OWNER: &str =
     "Without access lists the owner of the bucket owns every object, and policies alone say who may read state.";
+const OWN_LISTS: &str = "Lists that single objects have count for nothing then: who reads by one needs a policy. And what writes with a list of \
+                         its own (`acl` in a backend block) may be refused.";
 const VERSIONS: &str = "With versions a state that was overwritten or deleted can be brought back.";
 const ENCRYPTED: &str =
     "State holds secrets in plain text: it is encrypted at rest also where a client does not ask for it.";
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html
+const OWN_KEYS: &str = "The bucket encrypts with this key, and that it does so without a bucket key is its owner's choice: with one, policies \
+                        that let objects of it be read by their names (kms:EncryptionContext) would let nobody in any more.";
 const PUBLIC_ACCESS: &str = "public-access";
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
 const OPEN: &str = "the bucket's policy lets everybody in. From then on it lets in this account and services of AWS alone, and no other account that it \
@@ -61,7 +69,11 @@ pub(super) fn plan_logs(wanted: &Wanted, name: &str, trail: Option<&str>, found:
         if wanted.bucket.is_some() || trail.is_some() {
             let takes = Statements::of_logs(wanted, name, trail);
             let rule = if wanted.bucket.is_some() { rule::ACCESS_LOGS } else { rule::TRAIL_FILES };
-            items.push(Item { rule, ..stated(&of, LOG_DELIVERY, found, &takes, TAKES) });
+            let item = no_logs(wanted, &of, found).unwrap_or_else(|| {
+                let warning = wanted.bucket.as_ref().map(|_| told_of_key(found)).unwrap_or_default();
+                stated(&of, LOG_DELIVERY, found, &takes, &format!("{TAKES}{warning}"))
+            });
+            items.push(Item { rule, ..item });
         }
         items.push(lifecycle::plan(&of, found));
         items
@@ -98,12 +110,53 @@ fn plan_any(wanted: &Wanted, of: &Resource<'_>, found: &Bucket, set: impl Fn(&Se
             let mut items = vec![of.keep(EXISTENCE, region, "The bucket is there, and this account's.")];
             items.extend(set(found));
             // Behind it S3 would take no policy that lets everybody in, and what is there already stays in the one that is put.
-            if found.public == Some(true) {
+            if found.public == Some(true) && !found.blocked[REFUSED] {
                 items.sort_by_key(|item| item.property == PUBLIC_ACCESS);
             }
             items
         }
     }
+}
+
+/// Why S3 would put no access logs there, without a word.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html>
+fn no_logs(wanted: &Wanted, of: &Resource<'_>, found: &Settings) -> Option<Item> {
+    wanted.bucket.as_ref()?;
+    let refusing = found.policy.as_deref().map(|policy| headers::refusing(policy, wanted, of.name, &Header::None));
+    let has_retention = found.object_lock.as_ref().is_some_and(|lock| lock.mode.is_some());
+    let why = if is_by_kms(found) && owners_key(found).is_none() {
+        "It encrypts with AWS's own key of KMS, which takes no access logs.".to_owned()
+    } else if let Some(by) = refusing.filter(|by| !by.is_empty()) {
+        let by = by.join(" and ");
+        format!("Its policy refuses what does not say how it is to be encrypted ({by}), and S3's access logs do not.")
+    } else if has_retention {
+        "Its Object Lock retains whatever is put there, and S3 puts no access logs into such a bucket.".to_owned()
+    } else {
+        return None;
+    };
+    let why = format!("{why} The record would stay empty without a word. Name another bucket with `--access-log`.");
+    Some(of.refuse(LOG_DELIVERY, (Value::Null, json!(true)), why))
+}
+
+fn is_by_kms(found: &Settings) -> bool {
+    headers::default_of(found).is_some_and(|algorithm| algorithm.starts_with(KMS))
+}
+
+/// The key of its owner's that the bucket encrypts with.
+fn owners_key(found: &Settings) -> Option<&str> {
+    let used = found.encryption.as_ref()?.key.as_ref().filter(|used| !used.by_aws)?;
+    Some(&used.arn)
+}
+
+/// What is to be known of the logs in a bucket that a key of its owner's encrypts.
+fn told_of_key(found: &Settings) -> String {
+    let told = |key: &str| {
+        format!(
+            " Warning: the bucket encrypts with {key}. AWS supports that for no access logs; they come, if at all, once the key's \
+             policy lets logging.s3.amazonaws.com use it. Look whether some arrive, or name a bucket with S3's own key."
+        )
+    };
+    owners_key(found).map(told).unwrap_or_default()
 }
 
 /// What every bucket is set to.
@@ -131,7 +184,7 @@ fn ownership(of: &Resource<'_>, found: &Settings) -> Item {
     }
     let values = (current, json!(ENFORCED));
     if found.grants.is_empty() {
-        return of.put("ownership", values, OWNER, Act::OwnerEnforced);
+        return of.put("ownership", values, format!("{OWNER} {OWN_LISTS}"), Act::OwnerEnforced);
     }
     let grants = found.grants.iter().map(|Grant { to, permission }| format!("{permission} to {}", who(to)));
     let why = format!(
@@ -167,6 +220,9 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
     let default = found.and_then(|found| found.rule.apply_server_side_encryption_by_default.as_ref());
     let algorithm = default.map(|default| default.sse_algorithm.as_str());
     let used = found.and_then(|found| found.key.as_ref());
+    if let Some(obstacle) = key::broken(of, used) {
+        return obstacle;
+    }
     let has_bucket_key = found.is_some_and(|found| found.rule.bucket_key_enabled == Some(true));
     let current =
         algorithm.map_or(Value::Null, |algorithm| said(algorithm, used.map(|used| used.arn.as_str()), has_bucket_key));
@@ -185,7 +241,7 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
     };
     let wanted = said(by_key, Some(key), !has_two);
     match used {
-        Some(UsedKey { arn, by_aws: false }) if arn != key => {
+        Some(UsedKey { arn, by_aws: false, .. }) if arn != key => {
             let why = format!(
                 "The bucket encrypts with another key of its owner's, {arn}: who may use that one may not be able to use yours. \
                  Say `--kms-key {arn}`, or change the bucket's default yourself."
@@ -193,6 +249,7 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&Encryption>) -> 
             of.refuse("encryption", (current, wanted), why)
         }
         Some(UsedKey { by_aws: false, .. }) if has_two || has_bucket_key => of.keep("encryption", current, ENCRYPTED),
+        Some(UsedKey { by_aws: false, .. }) => of.stays("encryption", (current, wanted), OWN_KEYS),
         _ => of.put("encryption", (current, wanted), ENCRYPTED, Act::Encryption { key: Some(key.to_owned()), over }),
     }
 }
@@ -280,18 +337,26 @@ fn object_lock(of: &Resource<'_>, found: &Settings) -> Option<Item> {
 /// Statements of the bucket's policy.
 fn stated(of: &Resource<'_>, property: &'static str, found: &Settings, needed: &Statements, why: &str) -> Item {
     let there = found.policy.as_deref();
+    let refuse = |why: String| of.refuse(property, (json!(false), json!(true)), why);
     match policy::with(there, needed) {
         Ok(None) => of.keep(property, json!(true), why),
+        Ok(Some(_)) if found.public == Some(true) && found.blocked[REFUSED] => refuse(
+            "The bucket's policy lets everybody in, and with `BlockPublicPolicy` on S3 takes no such policy any more: nothing can be added to it. \
+             Put one that is not public first; what everybody may do by this one counts for nothing where `RestrictPublicBuckets` is on, too."
+                .to_owned(),
+        ),
+        Ok(Some(merged)) if merged.len() > LONGEST_POLICY => refuse(format!(
+            "With what is needed the bucket's policy would have {} characters, and S3 takes {LONGEST_POLICY}. Make what it says already \
+             shorter: several principals or resources can stand in one statement.",
+            merged.len()
+        )),
         Ok(Some(merged)) => {
             let why = format!("{why} What the policy says already stays.");
             let current = if there.is_some() { json!(false) } else { Value::Null };
             of.put(property, (current, json!(true)), why, Act::Policy(merged))
         }
         Err(problem) => {
-            let why = format!(
-                "The bucket's policy cannot be read ({problem}), so nothing can be added to it. Mend the policy first."
-            );
-            of.refuse(property, (json!(false), json!(true)), why)
+            refuse(format!("The bucket's policy cannot be read ({problem}), so nothing can be added to it. Mend the policy first."))
         }
     }
 }

@@ -171,12 +171,14 @@ pub struct Encryption {
 }
 
 /// A key that something is encrypted with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsedKey {
     /// Its ARN; as it was named where AWS does not tell more.
     pub arn: String,
     /// Whether it is one of those that AWS makes for a service.
     pub by_aws: bool,
+    /// Why it does not work: `Disabled`, `PendingDeletion`; `None` also where that may not be read.
+    pub unusable: Option<String>,
 }
 
 /// Where a bucket tells of requests.
@@ -207,6 +209,8 @@ pub struct Table {
     pub tags: BTreeMap<String, String>,
     /// Its own policy, as JSON; `None` also where nobody asked.
     pub policy: Option<String>,
+    /// What it is in the middle of, where it takes no requests and will take none soon: `DELETING`, `ARCHIVED`.
+    pub closed: Option<String>,
 }
 
 /// A trail's name, and what stands behind it.

@@ -69,7 +69,7 @@ impl Headers {
 }
 
 /// How the bucket encrypts what says nothing.
-fn default_of(settings: &Settings) -> Option<&str> {
+pub(super) fn default_of(settings: &Settings) -> Option<&str> {
     let rule = &settings.encryption.as_ref()?.rule;
     Some(rule.apply_server_side_encryption_by_default.as_ref()?.sse_algorithm.as_str())
 }
@@ -104,7 +104,7 @@ pub(super) fn demand(policy: &str, wanted: &Wanted, bucket: &str, key: Option<&s
 }
 
 /// The statements by which the policy surely refuses such a write to everybody.
-fn refusing(policy: &str, wanted: &Wanted, bucket: &str, header: &Header) -> Vec<String> {
+pub(super) fn refusing(policy: &str, wanted: &Wanted, bucket: &str, header: &Header) -> Vec<String> {
     let policy: Value = serde_json::from_str(policy).unwrap_or_default();
     let about = statements(&policy).unwrap_or_default().iter().enumerate().filter(|(_, one)| {
         let keys = condition_keys(one);
@@ -193,7 +193,7 @@ mod tests {
     fn headers(statements: &[Value], algorithm: ServerSideEncryption, key: Option<(&str, bool)>) -> Headers {
         let default = ServerSideEncryptionByDefault::builder().sse_algorithm(algorithm).build().expect("an algorithm");
         let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(default).build();
-        let key = key.map(|(arn, by_aws)| UsedKey { arn: arn.to_owned(), by_aws });
+        let key = key.map(|(arn, by_aws)| UsedKey { arn: arn.to_owned(), by_aws, unusable: None });
         let policy = (!statements.is_empty()).then(|| policy(statements));
         let settings = Settings { encryption: Some(Encryption { rule, key }), policy, ..Settings::default() };
         Headers::of(&wanted(), &Found { bucket: Some(Bucket::There(Box::new(settings))), ..Found::default() })

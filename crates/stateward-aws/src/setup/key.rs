@@ -9,6 +9,8 @@ use super::item::EXISTENCE;
 use super::read::ALIAS;
 use super::{Act, Found, Item, Key, KeySettings, Maker, Resource, Table, UsedKey, Wanted, WantedKey};
 
+/// The state of a key that works.
+pub(super) const ENABLED: &str = "Enabled";
 const ROTATES: &str = "What the key encrypts with changes once a year; what was encrypted before stays readable.";
 
 /// What is known of the key that is wanted.
@@ -175,14 +177,25 @@ fn usable(of: &Resource<'_>, key: &KeySettings) -> Option<Item> {
             "S3 and DynamoDB encrypt with symmetric keys for encryption and decryption, and this is another kind.";
         return refuse(json!("another kind"), "SYMMETRIC_DEFAULT", why.to_owned());
     }
-    (key.state != "Enabled").then(|| {
+    (key.state != ENABLED).then(|| {
         let why = format!(
             "The key is {}: what is encrypted with it could be neither written nor read. \
              Bring the key back (kms:CancelKeyDeletion, kms:EnableKey), or take another.",
             key.state
         );
-        of.refuse(EXISTENCE, (json!(key.state), json!("Enabled")), why)
+        of.refuse(EXISTENCE, (json!(key.state), json!(ENABLED)), why)
     })
+}
+
+/// That what encrypts something by default does not work; `None` where it does.
+pub(super) fn broken(of: &Resource<'_>, used: Option<&UsedKey>) -> Option<Item> {
+    let UsedKey { arn, unusable, .. } = used?;
+    let state = unusable.as_ref()?;
+    let why = format!(
+        "It encrypts with {arn}, which is {state}: nothing can be written, and what was written with that key cannot be read. \
+         Bring the key back (kms:CancelKeyDeletion, kms:EnableKey); where nobody needs what was written with it, have another key encrypt."
+    );
+    Some(of.refuse("encryption", (json!(state), json!(ENABLED)), why))
 }
 
 fn rotation(of: &Resource<'_>, key: Option<&KeySettings>) -> Item {

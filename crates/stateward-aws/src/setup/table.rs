@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::item::EXISTENCE;
-use super::key::KeyIs;
+use super::key::{self, KeyIs};
 use super::{Act, Item, Resource, Table, Use, UsedKey, Wanted, tags};
 
 const RECOVERY: &str =
@@ -73,6 +73,9 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
         );
         return vec![of.refuse(EXISTENCE, (json!(found.key), shape), why)];
     }
+    if let Some(status) = &found.closed {
+        return vec![of.refuse(EXISTENCE, (json!(status), shape), closed(status))];
+    }
     let on = |property, is: bool, why, act| match is {
         true => of.keep(property, json!(true), why),
         false => of.put(property, (json!(false), json!(true)), why, act),
@@ -96,7 +99,23 @@ pub(super) fn plan(wanted: &Wanted, r#use: Use, name: &str, key: KeyIs<'_>, foun
     items
 }
 
+/// Why a table that is in the middle of something cannot be used.
+fn closed(status: &str) -> String {
+    match status {
+        "DELETING" => "The table is being deleted. Wait until it is gone and run it again, which makes another, or choose another name.".to_owned(),
+        "INACCESSIBLE_ENCRYPTION_CREDENTIALS" => {
+            "The key that encrypts the table cannot be used, and so neither can the table. Bring the key back \
+             (kms:CancelKeyDeletion, kms:EnableKey, its policy), and run it again."
+                .to_owned()
+        }
+        status => format!("The table is {status}, and takes no requests. Bring it back from its backup, or choose another name."),
+    }
+}
+
 fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&UsedKey>) -> Option<Item> {
+    if let Some(obstacle) = key::broken(of, found) {
+        return Some(obstacle);
+    }
     let current = found.map_or(Value::Null, |used| json!(used.arn));
     let key = match key {
         KeyIs::NotWanted => return None,
@@ -106,7 +125,7 @@ fn encryption(of: &Resource<'_>, key: KeyIs<'_>, found: Option<&UsedKey>) -> Opt
     let values = (current.clone(), json!(key));
     Some(match found {
         Some(used) if used.arn == key => of.keep("encryption", current, ENCRYPTED),
-        Some(UsedKey { arn, by_aws: false }) => {
+        Some(UsedKey { arn, by_aws: false, .. }) => {
             let why = format!(
                 "The table is encrypted with another key of its owner's, {arn}: who may use that one may not be able to use yours. \
                  Say `--kms-key {arn}`, or change the table yourself."
@@ -153,7 +172,26 @@ mod tests {
 
     fn of_aws(by_aws: bool) -> Table {
         let arn = "arn:aws:kms:eu-west-1:111122223333:key/other".to_owned();
-        Table { encryption: Some(UsedKey { arn, by_aws }), ..table("LockID") }
+        Table { encryption: Some(UsedKey { arn, by_aws, unusable: None }), ..table("LockID") }
+    }
+
+    /// Nothing that it is set to would be of any use.
+    #[test]
+    fn a_table_that_takes_no_requests_is_refused() {
+        for (status, next) in [
+            ("DELETING", "Wait until it is gone"),
+            ("INACCESSIBLE_ENCRYPTION_CREDENTIALS", "kms:EnableKey"),
+            ("ARCHIVED", "another name"),
+        ] {
+            let items = planned(KeyIs::NotWanted, Some(&Table { closed: Some(status.to_owned()), ..table("LockID") }));
+            let [item] = items.as_slice() else { panic!("{items:#?}") };
+            assert!(item.action == Action::Refuse && item.why.contains(next), "{item:#?}");
+        }
+        let mut keyed = of_aws(false);
+        keyed.encryption.as_mut().expect("a key").unusable = Some("Disabled".to_owned());
+        for key in [KeyIs::NotWanted, KeyIs::Made(KEY)] {
+            assert_eq!(acting(&planned(key, Some(&keyed))), [("encryption", Action::Refuse)]);
+        }
     }
 
     #[test]

@@ -200,6 +200,23 @@ async fn keys_that_cannot_be_used() {
     assert!(account.proxy.requests().iter().all(|request| request.method != "PUT"));
 }
 
+/// A place that nothing can be written to is not called ready, whether a key is asked for or not.
+#[tokio::test]
+async fn a_default_key_that_is_about_to_go() {
+    let account = Account::new("going");
+    account.services.s3.create_bucket().bucket(account.bucket()).send().await.unwrap();
+    let gone = key(&account).await;
+    encrypt_with(&account, &gone).await;
+    assert_eq!(action(&account.plan().await, "encryption"), Some(Action::Keep));
+    let id = gone.rsplit('/').next().unwrap();
+    account.services.kms.schedule_key_deletion().key_id(id).pending_window_in_days(7).send().await.unwrap();
+    account.proxy.forget_requests();
+    let error = account.apply().await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Refused(item) if item.property == "encryption"), "{error}");
+    assert!(error.to_string().contains("PendingDeletion") && error.to_string().contains(&gone), "{error}");
+    assert_eq!(account.writes(), Vec::<String>::new());
+}
+
 /// The name that a key would be made under is taken, and where it may not be looked for one that was made before, that is told.
 #[tokio::test]
 async fn a_key_that_somebody_else_named_or_that_may_not_be_looked_for() {

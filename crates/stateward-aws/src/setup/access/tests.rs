@@ -363,7 +363,8 @@ fn refusals_of_others_stay() {
 fn a_key_that_is_there_is_in_the_rights() {
     let wanted = wanted(&[]);
     let mut found = made(&wanted);
-    let (rule, key) = (ServerSideEncryptionRule::builder().build(), UsedKey { arn: KEY.to_owned(), by_aws: false });
+    let (rule, key) =
+        (ServerSideEncryptionRule::builder().build(), UsedKey { arn: KEY.to_owned(), ..UsedKey::default() });
     let encryption = Some(Encryption { rule, key: Some(key) });
     found.bucket = Some(Bucket::There(Box::new(Settings { encryption, ..Settings::default() })));
     let items = planned(&wanted, &found);

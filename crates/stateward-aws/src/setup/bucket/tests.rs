@@ -36,7 +36,7 @@ fn encrypted(algorithm: ServerSideEncryption, key: Option<(&str, bool)>, bucket_
         .apply_server_side_encryption_by_default(default)
         .bucket_key_enabled(bucket_key)
         .build();
-    Encryption { rule, key: key.map(|(arn, by_aws)| UsedKey { arn: arn.to_owned(), by_aws }) }
+    Encryption { rule, key: key.map(|(arn, by_aws)| UsedKey { arn: arn.to_owned(), by_aws, unusable: None }) }
 }
 
 fn well_set() -> Settings {
@@ -157,7 +157,7 @@ fn the_key_takes_the_place_of_those_of_aws_and_of_no_others() {
         (Some(encrypted(Aes256, None, false)), Action::Change),
         (Some(encrypted(AwsKms, None, true)), Action::Change),
         (Some(encrypted(AwsKms, Some((other, true)), true)), Action::Change),
-        (Some(encrypted(AwsKms, Some((KEY, false)), false)), Action::Change),
+        (Some(encrypted(AwsKms, Some((KEY, false)), false)), Action::Keep),
         (Some(encrypted(AwsKms, Some((KEY, false)), true)), Action::Keep),
         (Some(encrypted(AwsKmsDsse, Some((KEY, false)), false)), Action::Keep),
         (Some(encrypted(AwsKmsDsse, None, false)), Action::Change),
@@ -168,6 +168,58 @@ fn the_key_takes_the_place_of_those_of_aws_and_of_no_others() {
         let items = planned(KeyIs::Made(KEY), &Bucket::There(Box::new(settings)));
         assert_eq!(action(&items, "encryption"), Some(expected), "{found:?}");
     }
+}
+
+/// A bucket that encrypts with a key which is gone keeps nothing, whatever else it is set to.
+#[test]
+fn a_default_key_that_does_not_work_is_told() {
+    for key in [KeyIs::NotWanted, KeyIs::NotMade, KeyIs::Made(KEY)] {
+        let mut broken = encrypted(ServerSideEncryption::AwsKms, Some((KEY, false)), true);
+        broken.key.as_mut().expect("a key").unusable = Some("PendingDeletion".to_owned());
+        let items = planned(key, &Bucket::There(Box::new(Settings { encryption: Some(broken), ..well_set() })));
+        let item = items.iter().find(|item| item.property == "encryption").expect("an item");
+        assert_eq!(item.action, Action::Refuse, "{key:?}");
+        assert!(item.why.contains(KEY) && item.why.contains("PendingDeletion"), "{}", item.why);
+    }
+}
+
+/// Whoever reads by the name of an object in the key's policy would be kept out by a bucket key.
+#[test]
+fn a_bucket_key_is_its_owners_choice() {
+    let found = encrypted(ServerSideEncryption::AwsKms, Some((KEY, false)), false);
+    let settings = Settings { encryption: Some(found), ..well_set() };
+    let items = planned(KeyIs::Made(KEY), &Bucket::There(Box::new(settings)));
+    let item = items.iter().find(|item| item.property == "encryption").expect("an item");
+    assert!(item.current["bucket_key"] == false && item.why.contains("kms:EncryptionContext"), "{item:#?}");
+}
+
+/// S3 refuses such a policy whatever is added to it: before anything is done, and not in the middle of it.
+#[test]
+fn a_policy_that_cannot_be_put_is_told_before() {
+    let everybody = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::states/*"}}"#;
+    let tls = |public, blocked: [bool; 4], policy: &str| {
+        let found = Settings { blocked, public, policy: Some(policy.to_owned()), ..well_set() };
+        let items = planned(KeyIs::NotWanted, &Bucket::There(Box::new(found)));
+        let at = |property: &str| items.iter().position(|item| item.property == property).expect("an item");
+        let is_before = at("tls-only") < at("public-access");
+        (items[at("tls-only")].action, items[at("tls-only")].why.clone(), is_before)
+    };
+    for blocked in [[true; 4], [true, true, true, false], [false, false, true, false]] {
+        let (action, why, _) = tls(Some(true), blocked, everybody);
+        assert!(action == Action::Refuse && why.contains("`BlockPublicPolicy`"), "{blocked:?}: {why}");
+    }
+    let (action, _, is_before) = tls(Some(true), [true, true, false, true], everybody);
+    assert_eq!((action, is_before), (Action::Change, true), "it is put before the block is");
+    assert_eq!(tls(Some(false), [true; 4], everybody).0, Action::Change);
+
+    let long = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("arn:aws:iam::111122223333:role/{at:060}")).collect();
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": names}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::states/*"}]})
+            .to_string()
+    };
+    let (action, why, _) = tls(Some(false), [true; 4], &long(220));
+    assert!(action == Action::Refuse && why.contains("S3 takes 20480"), "{why}");
+    assert_eq!(tls(Some(false), [true; 4], &long(200)).0, Action::Change);
 }
 
 /// Two layers of encryption are stricter than one: they get the key, and stay two.
@@ -240,6 +292,38 @@ fn the_bucket_for_logs_may_be_written_by_those_who_log() {
     let found = Settings { policy: Some(policy), lifecycle: (rules, None), tags, ..well_set() };
     let again = logs(Some("t"), &Bucket::There(Box::new(found)));
     assert!(again.iter().all(|item| item.action == Action::Keep), "{again:?}");
+}
+
+/// S3 says nothing where it cannot put its logs: a record that stays empty is none.
+#[test]
+fn a_bucket_that_takes_no_access_logs_is_refused() {
+    use ServerSideEncryption::AwsKms;
+    let refusal = |found: Settings| {
+        let items = logs(None, &Bucket::There(Box::new(found)));
+        let item = items.into_iter().find(|item| item.property == LOG_DELIVERY).expect("an item");
+        (item.action == Action::Refuse).then_some(item.why)
+    };
+    let lock = |mode: Option<&str>| Some(ObjectLock { mode: mode.map(str::to_owned), ..ObjectLock::default() });
+    let unsaid = r#"{"Statement":{"Sid":"NothingUnsaid","Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::logs/*","Condition":{"Null":{"s3:x-amz-server-side-encryption":"true"}}}}"#;
+    for (found, word) in [
+        (Settings { encryption: Some(encrypted(AwsKms, None, false)), ..well_set() }, "AWS's own key"),
+        (Settings { encryption: Some(encrypted(AwsKms, Some((KEY, true)), true)), ..well_set() }, "AWS's own key"),
+        (Settings { policy: Some(unsaid.to_owned()), ..well_set() }, "(NothingUnsaid)"),
+        (Settings { object_lock: lock(Some("GOVERNANCE")), ..well_set() }, "Object Lock"),
+    ] {
+        let why = refusal(found).expect(word);
+        assert!(why.contains(word) && why.contains("another bucket"), "{why}");
+    }
+    assert_eq!(refusal(Settings { object_lock: lock(None), ..well_set() }), None);
+    let by_owners_key = Settings { encryption: Some(encrypted(AwsKms, Some((KEY, false)), true)), ..well_set() };
+    let delivery = |wanted: &Wanted| {
+        let items = plan_logs(wanted, "logs", Some("t"), &Bucket::There(Box::new(by_owners_key.clone())));
+        let item = items.into_iter().find(|item| item.property == LOG_DELIVERY).expect("an item");
+        (item.action, item.why.contains("lets logging.s3.amazonaws.com use it"))
+    };
+    assert_eq!(delivery(&wanted()), (Action::Create, true), "it is told, and up to the key's policy");
+    let of_trail = Wanted { bucket: None, state_table: Some("states".to_owned()), ..wanted() };
+    assert_eq!(delivery(&of_trail), (Action::Create, false), "a trail is another matter");
 }
 
 /// A trail that was there before may have its files elsewhere: then it writes nothing here.

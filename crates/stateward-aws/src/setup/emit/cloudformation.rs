@@ -236,7 +236,7 @@ fn role_of(name: &str, role: &Role, carried: Option<&str>) -> Value {
 
 fn encrypted(Encryption { rule, key }: &Encryption) -> Value {
     let default = rule.apply_server_side_encryption_by_default.as_ref().map(|default| {
-        let key = key.as_ref().map(|UsedKey { arn, by_aws: _ }| json!(arn));
+        let key = key.as_ref().map(|UsedKey { arn, by_aws: _, unusable: _ }| json!(arn));
         members([("SSEAlgorithm", Some(json!(default.sse_algorithm.as_str()))), ("KMSMasterKeyID", key)])
     });
     let bucket_key = rule.bucket_key_enabled.map(Value::from);
@@ -263,13 +263,13 @@ fn rule(of: &LifecycleRule) -> Value {
 }
 
 fn table_of(name: &str, table: &Table) -> Value {
-    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all, policy: _ } = table;
+    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all, policy: _, closed: _ } = table;
     let attributes: Value =
         key.iter().map(|(name, of, _)| json!({"AttributeName": name, "AttributeType": of})).collect();
     let parts: Value = key.iter().map(|(name, _, part)| json!({"AttributeName": name, "KeyType": part})).collect();
-    let encryption = encryption
-        .as_ref()
-        .map(|UsedKey { arn, by_aws: _ }| json!({"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": arn}));
+    let encryption = encryption.as_ref().map(
+        |UsedKey { arn, by_aws: _, unusable: _ }| json!({"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": arn}),
+    );
     let expiry = expiry.as_ref().map(|attribute| json!({"AttributeName": attribute, "Enabled": true}));
     let properties = members([
         ("TableName", Some(json!(name))),

@@ -61,7 +61,7 @@ impl Paper {
             Act::Versioning => self.set(of, |bucket| bucket.versioning = Some("Enabled".to_owned())),
             Act::Encryption { key, over } => {
                 let rule = encryption_rule(key.as_deref(), over.as_deref())?;
-                let key = key.clone().map(|arn| UsedKey { arn, by_aws: false });
+                let key = key.clone().map(|arn| UsedKey { arn, ..UsedKey::default() });
                 self.set(of, |bucket| bucket.encryption = Some(Encryption { rule, key }));
             }
             Act::BlockPublicAccess => self.set(of, |bucket| bucket.blocked = [true; 4]),
@@ -87,7 +87,7 @@ impl Paper {
             Act::PointInTimeRecovery => self.set_table(of, |table| table.recovery = true),
             Act::DeletionProtection => self.set_table(of, |table| table.protected = true),
             Act::EncryptTable { key } => {
-                self.set_table(of, |table| table.encryption = Some(UsedKey { arn: key.clone(), by_aws: false }));
+                self.set_table(of, |table| table.encryption = Some(UsedKey { arn: key.clone(), ..UsedKey::default() }));
             }
             Act::Expire => self.set_table(of, |table| table.expiry = Use::State.expiry().map(str::to_owned)),
             Act::TagTable(tags) => self.set_table(of, |table| table.tags.extend(tags.clone())),
@@ -157,7 +157,7 @@ impl Paper {
             key: r#use.key().iter().map(|(name, of, part)| ((*name).into(), (*of).into(), (*part).into())).collect(),
             protected: true,
             on_demand: true,
-            encryption: key.map(|arn| UsedKey { arn, by_aws: false }),
+            encryption: key.map(|arn| UsedKey { arn, ..UsedKey::default() }),
             tags: self.wanted.all_tags(),
             ..Table::default()
         }

@@ -293,7 +293,7 @@ fn encrypted(paper: &Paper, Encryption { rule, key }: &Encryption) -> Block {
         let block = Block::new("apply_server_side_encryption_by_default", &[])
             .text("sse_algorithm", default.sse_algorithm.as_str());
         match key {
-            Some(UsedKey { arn, by_aws: _ }) => block.set("kms_master_key_id", key_arn(paper, arn)),
+            Some(UsedKey { arn, by_aws: _, unusable: _ }) => block.set("kms_master_key_id", key_arn(paper, arn)),
             None => block,
         }
     });
@@ -333,7 +333,7 @@ fn set(block: Block, name: &str, value: Option<i32>) -> Block {
 }
 
 fn table_of(paper: &Paper, label: &str, name: &str, table: &Table) -> Block {
-    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all, policy: _ } = table;
+    let Table { key, recovery, protected, on_demand: _, encryption, expiry, tags: all, policy: _, closed: _ } = table;
     let mut block = resource("aws_dynamodb_table", label).text("name", name).text("billing_mode", ON_DEMAND);
     for (attribute, _, part) in key {
         block = block.text(if part == "HASH" { "hash_key" } else { "range_key" }, attribute);
@@ -343,7 +343,7 @@ fn table_of(paper: &Paper, label: &str, name: &str, table: &Table) -> Block {
         .set("tags", tags(all))
         .blocks(key.iter().map(|(name, of, _)| Block::new("attribute", &[]).text("name", name).text("type", of)))
         .block(Block::new("point_in_time_recovery", &[]).plain("enabled", recovery))
-        .blocks(encryption.as_ref().map(|UsedKey { arn, by_aws: _ }| {
+        .blocks(encryption.as_ref().map(|UsedKey { arn, by_aws: _, unusable: _ }| {
             let block = Block::new("server_side_encryption", &[]).plain("enabled", true);
             block.set("kms_key_arn", key_arn(paper, arn))
         }))

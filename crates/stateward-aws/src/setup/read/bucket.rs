@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{
 };
 use futures::try_join;
 
-use super::super::bucket::{ENFORCED, RESTRICTED};
+use super::super::bucket::ENFORCED;
 use super::super::{Bucket, Encryption, Grant, Logging, ObjectLock, Settings, Wanted};
 use super::{key, unless};
 use crate::{Failed, Services};
@@ -65,9 +65,8 @@ async fn settings(services: &Services, wanted: &Wanted, name: &str) -> Result<Se
     };
     let guarded = async {
         let (blocked, policy) = try_join!(asked.blocked(), asked.policy())?;
-        // Where such policies count for nothing already, nobody is kept out.
-        let is_open = policy.is_some() && !blocked[RESTRICTED];
-        let public = if is_open { asked.public().await? } else { None };
+        // One that lets everybody in cannot be put again behind a block, whether it counts for anything or not.
+        let public = if policy.is_some() { asked.public().await? } else { None };
         Ok((blocked, policy, public))
     };
     let (

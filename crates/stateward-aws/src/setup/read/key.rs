@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::types::{KeyManagerType, KeyMetadata, KeySpec, KeyUsageType};
 
-use super::super::key::is_aws_alias;
+use super::super::key::{ENABLED, is_aws_alias};
 use super::super::{Key, KeySettings, Maker, TAG, UsedKey, Wanted, WantedKey};
 use super::unless;
 use crate::Failed;
@@ -49,6 +49,10 @@ fn settings(key: &KeyMetadata) -> KeySettings {
 
 async fn with_tags(kms: &Client, key: KeySettings) -> Result<KeySettings, Failed> {
     let is_ours = tags(kms, &key.arn).await?.get(TAG.0).is_some_and(|value| value == TAG.1);
+    // Of another kind KMS does not say whether it rotates.
+    if !key.encrypts {
+        return Ok(key);
+    }
     let answer = kms.get_key_rotation_status().key_id(&key.arn).send().await;
     let answer = answer.map_err(|error| Failed::new("KMS: GetKeyRotationStatus", &error))?;
     let maker = if is_ours { Maker::Setup } else { key.maker };
@@ -82,7 +86,7 @@ async fn unnamed(kms: &Client, alias: &str) -> Result<Key, Failed> {
         if tags.get(ALIAS).map(String::as_str) != Some(alias) {
             continue;
         }
-        if let Some(found) = describe(kms, &key).await?.map(|key| settings(&key)).filter(|key| key.state == "Enabled") {
+        if let Some(found) = describe(kms, &key).await?.map(|key| settings(&key)).filter(|key| key.state == ENABLED) {
             return Ok(Key::Unnamed(with_tags(kms, found).await?));
         }
     }
@@ -113,7 +117,7 @@ pub(super) async fn policy(kms: &Client, arn: &str) -> Result<Option<String>, Fa
 
 /// Which key something is encrypted with, where it names one.
 pub(super) async fn used(kms: &Client, wanted: &Wanted, name: &str) -> UsedKey {
-    let plain = UsedKey { arn: name.to_owned(), by_aws: is_aws_alias(name) };
+    let plain = UsedKey { arn: name.to_owned(), by_aws: is_aws_alias(name), unusable: None };
     // Its ARN makes a difference only where another key is wanted.
     if plain.by_aws && wanted.key.is_none() {
         return plain;
@@ -121,7 +125,8 @@ pub(super) async fn used(kms: &Client, wanted: &Wanted, name: &str) -> UsedKey {
     match describe(kms, name).await {
         Ok(Some(key)) => {
             let found = settings(&key);
-            UsedKey { arn: found.arn, by_aws: found.maker == Maker::Aws }
+            let unusable = Some(found.state).filter(|state| !state.is_empty() && state != ENABLED);
+            UsedKey { arn: found.arn, by_aws: found.maker == Maker::Aws, unusable }
         }
         // It may be another account's: whatever it is, it stays.
         _ => plain,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    BillingMode, KeySchemaElement, PointInTimeRecoveryStatus, TableDescription, TimeToLiveStatus,
+    BillingMode, KeySchemaElement, PointInTimeRecoveryStatus, TableDescription, TableStatus, TimeToLiveStatus,
 };
 use futures::try_join;
 
@@ -19,6 +19,11 @@ pub(super) async fn find(services: &Services, wanted: &Wanted, name: &str, of: U
     let Some(table) = unless("ResourceNotFoundException", described)?.and_then(|answer| answer.table) else {
         return Ok(None);
     };
+    let closed = closed(&table);
+    if closed.is_some() {
+        // What else is asked about it may be refused by then.
+        return Ok(Some(Table { key: key_of(&table), closed, ..Table::default() }));
+    }
     let (recovery, expiry, tags, policy) = try_join!(
         recovery(dynamodb, name),
         expiry(dynamodb, name, of),
@@ -40,7 +45,15 @@ pub(super) async fn find(services: &Services, wanted: &Wanted, name: &str, of: U
         expiry,
         tags,
         policy,
+        closed,
     }))
+}
+
+/// One that is being made or changed takes requests before long.
+fn closed(table: &TableDescription) -> Option<String> {
+    let status = table.table_status()?;
+    let is_open = matches!(status, TableStatus::Active | TableStatus::Creating | TableStatus::Updating);
+    (!is_open).then(|| status.as_str().to_owned())
 }
 
 /// The key: each attribute's name, type and part.

@@ -89,7 +89,7 @@ fn a_key_needs_another_for_the_copies() {
     let mut found = there(None);
     let used = Encryption {
         rule: ServerSideEncryptionRule::builder().build(),
-        key: Some(UsedKey { arn: KEY.to_owned(), by_aws: false }),
+        key: Some(UsedKey { arn: KEY.to_owned(), ..UsedKey::default() }),
     };
     if let Some(Bucket::There(settings)) = &mut found.bucket {
         settings.encryption = Some(used);
