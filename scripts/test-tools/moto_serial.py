@@ -14,6 +14,7 @@ It differs from moto's own server where that differs from AWS in ways that tests
 - An answer leaves in one piece, so that headers never arrive without their body.
 - CreateBucket keeps the tags that come with it.
 - What GetBucketVersioning answers has the name that AWS gives it, by which AWS's clients know it.
+- GetBucketReplication tells of each rule all that was put. moto leaves out whether what KMS encrypts is copied, and what is deleted.
 - It looks once what services there are. moto's server lists its own directory for each request, which is half of its time.
 - A transaction keeps the items that it writes, for the case that it is cancelled. moto keeps a copy of the whole table for each of them.
 """
@@ -33,6 +34,7 @@ from moto.dynamodb import models as dynamodb
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3 import responses as s3
 from werkzeug.serving import make_server
 
 # What tells one operation from another, who asks, and how it is meant.
@@ -159,6 +161,22 @@ def look_once_for_services():
     backends.list_of_moto_modules = lambda: services
 
 
+def tell_rules_of_replication():
+    def get_bucket_replication(self):
+        self.data["Action"] = "GetBucketReplication"
+        found = self.backend.get_bucket_replication(self.bucket_name)
+        if not found:
+            raise s3.ReplicationConfigurationNotFoundError(bucket_name=self.bucket_name)
+        told = {"Role": found["Role"], "Rules": [rule_as_told(rule) for rule in found["Rule"]]}
+        return self.serialized(s3.ActionResult({"ReplicationConfiguration": told}))
+
+    def rule_as_told(rule):
+        # What is empty was put as an empty element.
+        return {**rule, "Filter": rule.get("Filter") or {"Prefix": ""}}
+
+    s3.S3Response.get_bucket_replication = get_bucket_replication
+
+
 class KeptItem:
     """An item as it was before a transaction wrote it; maybe none."""
 
@@ -224,6 +242,7 @@ def main():
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     look_once_for_services()
     keep_only_what_transactions_write()
+    tell_rules_of_replication()
     if arguments.log:
         Handler.request_log = RequestLog(arguments.log)
     server = make_server(

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_s3::types::{ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus};
+use aws_sdk_s3::types::{
+    ReplicationConfiguration, ReplicationRule, ReplicationRuleStatus, SseKmsEncryptedObjectsStatus,
+};
 use serde_json::{Value, json};
 
 use super::item::EXISTENCE;
 use super::key::{self, KeyIs};
-use super::policy::{self, Statements};
+use super::policy::{self, KMS, Statements};
 use super::{Act, Action, Bucket, Found, Item, Key, Resource, Role, Settings, TAG, Wanted, bucket};
 
 /// By this our rule is found again.
@@ -104,15 +106,40 @@ impl Copy<'_> {
         }
     }
 
-    /// The key that the states are encrypted with: the one that is wanted, or the one that is there.
+    /// The key that the states are encrypted with: the one that is wanted, or the owner's that is there.
     fn key(&self) -> KeyIs<'_> {
-        match KeyIs::of(self.wanted, self.found) {
-            KeyIs::NotWanted => {
-                let used = self.found.bucket_key();
-                used.map_or(KeyIs::NotWanted, |used| KeyIs::Made(&used.arn))
-            }
-            key => key,
+        KeyIs::in_use(self.wanted, self.found)
+    }
+
+    /// Whether KMS encrypts the states: S3 copies such objects only where the rule says so.
+    fn is_by_key(&self) -> bool {
+        let default = self.settings().and_then(|settings| settings.encryption.as_ref());
+        let default = default.and_then(|found| found.rule.apply_server_side_encryption_by_default.as_ref());
+        self.key() != KeyIs::NotWanted || default.is_some_and(|default| default.sse_algorithm.as_str().starts_with(KMS))
+    }
+
+    /// What keeps S3 from copying what KMS encrypts.
+    fn lacks_a_key(&self) -> Option<String> {
+        let used = self.found.bucket_key();
+        if self.wanted.key.is_none() && used.is_none_or(|used| used.by_aws) {
+            // Its ARN, which the role would have to name, is nobody's to give.
+            return Some(
+                "The states are encrypted with AWS's own key of KMS, which S3 copies nothing from without a right to that key. \
+                 Give a key of yours with `--kms-key`, and with `--replica-kms-key` one for the copies."
+                    .to_owned(),
+            );
         }
+        let key = match self.key() {
+            KeyIs::Made(key) => key,
+            KeyIs::NotWanted | KeyIs::NotMade => "a key",
+        };
+        self.there_is.key_arn().is_none().then(|| {
+            format!(
+                "The states are encrypted with {key}, and S3 copies such objects only with a key for the copies. \
+                 Give the ARN of a key in {} with `--replica-kms-key`.",
+                self.there.region
+            )
+        })
     }
 
     fn tags(&self) -> BTreeMap<String, String> {
@@ -175,12 +202,17 @@ impl Copy<'_> {
         let (to, role) = (self.wanted.bucket_arn(self.target()), self.role_arn());
         let is = self.settings().and_then(|settings| settings.replication.as_ref());
         let (current, wanted) = (json!(is.map(targets)), json!([to]));
-        if is.is_some_and(|is| is.rules.iter().any(|rule| copies_all(rule, &to))) {
+        let by_key = self.is_by_key();
+        if is.is_some_and(|is| is.rules.iter().any(|rule| copies_all(rule, &to, by_key))) {
             return of.keep("replication", current, COPIED);
         }
         if let Some(other) = is.filter(|_| !self.is_by_ours()) {
+            let passes_over = match by_key && other.rules.iter().any(|rule| copies_all(rule, &to, false)) {
+                true => " Its rule passes over what KMS encrypts (`SseKmsEncryptedObjects`), as the states are.",
+                false => "",
+            };
             let why = format!(
-                "The bucket is copied already, by the role {}, and a bucket is copied by one role for all of its rules. \
+                "The bucket is copied already, by the role {}, and a bucket is copied by one role for all of its rules.{passes_over} \
                  Leave `--replicate-to` out, or let that role write to {} and add a rule for it.",
                 other.role,
                 self.target()
@@ -188,12 +220,7 @@ impl Copy<'_> {
             return of.refuse("replication", (current, wanted), why);
         }
         let replica_key = self.there_is.key_arn();
-        if let (KeyIs::Made(key), None) = (self.key(), replica_key) {
-            let why = format!(
-                "The states are encrypted with {key}, and S3 copies such objects only with a key for the copies. \
-                 Give the ARN of a key in {} with `--replica-kms-key`.",
-                self.there.region
-            );
+        if let Some(why) = self.lacks_a_key().filter(|_| by_key) {
             return of.refuse("replication", (current, wanted), why);
         }
         let kept = is.map(|is| is.rules.iter().filter(|rule| rule.id() != Some(REPLICATION_RULE)).cloned().collect());
@@ -207,8 +234,10 @@ fn targets(found: &ReplicationConfiguration) -> Vec<&str> {
     found.rules.iter().filter_map(|rule| Some(rule.destination.as_ref()?.bucket.as_str())).collect()
 }
 
-/// Whether a rule copies all objects to a bucket.
-fn copies_all(rule: &ReplicationRule, to: &str) -> bool {
+/// Whether a rule copies all objects to a bucket, also those that KMS encrypts.
+fn copies_all(rule: &ReplicationRule, to: &str, by_key: bool) -> bool {
+    let encrypted = rule.source_selection_criteria.as_ref().and_then(|of| of.sse_kms_encrypted_objects.as_ref());
+    let takes_encrypted = encrypted.is_some_and(|of| of.status == SseKmsEncryptedObjectsStatus::Enabled);
     let filter = rule.filter.as_ref();
     let of_some = filter.is_some_and(|filter| {
         filter.and.is_some() || filter.tag.is_some() || filter.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
@@ -216,6 +245,7 @@ fn copies_all(rule: &ReplicationRule, to: &str) -> bool {
     #[expect(deprecated, reason = "the first form of rules names a prefix so")]
     let prefix = rule.prefix.as_ref().is_some_and(|prefix| !prefix.is_empty());
     rule.status == ReplicationRuleStatus::Enabled
+        && (takes_encrypted || !by_key)
         && !of_some
         && !prefix
         && rule.destination.as_ref().is_some_and(|destination| destination.bucket == to)

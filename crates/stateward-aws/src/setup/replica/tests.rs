@@ -1,4 +1,6 @@
-use aws_sdk_s3::types::{Destination, ReplicationRuleFilter, ServerSideEncryptionRule};
+use aws_sdk_s3::types::{
+    Destination, ReplicationRuleFilter, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionRule,
+};
 
 use super::super::calls::replication;
 use super::super::{Encryption, KeySettings, Replica, UsedKey};
@@ -123,6 +125,54 @@ fn a_key_needs_another_for_the_copies() {
     };
     assert_eq!(of(KEY)["Action"], json!(["kms:Decrypt"]));
     assert_eq!(of(KEY_THERE)["Condition"]["StringLike"]["kms:ViaService"], "s3.eu-north-1.amazonaws.com*");
+}
+
+/// A bucket that KMS encrypts by default, and how it is copied.
+fn by_kms(key: Option<UsedKey>, replication: Option<ReplicationConfiguration>) -> Found {
+    let default = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKms);
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(default.build().expect("an algorithm"))
+        .build();
+    let encryption = Some(Encryption { rule, key });
+    let bucket = Some(Bucket::There(Box::new(Settings { encryption, replication, ..Settings::default() })));
+    Found { bucket, ..Found::default() }
+}
+
+/// A rule from before the bucket had a key passes over all that is written since.
+#[test]
+fn a_rule_that_passes_over_what_kms_encrypts_is_not_enough() {
+    let (to, theirs) = ("arn:aws:s3:::copies", "arn:aws:iam::111122223333:role/theirs");
+    let own = || Some(UsedKey { arn: KEY.to_owned(), ..UsedKey::default() });
+    let key = KeySettings {
+        arn: KEY_THERE.to_owned(),
+        state: "Enabled".to_owned(),
+        encrypts: true,
+        ..KeySettings::default()
+    };
+    let replica = || Some(Box::new(Found { key: Some(Key::There(key.clone())), ..Found::default() }));
+    let found = Found { replica: replica(), ..by_kms(own(), Some(configured(ROLE, to))) };
+    let put = rule_of(&wanted(Some(KEY_THERE)), &found);
+    assert_eq!(put.action, Action::Change, "{put:#?}");
+    let Some(Act::Replicate { kept, key: Some(key), .. }) = put.call.map(|call| call.act) else { panic!("it is put") };
+    assert!(kept.is_empty() && key == KEY_THERE, "ours takes the place of ours");
+    let with_keys = replication(&[], ROLE, to, Some(KEY_THERE)).expect("a configuration");
+    let found = Found { replica: replica(), ..by_kms(own(), Some(with_keys)) };
+    assert_eq!(rule_of(&wanted(Some(KEY_THERE)), &found).action, Action::Keep);
+
+    let told = rule_of(&wanted(None), &by_kms(own(), Some(configured(theirs, to))));
+    assert_eq!(told.action, Action::Refuse);
+    assert!(told.why.contains(theirs) && told.why.contains("passes over what KMS encrypts"), "{}", told.why);
+}
+
+/// By AWS's own key, as Terragrunt makes a bucket: a rule without a word of keys would copy none of it.
+#[test]
+fn what_the_key_of_aws_encrypts_is_not_told_to_be_copied() {
+    let of_aws = || Some(UsedKey { arn: "alias/aws/s3".to_owned(), by_aws: true, unusable: None });
+    for (key, replica) in [(None, None), (of_aws(), None), (None, Some(KEY_THERE)), (of_aws(), Some(KEY_THERE))] {
+        let refused = rule_of(&wanted(replica), &by_kms(key, None));
+        assert_eq!(refused.action, Action::Refuse, "{refused:#?}");
+        assert!(refused.why.contains("`--kms-key`"), "{}", refused.why);
+    }
 }
 
 #[test]
