@@ -125,6 +125,9 @@ fn a_role_that_the_buckets_policy_locks_out_is_told() {
     assert_eq!(told(everybody(), json!({"StringNotEquals": {"aws:PrincipalArn": [admin]}})), both);
     assert_eq!(told(everybody(), json!({"ArnNotLike": {"aws:PrincipalArn": [admin, dev]}})), [of_prod]);
     assert_eq!(told(json!({"NotPrincipal": {"AWS": [admin]}}), json!({"Bool": {"aws:SecureTransport": "true"}})), both);
+    // That it names the role spares no session of it.
+    let over_tls = || json!({"Bool": {"aws:SecureTransport": "true"}});
+    assert_eq!(told(json!({"NotPrincipal": {"AWS": [admin, dev]}}), over_tls()), both);
     let nobody = Vec::<String>::new();
     assert_eq!(
         told(everybody(), json!({"StringNotLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}})),
