@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::bucket::LOG_DELIVERY;
 use super::item::{EXISTENCE, Part};
 use super::read::again;
-use super::{Act, Action, Call, Item, Wanted, access, calls, read, steps};
+use super::{Act, Action, Call, Found, Item, Key, Wanted, access, calls, read, steps};
 use crate::{Failed, Services};
 
 /// So long AWS gets to do what it was asked, each time.
@@ -40,6 +40,19 @@ pub enum ApplyError {
     /// AWS took the request, and yet does not show it.
     #[error("{} of {} was set, and {} s later AWS does not show it", .0.property, .0.resource, PATIENCE.as_secs())]
     NotShown(Box<Item>),
+    /// Two set-ups made a key for one name at the same time.
+    #[error(
+        "{name} is the name of {named} by now, and the key that was made for it, {left}, has none: another set-up was at work. Nothing is \
+         encrypted with that key, and it costs until it is deleted: `aws kms schedule-key-deletion --key-id {left}`"
+    )]
+    SecondKey {
+        /// The alias.
+        name: String,
+        /// The ARN of the key that has it.
+        named: String,
+        /// That of the one that has not.
+        left: String,
+    },
     /// IAM has something else of this name, and does not show what.
     #[error(
         "{} cannot be made: IAM has one whose name is the same but for capital letters, or that has another path. \
@@ -64,11 +77,15 @@ pub async fn apply(
 ) -> Result<Vec<Item>, ApplyError> {
     let allowed: HashSet<_> = approved.iter().filter(|item| item.acts()).map(name).collect();
     let (mut asked, mut taken) = (HashSet::new(), HashSet::new());
+    let mut nameless = None;
     let mut latest = Instant::now();
     let mut found = Box::pin(read(services, wanted)).await?;
     // Whether nothing was asked for since all was read: the end is what AWS says at the end.
     let mut is_read = true;
     loop {
+        if let Some(error) = second_key(nameless.as_ref(), &found) {
+            return Err(error);
+        }
         let mut items = steps(wanted, &found);
         let is_over = is_read && !items.iter().any(Item::acts) && lost(approved, &items, &asked).is_none();
         if is_over || next(&items, &asked).is_some_and(|ahead| opens(ahead, &allowed)) {
@@ -95,8 +112,10 @@ pub async fn apply(
             (Some(_), Some((item, call))) => {
                 let outcome = until_taken(services, wanted, call, not_yet(item, &call.act, &asked)).await?;
                 asked.insert(name(item));
-                if outcome == Outcome::WasThere && call.act.part() == Part::Access {
-                    taken.insert(name(item));
+                match (outcome, &call.act) {
+                    (Outcome::WasThere, Act::CreateAlias { .. }) => nameless = Some(call.clone()),
+                    (Outcome::WasThere, act) if act.part() == Part::Access => _ = taken.insert(name(item)),
+                    _ => {}
                 }
                 latest = Instant::now();
                 done(item);
@@ -116,6 +135,15 @@ pub async fn apply(
         found = Box::pin(read(services, wanted)).await?;
         is_read = true;
     }
+}
+
+/// That the key which was to get a name did not get it. Where an answer was lost it has it.
+fn second_key(nameless: Option<&Call>, found: &Found) -> Option<ApplyError> {
+    let (Some(Call { of, act: Act::CreateAlias { alias }, .. }), Some(Key::There(key))) = (nameless, &found.key) else {
+        return None;
+    };
+    let error = || ApplyError::SecondKey { name: alias.clone(), named: key.arn.clone(), left: of.clone() };
+    (key.arn != *of).then(error)
 }
 
 /// Whether it is about to let somebody do something. Nobody is, before it is seen by what is there now that it reaches nothing of others.

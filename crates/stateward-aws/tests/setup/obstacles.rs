@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_sdk_kms::types::{KeySpec, KeyUsageType};
+use aws_sdk_kms::types::{KeySpec, KeyUsageType, Tag as KeyTag};
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use aws_sdk_s3::types::{
     AccessControlPolicy, BucketVersioningStatus, Destination, ExpirationStatus, Grant, Grantee, LifecycleRule,
@@ -17,12 +17,13 @@ use aws_sdk_s3::types::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stateward_aws::setup::{self, Action, ApplyError, Item, WantedKey};
+use stateward_aws::setup::{self, Action, ApplyError, Item, TAG, Wanted, WantedKey};
 use stateward_aws::{Layout, Services};
 use stateward_denial::{Kind, Layer, Reason};
 use stateward_lab::{Config, Running, Surroundings};
 use stateward_store_aws::{Access, configuration};
 use stateward_testkit::{Fault, Moto, Rule, SecondOpinion, Seconded, fresh_name};
+use tokio::time::sleep;
 
 use crate::account::{Account, ELSEWHERE};
 
@@ -234,6 +235,33 @@ async fn a_key_that_somebody_else_named_or_that_may_not_be_looked_for() {
     let taken = account.plan().await;
     assert_eq!(taken[0].action, Action::Refuse);
     assert!(taken[0].why.contains(&theirs) && taken[0].why.contains(&alias), "{taken:#?}");
+}
+
+/// Two set-ups at the same time: the key that came second is not left behind untold. The next run takes the one that has the name.
+#[tokio::test]
+async fn a_key_that_comes_second() {
+    let mut account = Account::new("second");
+    let alias = format!("alias/{}", fresh_name("second"));
+    // moto gives a table no other key.
+    account.wanted = Wanted { lock_table: None, key: Some(WantedKey::Made(alias.clone())), ..account.wanted };
+    let first = Account::new("first");
+    account.proxy.inject(Rule::new(Fault::Delay(Duration::from_secs(3))).operation("CreateAlias").nth(1));
+    let ahead = async {
+        while account.proxy.count("CreateAlias") == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let kms = &first.services.kms;
+        let tag = |key: &str, value: &str| KeyTag::builder().tag_key(key).tag_value(value).build().unwrap();
+        let request = kms.create_key().key_usage(KeyUsageType::EncryptDecrypt).key_spec(KeySpec::SymmetricDefault);
+        let made = request.tags(tag(TAG.0, TAG.1)).send().await.unwrap().key_metadata.unwrap();
+        kms.create_alias().alias_name(&alias).target_key_id(&made.key_id).send().await.unwrap();
+        made.arn.unwrap()
+    };
+    let (outcome, named) = tokio::join!(account.apply(), ahead);
+    let ApplyError::SecondKey { name, named: told, left } = outcome.unwrap_err() else { panic!("there are two") };
+    assert_eq!((name, &told), (alias, &named));
+    assert!(left.contains(":key/") && left != named, "{left}");
+    account.apply().await.unwrap();
 }
 
 #[tokio::test]
