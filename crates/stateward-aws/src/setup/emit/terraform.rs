@@ -26,7 +26,9 @@ const HEAD: &str = "\
 #     id = \"NAME\"
 #   }
 #
-# for each resource; `terraform plan` then shows what would become of it.
+# for each resource; `terraform plan` then shows what would become of it. For each, and not for the bucket alone: a policy, an
+# encryption or a life cycle that is there and that is not taken over is replaced by what stands here, and no plan shows what it was.
+# `stateward setup aws` itself adds to what is there, and replaces nothing.
 ";
 
 /// What the lifecycle of a bucket, its policy and its settings go by in the rest of the file.
