@@ -301,6 +301,57 @@ fn credentials_that_are_missing_or_no_longer_good() {
     assert!(words.contains("there is no profile `nosuch` in"), "{error}");
 }
 
+/// What stands in the way is told before anything is done, and as an item of the plan.
+#[test]
+fn names_that_are_taken_and_tables_of_others() {
+    let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
+    let env = AwsEnv::new().others(proxy.url());
+    let refused = |word: &str| {
+        let output = cli(&dir, &env).run(&arguments(&names, &["--yes"])).expect_code(1);
+        let told = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(word) && told.contains("cannot be used"), "{word:?} in {}", output.report());
+        let answer = document(&cli(&dir, &env).run(&arguments(&names, &["--dry-run", "--json"])).expect_code(1));
+        let items = answer["items"].as_array().unwrap();
+        let obstacles: Vec<_> = items.iter().filter(|item| item["action"] == "refuse").collect();
+        assert!(matches!(obstacles.as_slice(), [item] if item["property"] == "existence"), "{answer}");
+        assert!(!proxy.requests().iter().any(SeenRequest::writes), "{word}: {:?}", proxy.requests());
+    };
+    let elsewhere = |status| Fault::status(status).header("x-amz-bucket-region", "ap-south-1");
+    for (fault, word) in [
+        (Fault::status(403), "another account's"),
+        (elsewhere(301), "Say `--region ap-south-1`"),
+        (elsewhere(307), "Say `--region ap-south-1`"),
+        // As S3 answers to a signature for another Region.
+        (elsewhere(400), "Say `--region ap-south-1`"),
+    ] {
+        proxy.inject(Rule::new(fault).operation("HeadBucket"));
+        refused(word);
+        proxy.heal();
+    }
+    let other = json!({"TableName": names[1], "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]});
+    Moto::shared().dynamodb("CreateTable", &other.to_string());
+    refused("has the one key LockID");
+}
+
+#[test]
+fn a_service_that_is_down_or_has_too_much_to_do() {
+    let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let down = AwsEnv::new().others(&format!("http://{nobody}"));
+    let error = cli(&dir, &down).run(&arguments(&names, &["--yes"])).expect_code(1).stderr;
+    assert!(error.contains("connection refused") && error.contains("`AWS_ENDPOINT_URL`"), "{error}");
+    let busy = AwsEnv::new().others(proxy.url());
+    for operation in ["HeadBucket", "DescribeTable"] {
+        let fault = if operation == "HeadBucket" { Fault::slow_down() } else { Fault::throttling(Duration::ZERO) };
+        proxy.inject(Rule::new(fault).operation(operation));
+        let error = cli(&dir, &busy).run(&arguments(&names, &["--yes"])).expect_code(1).stderr;
+        assert!(error.contains(operation) && error.contains("wait a minute, and run it again"), "{error}");
+        proxy.heal();
+    }
+    assert!(!proxy.requests().iter().any(SeenRequest::writes), "{:?}", proxy.requests());
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_is_told_before_anything_is_made() {
     let (moto, dir) = (Moto::shared(), TestDir::new());

@@ -31,7 +31,8 @@ pub(super) async fn find(services: &Services, wanted: &Wanted, name: &str) -> Re
     match head.as_ref().map_err(|error| Failed::new("S3: HeadBucket", error)) {
         Err(failed) if failed.status == Some(404) => Ok(Bucket::Missing),
         Err(failed) if failed.status == Some(403) => Ok(Bucket::Foreign),
-        Err(failed) if failed.status != Some(301) => Err(failed),
+        // A signature for another Region than the bucket's is a bad request to some of S3's hosts, and some redirect for good or for now.
+        Err(failed) if ![301, 307, 400].map(Some).contains(&failed.status) => Err(failed),
         Err(failed) => elsewhere.map(Bucket::Elsewhere).ok_or(failed),
         Ok(_) => match elsewhere {
             Some(region) => Ok(Bucket::Elsewhere(region)),
