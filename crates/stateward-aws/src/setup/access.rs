@@ -28,6 +28,9 @@ const LETS_IN: &str = "Those who were asked for may take the role; who could bef
 const NOTED: &str = "By this it is seen whether somebody has changed the policy since.";
 /// The tag of a policy with the fingerprint of what it was made to say.
 const FINGERPRINT: &str = "stateward:rights";
+/// As long as IAM lets it take to say who may take a role, and as long as it can where the account's quota was raised.
+const TRUST: usize = 2048;
+const RAISED_TRUST: usize = 4096;
 /// As many versions of a policy as IAM keeps.
 const VERSIONS: usize = 5;
 
@@ -299,13 +302,18 @@ impl<'a> Side<'a> {
             if let Some(obstacle) = self.taken(&of, &self.found.role_namesake) {
                 return vec![obstacle];
             }
+            let trust = self.trust().unwrap_or_default();
+            let long = match long_trust(&of, &trust) {
+                Ok(long) => long,
+                Err(obstacle) => return vec![*obstacle],
+            };
             let act = Act::CreateRole {
-                trust: self.trust().unwrap_or_default(),
+                trust,
                 tags: self.environment.tags(self.wanted, self.bucket),
                 description: "Works with Terraform state in one environment",
             };
             let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
-            let why = format!("There is no role of this name.{}", unseen(&self.found.role_namesake));
+            let why = format!("There is no role of this name.{}{long}", unseen(&self.found.role_namesake));
             let first = of.put(EXISTENCE, (Value::Null, self.prefix()), why, act);
             return vec![first, of.keep("trust", json!(names), MADE), carries(false)];
         };
@@ -340,10 +348,13 @@ impl<'a> Side<'a> {
         let current = principals(&found.trust);
         match self.trust() {
             Some(trust) if trust == found.trust => of.keep("trust", json!(current), LETS_IN),
-            Some(trust) => {
-                let wanted = principals(&trust);
-                of.put("trust", (json!(current), json!(wanted)), LETS_IN, Act::Trust(trust))
-            }
+            Some(trust) => match long_trust(of, &trust) {
+                Ok(long) => {
+                    let wanted = principals(&trust);
+                    of.put("trust", (json!(current), json!(wanted)), format!("{LETS_IN}{long}"), Act::Trust(trust))
+                }
+                Err(obstacle) => *obstacle,
+            },
             None => {
                 let why = "Who may take the role cannot be read, so nobody can be added. Mend its trust policy first.";
                 let names: Vec<String> = self.environment.trusted.iter().map(Trusted::name).collect();
@@ -358,6 +369,21 @@ impl<'a> Side<'a> {
         let missing = self.environment.trusted.iter().filter(|who| !there.is_some_and(|there| trusts(there, who)));
         let merged = policy::with(there, &Statements::of_trust(missing)).ok()?;
         merged.or_else(|| there.map(str::to_owned))
+    }
+}
+
+/// What is to be said of a trust policy that IAM may not take, for its length; or that it takes none of that length.
+fn long_trust(of: &Resource<'_>, trust: &str) -> Result<String, Box<Item>> {
+    let count = trust.chars().filter(|char| !char.is_whitespace()).count();
+    let told = format!("To say who may take it takes {count} characters, and IAM takes {TRUST}");
+    let next = "Name fewer in `--trust`: an owner's subjects by a `*`, such as `repo:OWNER/*`, or an account and in its own policies who of it.";
+    match count {
+        ..=TRUST => Ok(String::new()),
+        ..=RAISED_TRUST => Ok(format!(" Warning: {told}, unless the quota of this account was raised. {next}")),
+        _ => {
+            let why = format!("{told}, and {RAISED_TRUST} where the quota was raised. {next}");
+            Err(Box::new(of.refuse("trust", (Value::Null, json!(count)), why)))
+        }
     }
 }
 

@@ -98,6 +98,29 @@ fn role_of_prod(found: &mut Found) -> &mut Role {
     found.access.get_mut("stateward-states-prod").and_then(|access| access.role.as_mut()).expect("a role")
 }
 
+/// IAM would refuse the role in the middle of the set-up.
+#[test]
+fn a_trust_policy_that_is_too_long_is_told() {
+    const GITHUB: &str = "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com";
+    let subjects = |count: usize| -> Vec<String> {
+        (0..count).map(|at| format!("prod={GITHUB}#repo:acme/infra-{at}:environment:prod")).collect()
+    };
+    let told = |before: usize, count: usize| {
+        let [before, all] = [before, count].map(subjects);
+        let words = |all: &[String]| wanted(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        let found = if before.is_empty() { Found::default() } else { made(&words(&before)) };
+        let items = planned(&words(&all), &found);
+        let first = items.iter().find(|item| item.resource == PROD && item.why.contains("characters"));
+        first.map(|item| (item.action, item.property, item.why.contains("`repo:OWNER/*`")))
+    };
+    assert_eq!(told(0, 5), None);
+    assert_eq!(told(0, 8), Some((Action::Create, "existence", true)));
+    assert_eq!(told(0, 20), Some((Action::Refuse, "trust", true)));
+    assert_eq!(told(5, 8), Some((Action::Change, "trust", true)));
+    assert_eq!(told(5, 20), Some((Action::Refuse, "trust", true)));
+    assert_eq!(told(8, 8), None, "it was taken");
+}
+
 /// As many lock a bucket down: a bucket's policy that refuses all but those whom it names.
 #[test]
 fn a_role_that_the_buckets_policy_locks_out_is_told() {
