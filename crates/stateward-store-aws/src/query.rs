@@ -106,9 +106,14 @@ pub fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
 /// Reads the URL of a service, without a slash at its end.
 pub fn endpoint(name: &str, value: &str) -> Result<String, String> {
     match Url::parse(value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() => {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none() =>
+        {
             Ok(value.trim_end_matches('/').to_owned())
         }
-        _ => Err(format!("has a `{name}` that is not `http://HOST` or `https://HOST`")),
+        _ => Err(format!("has `{name}`, which is not `http://HOST` or `https://HOST`")),
     }
 }

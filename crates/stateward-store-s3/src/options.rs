@@ -59,9 +59,8 @@ impl Options {
     /// Reads `s3://BUCKET/PREFIX?region=…`. Reads nothing but the text: no file, no environment.
     pub fn from_url(text: &str) -> Result<Self, UrlError> {
         let shown = text.split('?').next().unwrap_or_default();
-        let authority = shown.split('/').nth(2).unwrap_or_default();
-        // What stands before an `@` may be a secret.
-        let shown = if authority.contains('@') { "s3://…" } else { shown };
+        // What stands before an `@` may be a secret, which may itself hold a `/`.
+        let shown = if shown.contains('@') { "s3://…" } else { shown };
         let refused = |why: String| UrlError { url: shown.to_owned(), why };
         let url = Url::parse(text).map_err(|error| refused(format!("is no URL: {error}")))?;
         let Place { bucket, prefix } = Place::of(&url).map_err(&refused)?;
@@ -299,8 +298,15 @@ mod tests {
     fn a_key_is_never_shown() {
         let error = Options::from_url("s3://states?sse_customer_key=c2VjcmV0").unwrap_err().to_string();
         assert!(error.contains("put it in a file") && !error.contains("c2VjcmV0"), "{error}");
-        let error = Options::from_url("s3://id:c2VjcmV0@states").unwrap_err().to_string();
-        assert!(!error.contains("c2VjcmV0"), "{error}");
+        for url in [
+            "s3://id:c2VjcmV0@states",
+            "s3://id:a/c2VjcmV0@states",
+            "s3://states?endpoint=http://id:c2VjcmV0@h",
+            "s3://states?endpoint=http://:c2VjcmV0@h",
+        ] {
+            let error = Options::from_url(url).unwrap_err().to_string();
+            assert!(!error.contains("c2VjcmV0"), "{error}");
+        }
         let mut options = Options::new("states", "");
         options.objects.encryption = Encryption::Customer(CustomerKey::Given("c2VjcmV0".into()));
         assert!(!format!("{options:?}").contains("c2VjcmV0"));

@@ -1,9 +1,12 @@
 //! `stateward migrate` on the command line.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command};
 use stateward_core::{NameError, StateName};
 
 use super::YES;
@@ -15,7 +18,7 @@ pub(crate) struct MigrateArgs {
     /// Where the state shall be: `s3://BUCKET/KEY?region=…` for Terraform's own `s3` backend (with `use_lockfile=true`, the default,
     /// or `lock_table=TABLE`), `stateward` for the store or server of `--store` or `--server`, or the URL of another one, whose token
     /// comes from `STATEWARD_TO_TOKEN`; or which lock an `s3` backend shall take: `lockfile` or `dynamodb-lock`.
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", value_parser = Where)]
     pub(crate) to: MigrateTo,
     /// The directory of the configuration [default: the current one].
     #[arg(long, value_name = "DIR")]
@@ -74,6 +77,20 @@ impl FromStr for MigrateTo {
     }
 }
 
+/// Reads [`MigrateTo`]. What is wrong is told without the text itself, which may hold a token.
+#[derive(Debug, Clone)]
+struct Where;
+
+impl TypedValueParser for Where {
+    type Value = MigrateTo;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<MigrateTo, clap::Error> {
+        value.to_string_lossy().parse().map_err(|why| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("what `--to` names {why}\n")).with_cmd(command)
+        })
+    }
+}
+
 fn state_name(text: &str) -> Result<StateName, String> {
     text.parse().map_err(|error: NameError| format!("{error}; {}", NameError::SHAPE))
 }
@@ -81,6 +98,20 @@ fn state_name(text: &str) -> Result<StateName, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_text() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            migrate: MigrateArgs,
+        }
+        for to in ["http://geheim@h:port", "dynamodb://id:geheim@t", "redis://:geheim@h"] {
+            let error = <Line as clap::Parser>::try_parse_from(["x", "--to", to]).unwrap_err();
+            assert!(error.use_stderr() && error.exit_code() == 2, "{error}");
+            assert!(error.to_string().contains("`--to`") && !error.to_string().contains("geheim"), "{error}");
+        }
+    }
 
     #[test]
     fn places_are_told_apart() {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use environment::Environment;
 pub(crate) use settings::{LogFormat, Settings};
 use stateward_client::ServerUrl;
-pub(crate) use store_url::StoreUrl;
+pub(crate) use store_url::{StoreUrl, shown as shown_store};
 pub(crate) use table::{Fallback, SETTINGS, Setting};
 pub(crate) use value::duration;
 

@@ -59,6 +59,23 @@ impl FromStr for StoreUrl {
     }
 }
 
+/// A store's URL as it may be shown. One that is wrong may hold credentials, which belong neither before an `@` nor behind the `?`.
+pub(crate) fn shown(text: &str) -> String {
+    if text.parse::<StoreUrl>().is_ok() {
+        return text.to_owned();
+    }
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    match rest.split_once('?') {
+        Some((_, options)) if options.contains('@') => format!("{scheme}…"),
+        found => {
+            let (place, options) = found.map_or((rest, ""), |(place, _)| (place, "?…"));
+            let place = place.rsplit_once('@').map_or_else(|| place.to_owned(), |(_, place)| format!("…@{place}"));
+            format!("{scheme}{place}{options}")
+        }
+    }
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,6 +120,22 @@ mod tests {
         ] {
             let error = text.parse::<StoreUrl>().unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_without_what_may_be_secret() {
+        for (text, expected) in [
+            ("s3://bucket/p?region=eu-west-1", "s3://bucket/p?region=eu-west-1"),
+            ("s3://AKIA:se/cret@b/p", "s3://…@b/p"),
+            ("s3://AKIA:se?cret@b/p", "s3://…"),
+            ("s3://bucket/p?secret_key=secret", "s3://bucket/p?…"),
+            ("s3://bucket/p?endpoint=http://ana:secret@h", "s3://…"),
+            ("dynamodb://AKIA:secret@t", "dynamodb://…@t"),
+            ("redis://ana:secret@h:1/0", "redis://…@h:1/0"),
+            ("a.db", "a.db"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use stateward_client::{Secret, ServerUrl, ServerUrlError};
 use stateward_core::{ForceUnlock, PlanLocks};
 
 use super::settings::{LogFormat, Settings};
-use super::store_url::StoreUrl;
+use super::store_url::{self, StoreUrl};
 use super::value;
 
 /// One setting.
@@ -86,6 +86,7 @@ impl Kind {
             Self::Server => {
                 text.parse::<ServerUrl>().map_or_else(|_| "(not a URL)".to_owned(), |server| server.to_string())
             }
+            Self::Store => store_url::shown(text),
             _ => text.to_owned(),
         }
     }

@@ -111,8 +111,14 @@ fn wrong_values_say_where_they_come_from() {
         error.why,
         "`soon`, from STATEWARD_LOCK_WAIT, is no length of time: write it as `90s`, `10m` or `1h30m`"
     );
-    let error = config(&dir, &[("STATEWARD_SERVER", "geheim@h")], &[]).unwrap_err();
-    assert!(!error.why.contains("geheim"), "{}", error.why);
+    for (name, text) in [
+        ("STATEWARD_SERVER", "geheim@h"),
+        ("STATEWARD_STORE", "s3://AKIA:ge/heim@bucket/p"),
+        ("STATEWARD_STORE", "s3://bucket/p?secret_key=geheim"),
+    ] {
+        let error = config(&dir, &[(name, text)], &[]).unwrap_err();
+        assert!(!error.why.contains("heim"), "{}", error.why);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::id_of;
 use super::transfer::{Doing, Report, follow, nothing_there};
 use crate::cli::{CopyArgs, Ends, Selection};
 use crate::commands::{Context, TOOL};
-use crate::config::Target;
+use crate::config::{Target, shown_store};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, plain};
 use crate::output::progress::Progress;
@@ -229,7 +229,8 @@ fn end(flag: &str, store: Option<&str>, server: Option<&str>) -> Result<Option<T
         Failure::usage(format!("`{flag}-{kind}` cannot be used"), why, "see `stateward state copy --help`")
     };
     if let Some(store) = store {
-        let store = store.parse().map_err(|fault: String| wrong("store", format!("`{store}` {fault}")))?;
+        let store =
+            store.parse().map_err(|fault: String| wrong("store", format!("`{}` {fault}", shown_store(store))))?;
         return Ok(Some(Target::Store(store)));
     }
     let Some(server) = server else { return Ok(None) };
