@@ -183,6 +183,8 @@ impl Tokens {
             } else {
                 None
             };
+            let globs = || entry.rules.iter().flat_map(|rule| &rule.states);
+            let fault = fault.map(str::to_owned).or_else(|| globs().find_map(|glob| met_by_nothing(glob)));
             if let Some(fault) = fault {
                 return Err(format!("token `{}`: {fault}", entry.name));
             }
@@ -227,6 +229,21 @@ fn glob_meets(glob: &str, state: Option<&StateId>) -> bool {
         None => name == "**" && workspace == "*",
         Some(state) => wildcard(name, state.name.as_str()) && wildcard(workspace, state.workspace.as_str()),
     }
+}
+
+/// Why no state can meet a glob, where that is so: a rule with it would allow nothing, and, worse, deny nothing.
+fn met_by_nothing(glob: &str) -> Option<String> {
+    let (name, workspace) = glob.split_once('@').unwrap_or((glob, "*"));
+    let stray = |signs: &'static str| move |sign: &char| !sign.is_ascii_alphanumeric() && !signs.contains(*sign);
+    let stray = name.chars().find(stray("._-*/")).or_else(|| workspace.chars().find(stray("._-*")));
+    let why = if let Some(sign) = stray {
+        format!("no state's name has a `{}`, and the wildcards are `*` and `**`", sign.escape_debug())
+    } else if workspace.is_empty() || name.split('/').any(str::is_empty) {
+        "no state's name has an empty part, or a `/` at an end".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!("`{glob}` meets no state: {why}"))
 }
 
 /// Matches iteratively: on a mismatch only the last `*` and the last `**` can take one character more, so the cost is bounded by
@@ -291,6 +308,34 @@ mod tests {
             assert_eq!(wildcard(glob, name), meets, "{glob} on {name}");
         }
         assert!(!wildcard(&"*a".repeat(200), &"a".repeat(400).replace("aaaa", "aaab")));
+    }
+
+    #[test]
+    fn a_glob_that_no_state_can_meet_is_refused() {
+        let sha256 = token_digest("x");
+        let tokens = |glob: &str| {
+            let rule = Rule { allow: Vec::new(), deny: vec![Right::Write], states: vec!["**".into(), glob.into()] };
+            Tokens::new(vec![TokenEntry { name: "ci".into(), sha256: sha256.clone(), rules: vec![rule] }])
+        };
+        for good in ["**", "*", "prod/**", "a.b_c-d/*-x", "prod/*@dev", "**@*"] {
+            assert!(tokens(good).is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("prod/{db,net}", "has a `{`"),
+            ("prod/[ab]*", "has a `[`"),
+            ("prod/?", "has a `?`"),
+            ("prod/db ", "has a ` `"),
+            ("a@b@c", "has a `@`"),
+            ("a@b/c", "has a `/`"),
+            ("prod/", "at an end"),
+            ("/prod/**", "at an end"),
+            ("prod//db", "empty part"),
+            ("", "empty part"),
+            ("a@", "empty part"),
+        ] {
+            let error = tokens(bad).unwrap_err();
+            assert!(error.contains(&format!("`{bad}` meets no state")) && error.contains(why), "{bad}: {error}");
+        }
     }
 
     #[test]
