@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Context, token};
-use crate::config::Settings;
+use crate::config::{Settings, StoreUrl};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, plain};
 use crate::output;
@@ -41,7 +41,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
 
     let reload = settings.tokens.clone().map(|path| tokio::spawn(keep_tokens_current(app.clone(), path, stamp)));
     let prune = settings.prune_every.map(|every| tokio::spawn(prune_now_and_then(backend, every)));
-    output::note(&format!("listening on http://{address}\n{}", welcome(settings, address)));
+    let store = settings.store.clone().anchored(&context.environment.current_dir);
+    output::note(&format!("listening on http://{address}\n{}", welcome(settings, &store, address)));
     let served = {
         let served = pin!(stateward_server::serve(listener, app, shutdown.asked()));
         tokio::select! {
@@ -107,7 +108,7 @@ pub(super) fn not_bound(command: &str, address: SocketAddr, error: &io::Error) -
 }
 
 /// What a newcomer needs next: a block to paste, and what there is to know about tokens.
-fn welcome(settings: &Settings, address: SocketAddr) -> String {
+fn welcome(settings: &Settings, store: &StoreUrl, address: SocketAddr) -> String {
     let mut host = address;
     let mut text = String::from("\n");
     if address.ip().is_unspecified() {
@@ -129,6 +130,7 @@ terraform {{
 
 "
     );
+    let _ = writeln!(text, "# States are kept in {store}");
     if settings.tokens.is_some() {
         text += "# The token goes into the environment: TF_HTTP_USERNAME=anything TF_HTTP_PASSWORD=sw_…\n";
     } else if is_loopback(address) {

@@ -49,9 +49,10 @@ impl Environment {
         self.xdg("XDG_DATA_HOME", ".local/share")
     }
 
-    /// Relative paths in these variables do not count, as their specification says.
+    /// Relative paths do not count, as the specification of these variables says: what they name would depend on where a command is
+    /// run.
     fn xdg(&self, name: &str, below_home: &str) -> Option<PathBuf> {
-        let given = self.get(name).map(Path::new).filter(|path| path.is_absolute());
-        given.map(Path::to_path_buf).or_else(|| Some(Path::new(self.get("HOME")?).join(below_home)))
+        let absolute = |name| self.get(name).map(Path::new).filter(|path| path.is_absolute());
+        absolute(name).map(Path::to_path_buf).or_else(|| Some(absolute("HOME")?.join(below_home)))
     }
 }

@@ -30,7 +30,13 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Message> {
 
 /// The nearest `stateward.toml` from a directory upward.
 pub(crate) fn find_upward(directory: &Path) -> Option<PathBuf> {
-    directory.ancestors().map(|directory| directory.join(super::FILE_NAME)).find(|path| path.is_file())
+    directory.ancestors().map(|directory| directory.join(super::FILE_NAME)).find(|path| is_there(path))
+}
+
+/// Whether anything has this name: a directory, as a mount makes one where its file is missing, and a link that leads nowhere were
+/// meant to be a file, and are not passed over.
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 struct Reader<'a> {

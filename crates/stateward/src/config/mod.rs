@@ -135,7 +135,7 @@ pub(crate) fn resolve(environment: &Environment, flags: &Flags) -> Result<Config
     layers.defaults(environment)?;
     let project = file::find_upward(&environment.current_dir);
     let user = environment.config_home().map(|home| home.join("stateward").join(FILE_NAME));
-    if let Some(path) = user.filter(|user| user.is_file() && project.as_ref() != Some(user)) {
+    if let Some(path) = user.filter(|user| file::is_there(user) && project.as_ref() != Some(user)) {
         layers.file(&path, Source::UserFile)?;
     }
     if let Some(path) = project {
@@ -171,8 +171,7 @@ impl Layers {
                 Fallback::Unset => continue,
                 Fallback::Text(text) => text.to_owned(),
                 Fallback::UserStore => {
-                    // Without any home, the working directory is what is left.
-                    let home = environment.data_home().unwrap_or_default();
+                    let Some(home) = environment.data_home() else { continue };
                     StoreUrl::Sqlite(home.join("stateward").join("stateward.db")).to_string()
                 }
             };

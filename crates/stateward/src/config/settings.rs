@@ -43,7 +43,7 @@ pub(crate) enum LogFormat {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            store: StoreUrl::Memory,
+            store: StoreUrl::Nowhere,
             create_tables: false,
             server: None,
             token: None,

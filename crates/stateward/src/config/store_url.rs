@@ -11,6 +11,8 @@ pub(crate) enum StoreUrl {
     Sqlite(PathBuf),
     /// Nothing outlives the process.
     Memory,
+    /// None is named, and there is no directory of the user's own for one.
+    Nowhere,
     /// A bucket, and how to talk to it: as it was written, which is known to be right.
     S3(String),
     /// A table, likewise.
@@ -81,6 +83,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Memory => f.write_str("memory:"),
+            Self::Nowhere => f.write_str("no store"),
             Self::S3(url) | Self::DynamoDb(url) => f.write_str(url),
         }
     }

@@ -128,7 +128,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: Fallback::UserStore,
         help: "Where states are kept: `sqlite:PATH`, `s3://BUCKET/PREFIX?…`, `dynamodb://TABLE?…` (each has a page of its own for what may \
                follow the `?`), or `memory:` for a store that ends with the process. In a file, a relative path is meant from the file's \
-               directory. Without it: `stateward/stateward.db` in `$XDG_DATA_HOME` or `~/.local/share`.",
+               directory. Without it: `stateward/stateward.db` in `$XDG_DATA_HOME` or `~/.local/share`; where neither variable names a \
+               directory, a store has to be named.",
         apply: |settings, text| put(&mut settings.store, text.parse()),
     },
     Setting {

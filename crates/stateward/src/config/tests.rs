@@ -36,6 +36,40 @@ fn without_anything_the_defaults_are_in_force() {
 }
 
 #[test]
+fn without_a_home_there_is_no_store_until_one_is_named() {
+    let dir = TestDir::new();
+    let of = |vars: &[(&str, &str)]| resolve(&Environment::of(vars, dir.path()), &Flags::new()).unwrap();
+    for vars in [&[][..], &[("HOME", "")], &[("HOME", "relative")], &[("XDG_DATA_HOME", "relative")]] {
+        let config = of(vars);
+        assert_eq!(shown(&dir, &config, "store"), "- (default)", "{vars:?}");
+        assert_eq!(config.target, Target::Store(StoreUrl::Nowhere), "{vars:?}");
+    }
+    assert_eq!(
+        of(&[("XDG_DATA_HOME", "/x")]).target,
+        Target::Store("sqlite:/x/stateward/stateward.db".parse().unwrap())
+    );
+    assert_eq!(of(&[("STATEWARD_STORE", "memory:")]).target, Target::Store(StoreUrl::Memory));
+}
+
+#[test]
+fn what_stands_where_a_file_was_meant_is_not_passed_over() {
+    for make in [
+        |path: &Path| fs::create_dir_all(path).unwrap(),
+        |path: &Path| std::os::unix::fs::symlink("nowhere", path).unwrap(),
+    ] {
+        for place in ["work/stateward.toml", "home/.config/stateward/stateward.toml"] {
+            let dir = TestDir::new();
+            dir.subdir("work/project");
+            dir.subdir("home/.config/stateward");
+            make(&dir.join(place));
+            let error = config(&dir, &[], &[]).unwrap_err();
+            assert_eq!(error.what, "the configuration cannot be read");
+            assert!(error.why.contains("stateward.toml"), "{}", error.why);
+        }
+    }
+}
+
+#[test]
 fn the_stronger_layer_counts() {
     let dir = TestDir::new();
     dir.write(

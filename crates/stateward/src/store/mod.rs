@@ -12,7 +12,7 @@ use stateward_store_sqlite::{OpenError, Options, SqliteStore};
 pub(crate) use aws::{dynamodb_options, now, refused_by_s3, seed};
 
 use crate::config::{Settings, StoreUrl};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::system::{SystemClock, SystemEntropy};
 
 /// Whether a store that is not there is made.
@@ -38,6 +38,7 @@ impl Opened {
 pub(crate) async fn open_backend(settings: &Settings, missing: Missing) -> Result<Backend> {
     let mut core = settings.core.clone();
     let Opened { store, outside } = match &settings.store {
+        StoreUrl::Nowhere => return Err(nowhere()),
         StoreUrl::Memory => Opened::alone(Arc::new(MemStore::new())),
         StoreUrl::Sqlite(path) => Opened::alone(Arc::new(open_sqlite(path, settings.store_max_bytes, missing)?)),
         StoreUrl::S3(url) => aws::open_s3(url).await?,
@@ -67,7 +68,7 @@ pub(crate) async fn settled(store: &StoreUrl) -> StoreUrl {
         }
         StoreUrl::S3(url) => StoreUrl::S3(aws::settled_s3(url).await),
         StoreUrl::DynamoDb(url) => StoreUrl::DynamoDb(aws::settled_dynamodb(url).await),
-        StoreUrl::Memory => StoreUrl::Memory,
+        StoreUrl::Memory | StoreUrl::Nowhere => store.clone(),
     }
 }
 
@@ -75,6 +76,7 @@ pub(crate) async fn settled(store: &StoreUrl) -> StoreUrl {
 pub(crate) fn file_of(settings: &Settings) -> Result<&Path> {
     match &settings.store {
         StoreUrl::Sqlite(path) => Ok(path),
+        StoreUrl::Nowhere => Err(nowhere()),
         StoreUrl::Memory => {
             let why = "such a store ends with its process";
             Err(Error::new(
@@ -92,6 +94,15 @@ pub(crate) fn file_of(settings: &Settings) -> Result<&Path> {
             Err(Error::new(Kind::Unsupported, format!("`{}` has no file to copy", settings.store), why, next).into())
         }
     }
+}
+
+/// A store in the working directory would be another one in each.
+fn nowhere() -> Failure {
+    Failure::usage(
+        "no store is named",
+        "neither `XDG_DATA_HOME` nor `HOME` names a directory for it, as in a service without a user",
+        "name one, such as `sqlite:/var/lib/stateward/stateward.db`, with `--store`, `STATEWARD_STORE` or in `stateward.toml`",
+    )
 }
 
 fn refused(error: &OpenError) -> Error {

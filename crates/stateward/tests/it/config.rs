@@ -110,3 +110,17 @@ fn a_file_names_the_store_from_where_it_lies() {
     cli.run(&["state", "push", "a", "a.tfstate"]).expect_success();
     assert!(world.dir.join("data/x.db").is_file());
 }
+
+#[test]
+fn without_a_home_no_store_is_made_where_a_command_happens_to_run() {
+    let world = World::local();
+    let cli = || world.cli().env("STATEWARD_STORE", "").env("HOME", "").env("XDG_DATA_HOME", "");
+    for line in [&["state", "list"][..], &["serve", "--listen", "127.0.0.1:0"], &["backup", "b.db"]] {
+        let told = cli().run(line).expect_code(2).stderr;
+        assert!(told.contains("error: no store is named") && told.contains("STATEWARD_STORE"), "{told}");
+    }
+    assert!(!world.dir.join("stateward").exists() && !world.dir.join(".local").exists());
+    // What needs no store goes on.
+    cli().run(&["kb", "list"]).expect_success();
+    cli().run(&["config", "show"]).expect_success();
+}

@@ -28,6 +28,7 @@ fn it_says_where_it_listens_and_what_to_paste() {
       }
     }
 
+    # States are kept in sqlite:[DIR]/s.db
     # No tokens: everybody on this machine may read and write every state (see --tokens).
     "#);
 }
