@@ -218,6 +218,11 @@ impl Patient {
 
     fn region(&self) -> Finding {
         match self.configuration.region() {
+            // No service has an address with it, and none is asked.
+            Some(region) if !region.as_ref().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
+                let why = "a Region's name has letters, digits and hyphens";
+                Finding::fail("region", format!("`{region}` is no Region"), why, "give one such as `eu-west-1`")
+            }
             Some(region) => {
                 let other = self.other_region().map(|other| format!(" ({other})")).unwrap_or_default();
                 Finding::ok("region", format!("{region}{other}"))

@@ -148,7 +148,9 @@ impl Patient {
         for finding in found.iter_mut().filter(|finding| matches!(finding.check.as_str(), "endpoint" | "credentials")) {
             let why = finding.why.clone().unwrap_or_default();
             // The bucket's name may stand before the host.
-            let is_meant = |(url, _): &&(&str, String)| why.contains(&format!("{}\"", host_of(url)));
+            let is_asked = |url: &str| why.contains(&format!("{}\"", host_of(url)));
+            let is_no_url = |url: &str| why.contains("endpoint must contain scheme") && !url.contains("://");
+            let is_meant = |(url, _): &&(&str, String)| is_asked(url) || is_no_url(url);
             if let Some((url, by)) = endpoints.iter().find(is_meant) {
                 finding.add(&format!("{by} says that it is at {url}"));
             }

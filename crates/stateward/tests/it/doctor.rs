@@ -70,3 +70,19 @@ fn an_endpoint_of_another_service() {
     let words = ["no endpoint of `s3` is among them: they are of `ecr.api`", "--filters"];
     refused(&world, &["--bucket", "states", "--key", "k", "--vpc-endpoint", "vpce.json"], &words);
 }
+
+#[test]
+fn a_region_that_is_none_and_an_endpoint_that_is_no_address() {
+    let world = World::local();
+    let cli = || {
+        let keys = world.cli().env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
+        keys.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_ENDPOINT_URL", "nonsense").env("STATEWARD_STORE", "")
+    };
+    let arguments = ["doctor", "--bucket", "states", "--key", "k", "--read-only", "--region"];
+    let output = cli().run(&[&arguments[..], &["eu west 1"]].concat()).expect_code(1);
+    assert!(output.stdout.contains("`eu west 1` is no Region"), "{}", output.report());
+    assert!(output.stdout.contains("before this is put right"), "{}", output.report());
+    let output = cli().run(&[&arguments[..], &["eu-west-1"]].concat()).expect_code(1);
+    let said = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("`AWS_ENDPOINT_URL` says that it is at nonsense"), "{}", output.report());
+}
