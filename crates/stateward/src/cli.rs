@@ -234,7 +234,7 @@ pub(crate) enum StateCommand {
         #[arg(long)]
         deleted: bool,
         /// At most so many.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = count)]
         limit: Option<NonZeroUsize>,
         /// Go on where the list before ended: its `next`.
         #[arg(long, value_name = "PLACE")]
@@ -271,7 +271,7 @@ pub(crate) enum StateCommand {
         #[arg(value_parser = state_id)]
         name: StateId,
         /// At most so many.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = count)]
         limit: Option<NonZeroUsize>,
         /// Only versions before this one.
         #[arg(long, value_name = "VERSION", value_parser = version)]
@@ -428,7 +428,7 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "NAME", value_parser = state_id)]
     pub(crate) state: Option<StateId>,
     /// At most so many.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
 }
 
@@ -515,6 +515,10 @@ fn lease(text: &str) -> Result<Duration, String> {
     let lease = config::duration(text)?;
     let bounds = Duration::from_secs(1)..=Duration::from_hours(1);
     if bounds.contains(&lease) { Ok(lease) } else { Err("is not from 1s to 1h".to_owned()) }
+}
+
+fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "is no whole number from 1 on")
 }
 
 fn version(text: &str) -> Result<Version, &'static str> {

@@ -111,6 +111,8 @@ fn what_cannot_be_read_is_said() {
     assert!(code == Some(1) && said.contains("`missing`: no such file or directory"), "{said}");
     let (code, said) = run(&["logs", "--since", "2026-03-02T00:00:00Z", "--until", "2026-03-01T00:00:00Z"]);
     assert!(code == Some(2) && said.contains("give `--until` a later time"), "{said}");
+    let (code, said) = run(&["logs", "--since", "9999-01-01"]);
+    assert!(code == Some(2) && said.contains("give `--since` a time before now"), "{said}");
     let (code, said) = run(&["logs", "--principal", "nobody"]);
     assert!(code == Some(0) && said.contains("no call was refused in 5 records"), "{said}");
     let (code, said) = run(&[]);

@@ -25,7 +25,7 @@ fn wrong_command_lines() {
         let output = world.run(line).expect_code(2);
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{line}");
     }
-    assert_snapshot!(world.told(&["state pull ../x", "state pull a@b@c", "state restore a v0"]), @"
+    assert_snapshot!(world.told(&["state pull ../x", "state pull a@b@c", "state restore a v0", "audit --limit 0"]), @"
     $ state pull ../x
     ! error: invalid value '../x' for '<NAME>': a state's name has a segment `.` or `..`; use segments of letters, digits, `.`, `_` and `-`, joined by `/`, at most 512 bytes, such as `network/prod`
     !
@@ -40,6 +40,12 @@ fn wrong_command_lines() {
 
     $ state restore a v0
     ! error: invalid value 'v0' for '<VERSION>': a version is a number from 1 on, such as `v7`
+    !
+    ! For more information, try '--help'.
+    [exit 2]
+
+    $ audit --limit 0
+    ! error: invalid value '0' for '--limit <N>': is no whole number from 1 on
     !
     ! For more information, try '--help'.
     [exit 2]

@@ -83,6 +83,14 @@ fn wanted(args: &TrailArgs, now: Timestamp) -> Result<Wanted> {
         }),
     };
     let (since, until) = (time(args.since)?, time(args.until)?);
+    if let Some(since) = since.filter(|since| *since > now) {
+        let why = format!("`--since` is {since}, and it is {now} now");
+        return Err(Failure::usage(
+            "nothing is recorded yet of what is to come",
+            why,
+            "give `--since` a time before now",
+        ));
+    }
     if let (Some(since), Some(until)) = (since, until)
         && since >= until
     {
