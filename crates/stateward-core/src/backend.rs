@@ -200,7 +200,8 @@ impl Backend {
             let fresh = recalled.is_none();
             let (mut control, revision) = match recalled.take() {
                 Some(seen) => seen,
-                None => self.control(state).await?,
+                None if tried.is_empty() => self.control(state).await?,
+                None => self.control(state).await.map_err(Error::unconfirmed)?,
             };
             if let Some(mine) = tried.iter().position(|(id, _)| control.has_write(id)) {
                 return Ok(tried.swap_remove(mine).1);
@@ -233,7 +234,12 @@ impl Backend {
                 Err(StoreError::Conflict { .. } | StoreError::OutcomeUnknown { .. }) => {
                     tried.push((moment.write_id, answer));
                 }
-                Err(error) => return Err(error.into()),
+                // What refused it may stand before the storage, and have let it through.
+                Err(error) => {
+                    let there = self.control(state).await;
+                    let done = there.is_ok_and(|(control, _)| control.has_write(&moment.write_id));
+                    return if done { Ok(answer) } else { Err(error.into()) };
+                }
             }
         }
         Err(StoreError::Conflict { key: key.to_string(), current: None }.into())

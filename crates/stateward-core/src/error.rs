@@ -109,6 +109,23 @@ impl Error {
         self
     }
 
+    /// Adds what else there is to do.
+    #[must_use]
+    pub(crate) fn and_next(mut self, more: &str) -> Self {
+        self.0.next = format!("{}; {more}", self.0.next);
+        self
+    }
+
+    /// The same where it met whoever wanted to know whether a request was done, which therefore nobody knows.
+    #[must_use]
+    pub(crate) fn unconfirmed(mut self) -> Self {
+        self.0.what = "the storage did not confirm".to_owned();
+        self.0.why =
+            format!("it is not known whether it was done, for it could not be looked at after that: {}", self.0.why);
+        self.0.next = "try again once the storage answers: repeating the request is safe".to_owned();
+        self
+    }
+
     /// Adds when to try again.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {

@@ -67,6 +67,8 @@ pub(crate) fn standing(head: Option<&Head>, mark: Option<&Mark>, deleted: Option
             match (head, written) {
                 (Some(_), _) if mark == Some(&incoming.mark) => Standing::Current,
                 (Some(head), _) if incoming.label.as_deref() == Some(label(head).as_str()) => Standing::Current,
+                // The head has stood there, so that somebody put back what stood there before it.
+                (Some(head), Some(written)) if written < head.version && mark.is_some() => Standing::Foreign,
                 (Some(head), Some(written)) if written < head.version => Standing::Behind,
                 (None, Some(written)) if deleted.is_some_and(|deleted| written <= deleted.version) => Standing::Behind,
                 (_, Some(_)) => Standing::Ahead,

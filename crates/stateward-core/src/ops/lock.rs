@@ -532,7 +532,10 @@ pub(super) fn held_by(state: &StateId, raw: &str, over: Option<&str>, ahead: usi
     let holder = if info.who.is_empty() { "somebody".to_owned() } else { info.who };
     let queue = if ahead > 0 { format!("; {ahead} wait before you") } else { String::new() };
     let what = over.unwrap_or("it");
-    let why = format!("{holder} holds {what} or is next ({}, lock {}){queue}", info.operation, info.id);
+    let why = match info.id.as_str() {
+        "" => format!("{holder} holds {what} or did a moment ago; whose lock that is cannot be read{queue}"),
+        id => format!("{holder} holds {what} or is next ({}, lock {id}){queue}", info.operation),
+    };
     let next = "wait for it (`-lock-timeout=10m`, or `?wait=10m` in the lock address), or see `stateward lock list`";
     let error = Error::new(Kind::Locked, format!("`{state}` is locked"), why, next);
     error.held_by(Bytes::copy_from_slice(raw.as_bytes())).over(over.map(str::to_owned))

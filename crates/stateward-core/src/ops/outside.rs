@@ -18,7 +18,7 @@ use super::write::{Terms, Under};
 use crate::access::Caller;
 use crate::adoption::Original;
 use crate::audit::{AuditItem, Deed};
-use crate::backend::{Backend, Step};
+use crate::backend::{Backend, Beside, Step};
 use crate::control::{Control, Deleted, Head};
 use crate::error::{Error, Kind, Result};
 use crate::name::StateId;
@@ -200,7 +200,10 @@ impl Backend {
                     self.latch(state).note_look(Some(Look::Absent));
                     Ok(())
                 }
-                Err(error) => Err(outside_failed(state, error)),
+                Err(error) => Err(not_followed(
+                    format!("`{state}` is deleted here, and still stands where Terraform looks for it"),
+                    &outside_failed(state, error),
+                )),
             };
         };
         if let Some(Look::Version(version, _)) = self.latch(state).looked()
@@ -208,14 +211,16 @@ impl Backend {
         {
             return Ok(());
         }
+        let version = head.version;
+        let stored = || format!("`{state}` is stored as {version} here, and not yet where Terraform looks for it");
         match Box::pin(self.put_outside(&*place, state, head, before.as_ref())).await {
             Ok(()) => Ok(()),
             Err(StoreError::Conflict { .. } | StoreError::OutcomeUnknown { .. }) => {
-                let version = head.version;
-                let now = self.present(state).await?.control.head.map(|head| head.version);
-                if now == Some(version) { Ok(()) } else { Err(written_over(state, version)) }
+                let now = self.present(state).await.map_err(|error| not_followed(stored(), &error))?.control.head;
+                let is_there = now.is_some_and(|now| now.version == version);
+                if is_there { Ok(()) } else { Err(written_over(state, version)) }
             }
-            Err(error) => Err(outside_failed(state, error)),
+            Err(error) => Err(not_followed(stored(), &outside_failed(state, error))),
         }
     }
 
@@ -347,6 +352,11 @@ impl Backend {
         operation: &str,
         run: BoxFuture<'_, Result<T>>,
     ) -> Result<T> {
+        let run = async {
+            let outcome = run.await?;
+            self.note_mark(state).await;
+            Ok(outcome)
+        };
         if self.shared.outside.locks.is_none() {
             return run.await;
         }
@@ -364,13 +374,72 @@ impl Backend {
             // Refused by the use case itself, in its own words.
             return run.await;
         }
-        if let Some(holder) = self.lock_outside(state, &info.id, &raw).await? {
-            return Err(super::lock::held_by(state, &holder, None, 0));
+        match self.lock_outside(state, &info.id, &raw).await {
+            Ok(None) => {}
+            Ok(Some(holder)) => return Err(super::lock::held_by(state, &holder, None, 0)),
+            // It may have been taken all the same, and then nobody would give it back.
+            Err(error) if error.kind() == Kind::Unavailable => {
+                let given_back = self.unlock_outside(state, &info.id, &raw).await.is_ok();
+                return Err(if given_back { error } else { error.and_next(&may_be_left(state, &info.id)) });
+            }
+            Err(error) => return Err(error),
         }
         let outcome = run.await;
-        let released = self.unlock_outside(state, &info.id, &raw).await;
-        let outcome = outcome?;
-        released.map(|()| outcome)
+        match (outcome, self.unlock_outside(state, &info.id, &raw).await) {
+            (outcome, Ok(())) => outcome,
+            (Ok(_), Err(error)) => {
+                Err(left_locked(&format!("the {operation} of `{state}` is done"), state, &info.id, &error))
+            }
+            (Err(failed), Err(_)) => Err(failed.and_next(&may_be_left(state, &info.id))),
+        }
+    }
+
+    /// Records which bytes outside are the head, so that every process knows them again. The end of a lock does so by itself.
+    async fn note_mark(&self, state: &StateId) {
+        let Some(Look::Version(stands, mark)) = self.latch(state).looked() else { return };
+        let is_new = |head: &Head| head.version == stands && head.mark.as_deref() != Some(mark.as_str());
+        match self.glance(state).await {
+            Ok(control) if control.head.as_ref().is_some_and(is_new) => {}
+            _ => return,
+        }
+        // Every write of the record brings the mark with it.
+        let noted = self.update(state, None, |control, _| {
+            let stands_there = control.head.as_ref().is_some_and(|head| head.version == stands);
+            Ok(if stands_there { Step::Publish((), Beside::default()) } else { Step::Keep(()) })
+        });
+        if let Err(error) = noted.await {
+            tracing::debug!(%state, %error, "which bytes outside are the head was not recorded");
+        }
+    }
+}
+
+/// The lock outside was not given back, and all else was done.
+pub(super) fn left_locked(done: &str, state: &StateId, id: &str, error: &Error) -> Error {
+    Error::new(
+        error.kind(),
+        format!("{done}, and Terraform's lock on it was not given back"),
+        error.why(),
+        format!("give it back with `stateward lock release {state} --id {id}`, or `terraform force-unlock {id}`"),
+    )
+}
+
+fn may_be_left(state: &StateId, id: &str) -> String {
+    format!(
+        "Terraform's lock on it may still be held under {id}: `stateward lock release {state} --id {id}` gives it back"
+    )
+}
+
+/// The record was changed, and what stands outside was not.
+fn not_followed(what: String, error: &Error) -> Error {
+    let first = match error.kind() {
+        Kind::Denied | Kind::NoPlace => error.next(),
+        _ => "try again in a moment",
+    };
+    let next = format!("{first}; nothing is lost, and whoever looks at the state next does the rest");
+    let told = Error::new(error.kind(), what, error.why(), next);
+    match error.retry_after_hint() {
+        Some(after) => told.retry_after(after),
+        None => told,
     }
 }
 

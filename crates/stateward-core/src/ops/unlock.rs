@@ -168,7 +168,10 @@ impl Backend {
             })
             .await?;
         if let Some(held) = whole {
-            self.unlock_outside(state, &held.id, &held.raw).await?;
+            self.unlock_outside(state, &held.id, &held.raw).await.map_err(|error| {
+                let done = format!("the lock on `{state}` is given back here");
+                super::outside::left_locked(&done, state, &held.id, &error)
+            })?;
         }
         self.latch(state).ring();
         Ok(unlocked)

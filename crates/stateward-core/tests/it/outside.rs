@@ -29,6 +29,8 @@ struct Inner {
     log: Vec<&'static str>,
     /// The number of the operation that fails, and whether it is done all the same.
     fault: Option<(usize, bool)>,
+    /// The operation of this name that is refused, always.
+    refused: Option<(&'static str, StoreError)>,
     /// Whether all locks may be looked through at once.
     is_barred: bool,
 }
@@ -57,6 +59,9 @@ impl Bucket {
     fn operation<T>(&self, name: &'static str, run: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
         let mut inner = self.inner();
         inner.log.push(name);
+        if let Some((_, error)) = inner.refused.as_ref().filter(|(refused, _)| *refused == name) {
+            return Err(error.clone());
+        }
         let fault = inner.fault.filter(|(n, _)| *n == inner.log.len());
         match fault {
             None => run(&mut inner),
@@ -335,6 +340,90 @@ async fn deletions_go_both_ways() {
     let later = state(1, &[("new", "1")]);
     bucket.foreign_write("a", &later);
     assert_eq!(bench.get("a").await.unwrap(), later);
+}
+
+/// As by a copy of an older version of the object: with all that was written with it.
+#[tokio::test(start_paused = true)]
+async fn an_older_version_that_is_put_back_outside_becomes_the_current_one() {
+    let store: Arc<dyn Store> = Arc::new(MemStore::gathering(32));
+    let bucket = Bucket::default();
+    let bench = shared(Arc::clone(&store), &bucket, 1).await;
+    let old = state(1, &[("x", "1")]);
+    for (serial, body) in [(1, old.clone()), (2, state(2, &[("x", "2")]))] {
+        let body = stateward_core::BodyStream::of(body);
+        bench.backend.push(&bench.caller, &id("a"), body, false).await.unwrap();
+        if serial == 1 {
+            let object = bucket.inner().objects[&at("a")].clone();
+            bucket.inner().objects.insert(at("kept"), object);
+        }
+    }
+    let kept = bucket.inner().objects.remove(&at("kept")).unwrap();
+    bucket.inner().objects.insert(at("a"), kept);
+    // Also to who has not written the head.
+    let other = shared(store, &bucket, 2).await;
+    assert_eq!(other.get("a").await.unwrap(), old);
+    assert_eq!(bench.get("a").await.unwrap(), old);
+    assert_eq!(bucket.bytes("a").unwrap(), old, "what was put back stays");
+    let operations: Vec<(u64, String)> =
+        history(&bench).await.into_iter().map(|(serial, of, _)| (serial, of)).collect();
+    assert_eq!(operations, [(1, "external-write".to_owned()), (2, "push".to_owned()), (1, "push".to_owned())]);
+}
+
+/// `Unavailable`, too, says of itself that nothing was changed.
+#[tokio::test(start_paused = true)]
+async fn what_was_done_before_a_failure_outside_is_said() {
+    let errors = [
+        StoreError::Denied { denial: "planned".to_owned() },
+        StoreError::Unavailable { retry_after: None, reason: "planned".to_owned() },
+    ];
+    for error in errors {
+        let (bench, bucket) = fresh().await;
+        bench.post("a", None, state(1, &[])).await.unwrap();
+        let refuse = |operation| bucket.inner().refused = Some((operation, error.clone()));
+        let push = async |serial| {
+            let body = stateward_core::BodyStream::of(state(serial, &[]));
+            bench.backend.push(&bench.caller, &id("a"), body, false).await
+        };
+
+        refuse("write");
+        let told = push(2).await.unwrap_err();
+        assert!(told.what().contains("stored as v2 here, and not yet where Terraform looks"), "{told:?}");
+        assert!(!told.next().contains("nothing was changed"), "{told:?}");
+        assert_eq!((told.why().contains("planned"), bucket.holder("a")), (true, None), "{told:?}");
+
+        refuse("unlock");
+        let told = push(3).await.unwrap_err();
+        let lock = bucket.holder("a").unwrap();
+        assert!(told.what().contains("the push of `a` is done") && told.next().contains(&lock), "{told:?}");
+        assert!(!told.next().contains("nothing was changed"), "{told:?}");
+        bucket.inner().refused = None;
+        assert_eq!(bench.backend.release(&bench.caller, &id("a"), Some(&lock)).await.unwrap().released, [lock]);
+        assert_eq!(bench.get("a").await.unwrap(), state(3, &[]), "what was said is so");
+
+        refuse("delete");
+        let told = bench.backend.delete(&bench.caller, &id("a"), None).await.unwrap_err();
+        assert!(told.what().contains("is deleted here, and still stands"), "{told:?}");
+    }
+}
+
+/// All requests from some moment on fail; what was sent before may have been done.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_looked_at_any_more_is_not_said_to_be_unchanged() {
+    let mut seen = (false, false);
+    for operation in 1..20 {
+        let kept: Arc<dyn Store> = Arc::new(MemStore::gathering(32));
+        let bucket = Bucket::default();
+        shared(Arc::clone(&kept), &bucket, 1).await.post("a", None, state(1, &[])).await.unwrap();
+        let failing = FaultStore::new(Arc::clone(&kept), FaultPlan::at(operation + 1, Fault::CrashAfter));
+        let bench = shared(Arc::new(failing), &bucket, 2).await;
+        let body = stateward_core::BodyStream::of(state(2, &[]));
+        let Err(told) = bench.backend.push(&bench.caller, &id("a"), body, false).await else { break };
+        let after = history(&shared(kept, &bucket, 3).await).await;
+        let is_done = after.len() == 2;
+        seen = (seen.0 || is_done, seen.1 || !is_done);
+        assert!(!(is_done && told.next().contains("nothing was changed")), "{operation}: {told:?}");
+    }
+    assert_eq!(seen, (true, true), "before and after the head moved");
 }
 
 #[tokio::test(start_paused = true)]
