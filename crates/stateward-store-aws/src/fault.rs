@@ -14,6 +14,9 @@ use crate::explained::Explained;
 use crate::reach::{Foreign, NO_ANSWER, Unreached, is_foreign, is_unknown_host, reason, sources};
 use crate::refusal::no_bucket;
 
+/// What stands before the code of an error, as Terraform prints it.
+const API_ERROR: &str = ", api error ";
+
 /// Why a request was not answered with success.
 #[derive(Debug, Clone)]
 pub enum Fault {
@@ -71,6 +74,23 @@ impl Fault {
     /// True where the same request may be sent again with a chance of success.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Contended | Self::Busy(..) | Self::NotSent(_) | Self::Lost(_))
+    }
+
+    /// True where it is the service itself that refused, which gives a code. What stands before it may answer by a page of its own, and have
+    /// let the request through.
+    pub fn is_told_by_aws(&self) -> bool {
+        match self {
+            Self::Refused(refused) => match refused {
+                Refused::Denied(words)
+                | Refused::Expired(words)
+                | Refused::Full(words)
+                | Refused::Unsupported(words)
+                | Refused::Region(_, words)
+                | Refused::Other(words) => words.contains(API_ERROR) && !words.contains(&format!("{API_ERROR}:")),
+                Refused::NoPlace(_) | Refused::NoCredentials(_) | Refused::OutOfRange => true,
+            },
+            _ => false,
+        }
     }
 
     /// The same of a request to the bucket of this name.
@@ -271,7 +291,8 @@ fn answered(operation: &str, raw: &HttpResponse, code: Option<&str>, message: Op
             | "MissingAuthenticationTokenException"
             | "IncompleteSignatureException",
         ) => Fault::Refused(Refused::Denied(words)),
-        (408 | 500.., _) => Fault::Lost(words),
+        // An error of the service comes with the status of a success, too, where that was sent before the end was known.
+        (408 | 500.. | ..=299, _) | (_, "RequestTimeout") => Fault::Lost(words),
         _ => Fault::Refused(Refused::Other(words)),
     }
 }
@@ -284,7 +305,7 @@ fn words_of(operation: &str, raw: &HttpResponse, code: &str, message: Option<&st
     match (code, message) {
         ("", None) => words.push_str(", and no reason was given"),
         (code, message) => {
-            let _ = write!(words, ", api error {code}: {}", message.unwrap_or("no message"));
+            let _ = write!(words, "{API_ERROR}{code}: {}", message.unwrap_or("no message"));
         }
     }
     words

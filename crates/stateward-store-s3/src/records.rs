@@ -195,7 +195,7 @@ impl Records {
             debug!(key, turn, ?fault, "a conditional write was not confirmed");
             match &fault {
                 Fault::Lost(reason) => lost = Some(reason.clone()),
-                Fault::Refused(_) if lost.is_none() => return Err(fault.into()),
+                Fault::Refused(_) if lost.is_none() => return self.refused(key, base, id, fault).await,
                 _ => {}
             }
             if matches!(fault, Fault::Precondition | Fault::Contended | Fault::Lost(_) | Fault::Refused(_)) {
@@ -220,6 +220,19 @@ impl Records {
             (Some(reason), _) => Err(unknown(reason)),
             (None, Some(fault)) => Err(fault.into()),
             (None, None) => Err(unknown("nothing was sent".into())),
+        }
+    }
+
+    /// What refused it may stand before the service and have let it through: a refusal is not believed before the record was read back,
+    /// for whoever believes it takes away what the record would name.
+    async fn refused(&self, key: &str, base: Option<&Known>, id: &str, fault: Fault) -> Result<Sent> {
+        match self.read(key).await {
+            Ok(read) => match told(key, base, id, read, None)? {
+                Some(done @ Sent::Done(_)) => Ok(done),
+                _ => Err(fault.into()),
+            },
+            Err(_) if fault.is_told_by_aws() => Err(fault.into()),
+            Err(error) => Err(unknown(format!("{}, and after that: {error}", StoreError::from(fault)))),
         }
     }
 

@@ -244,6 +244,10 @@ impl Shared {
             }
             Some(Fault::LoseRequest) => return Err(NoAnswer),
             Some(Fault::Answer { status, headers, body }) => return Ok(scripted(status, &headers, body)),
+            Some(Fault::AnswerInstead { status, headers, body: instead }) => {
+                self.forward(&head, &body).await;
+                return Ok(scripted(status, &headers, instead));
+            }
             Some(Fault::LoseAnswer) => {
                 self.forward(&head, &body).await;
                 return Err(NoAnswer);

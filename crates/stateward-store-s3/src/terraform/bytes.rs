@@ -96,7 +96,12 @@ impl Inner {
                 lost = Some(reason.clone());
             }
             if lost.is_none() && !fault.may_pass() && !matches!(fault, Fault::Precondition) {
-                return Err(fault.into());
+                // What refused it may stand before the service, and have let it through.
+                return match self.bucket.head(name).await {
+                    Ok(Some(there)) if label_of(&there) == Some(label) => Ok(there.tag),
+                    Err(_) if !fault.is_told_by_aws() => Err(unread(fault.clone(), Some("it may have been written"))),
+                    _ => Err(fault.into()),
+                };
             }
             let there = self.bucket.head(name).await.map_err(|error| unread(error, lost.as_deref()))?;
             match &there {

@@ -29,6 +29,9 @@ impl LockPlace for TerraformPlace {
     async fn lock(&self, at: &Spot, id: &str, info: &[u8]) -> Result<Taken> {
         let inner = &*self.inner;
         inner.spots.check(at)?;
+        if inner.table.is_some() {
+            inner.spots.check_item(at)?;
+        }
         let info = lock_info_at(&inner.spots.lock_id(at), id, info);
         if inner.use_lockfile
             && let Taken::Held(holder) = inner.take_file(at, id, &info).await?
@@ -110,7 +113,7 @@ impl Inner {
             };
             lost |= matches!(fault, Fault::Lost(_));
             if !lost && !fault.may_pass() && !matches!(fault, Fault::Precondition) {
-                return Err(fault.into());
+                return self.refused_file(at, id, fault).await;
             }
             if let Some(Object { tag, content }) = self.bucket.get(&name).await.map_err(|error| unread(error, lost))? {
                 if id_in(&content).as_deref() != Some(id) {
@@ -126,11 +129,32 @@ impl Inner {
         Err(if lost { StoreError::OutcomeUnknown { reason: format!("{last:?}") } } else { last.into() })
     }
 
+    /// What refused it may stand before the service, and have let it through: a lock that nobody knows of would keep everybody out.
+    async fn refused_file(&self, at: &Spot, id: &str, fault: Fault) -> Result<Taken> {
+        match self.file_of(&self.spots.lock_file(at), id).await {
+            Ok(Some(Object { tag, .. })) => {
+                self.held().insert(at.clone(), Held { id: id.to_owned(), tag });
+                Ok(Taken::Yes)
+            }
+            Err(_) if !fault.is_told_by_aws() => Err(unread(fault, true)),
+            _ => Err(fault.into()),
+        }
+    }
+
     async fn take_item(&self, table: &Table, at: &Spot, id: &str, info: &str) -> Result<Taken> {
-        match table.put_lock(&self.spots.lock_id(at), info).await? {
-            Put::Done => Ok(Taken::Yes),
-            Put::Held(held) if id_in(held.as_bytes()).as_deref() == Some(id) => Ok(Taken::Yes),
-            Put::Held(held) => Ok(Taken::Held(held.into())),
+        let lock_id = self.spots.lock_id(at);
+        let is_ours = |held: &str| id_in(held.as_bytes()).as_deref() == Some(id);
+        match table.put_lock(&lock_id, info).await {
+            Ok(Put::Done) => Ok(Taken::Yes),
+            Ok(Put::Held(held)) if is_ours(&held) => Ok(Taken::Yes),
+            Ok(Put::Held(held)) => Ok(Taken::Held(held.into())),
+            // It may have been done all the same.
+            Err(fault @ (Fault::Lost(_) | Fault::Refused(_))) => match table.lock(&lock_id).await {
+                Ok(held) if held.as_deref().is_some_and(is_ours) => Ok(Taken::Yes),
+                Err(_) if !fault.is_told_by_aws() => Err(unread(fault, true)),
+                _ => Err(fault.into()),
+            },
+            Err(fault) => Err(fault.into()),
         }
     }
 
@@ -172,7 +196,11 @@ impl Inner {
                 // It is another's by now; or gone, if it was this request, sent again, that took it away.
                 Err(Fault::Precondition | Fault::Missing) => return Ok(false),
                 Err(fault) if fault.may_pass() => last = fault,
-                Err(fault) => return Err(fault.into()),
+                // Refused, and perhaps not by who deletes.
+                Err(fault) => {
+                    let is_gone = self.tag_of(name).await.is_ok_and(|there| there.as_deref() != Some(tag));
+                    return if is_gone { Ok(true) } else { Err(fault.into()) };
+                }
             }
             tokio::time::sleep(self.wait(turn)).await;
         }
@@ -181,8 +209,15 @@ impl Inner {
 
     async fn give_item(&self, table: &Table, at: &Spot, id: &str, info: &str) -> Result<()> {
         let lock_id = self.spots.lock_id(at);
-        if table.delete_lock(&lock_id, info).await? {
-            return Ok(());
+        let refused = match table.delete_lock(&lock_id, info).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => None,
+            Err(fault) => Some(fault),
+        };
+        if let Some(fault) = refused {
+            let is_ours = |held: &String| id_in(held.as_bytes()).as_deref() == Some(id);
+            let is_gone = table.lock(&lock_id).await.is_ok_and(|held| !held.as_ref().is_some_and(is_ours));
+            return if is_gone { Ok(()) } else { Err(fault.into()) };
         }
         // It is gone, or another's, or this one in other words.
         if let Some(held) = table.lock(&lock_id).await?

@@ -6,6 +6,8 @@ use stateward_store::{Result, StoreError};
 const DEFAULT_WORKSPACE: &str = "default";
 /// What the lock file's name has behind the state's.
 pub(super) const LOCK_FILE: &str = ".tflock";
+/// What the item of a digest has behind that of the lock.
+pub(super) const DIGEST: &str = "-md5";
 /// Where this engine, or another one of a store further down, keeps its own.
 const OURS: &str = ".stateward/";
 
@@ -102,6 +104,19 @@ impl Spots {
         };
         let reason = format!("its object, s3://{}/{object}, {is}", self.bucket);
         Err(StoreError::Unsupported { what: format!("a state called `{}`", at.name), reason })
+    }
+
+    /// Refuses to lock a state whose lock in the table would be the digest of another: who takes the one writes over the other.
+    pub(super) fn check_item(&self, at: &Spot) -> Result<()> {
+        let lock_id = self.lock_id(at);
+        let other = lock_id.strip_suffix(DIGEST).and_then(|other| self.of_lock_id(other));
+        let Some(other) = other else { return Ok(()) };
+        let reason = format!(
+            "its lock in the lock table, the item `{lock_id}`, is the digest of `{}` to Terraform: give the state another name, or \
+             lock by files alone (`use_lockfile=true` without `lock_table`)",
+            other.name
+        );
+        Err(StoreError::Unsupported { what: format!("a lock on a state called `{}`", at.name), reason })
     }
 
     /// Whose lock an item of the table is.
@@ -226,6 +241,22 @@ mod tests {
         ] {
             let error = spots(prefix, workspaces).check(&spot).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_state_whose_lock_is_a_digest_is_not_locked() {
+        let spots = spots("dev", "env:");
+        for (spot, is_fine) in [
+            (at("net", "default"), true),
+            (at("-md5", "default"), true),
+            (at("net/-md5", "default"), true),
+            (at("md5", "blue"), true),
+            (at("net-md5", "default"), false),
+            (at("net-md5", "blue"), false),
+            (at("net-md5-md5", "default"), false),
+        ] {
+            assert_eq!(spots.check_item(&spot).is_ok(), is_fine, "{spot:?}");
         }
     }
 

@@ -59,16 +59,17 @@ impl Table {
         fault_of(operation, error).of_lock_table(&self.name, Some(&self.bucket))
     }
 
-    async fn attribute(&self, key: &str, name: &str) -> Result<Option<String>> {
+    async fn item(&self, key: &str, names: &[&str]) -> Result<Option<HashMap<String, AttributeValue>>> {
         let request = self.client.get_item().table_name(&self.name).key(KEY, text(key)).consistent_read(true);
-        let answer = request.projection_expression(format!("{KEY}, {name}")).send().await;
-        let item = answer.map_err(|error| self.fault("DynamoDB: GetItem", &error))?.item;
-        Ok(item.map(|item| text_in(&item, name)))
+        let answer = request.projection_expression(format!("{KEY}, {}", names.join(", "))).send().await;
+        Ok(answer.map_err(|error| self.fault("DynamoDB: GetItem", &error))?.item)
     }
 
     /// The information of a lock; `None` where there is none, empty where it has none.
     pub(super) async fn lock(&self, lock_id: &str) -> Result<Option<String>> {
-        self.attribute(lock_id, INFO).await
+        let item = self.item(lock_id, &[INFO, DIGEST]).await?;
+        // A digest is no lock.
+        Ok(item.filter(|item| !item.contains_key(DIGEST)).map(|item| text_in(&item, INFO)))
     }
 
     pub(super) async fn put_lock(&self, lock_id: &str, info: &str) -> Result<Put> {
@@ -95,7 +96,10 @@ impl Table {
     pub(super) async fn delete_lock(&self, lock_id: &str, info: &str) -> Result<bool> {
         let request = self.client.delete_item().table_name(&self.name).key(KEY, text(lock_id));
         let request = match info {
-            "" => request.condition_expression(format!("attribute_not_exists({INFO})")),
+            // A digest is no lock.
+            "" => {
+                request.condition_expression(format!("attribute_not_exists({INFO}) AND attribute_not_exists({DIGEST})"))
+            }
             _ => request.condition_expression("Info = :info").expression_attribute_values(":info", text(info)),
         };
         let Err(error) = request.send().await else { return Ok(true) };
@@ -129,7 +133,8 @@ impl Table {
 
     /// The digest of a state: its MD5, hexadecimal. Like Terraform, takes one that is none for none at all.
     pub(super) async fn digest(&self, lock_id: &str) -> Result<Option<String>> {
-        let digest = self.attribute(&digest_id(lock_id), DIGEST).await?.unwrap_or_default();
+        let digest = self.item(&digest_id(lock_id), &[DIGEST]).await?;
+        let digest = digest.map(|item| text_in(&item, DIGEST)).unwrap_or_default();
         let valid = digest.len() == DIGEST_CHARS && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !valid && !digest.is_empty() {
             warn!(table = self.name, lock_id, digest, "the digest of a state is none; it is passed over");
@@ -191,7 +196,7 @@ impl Table {
 
 /// The `LockID` of a state's digest.
 pub(super) fn digest_id(lock_id: &str) -> String {
-    format!("{lock_id}-md5")
+    format!("{lock_id}{}", super::spots::DIGEST)
 }
 
 fn text(text: &str) -> AttributeValue {

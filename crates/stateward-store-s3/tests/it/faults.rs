@@ -136,6 +136,108 @@ async fn what_cannot_be_found_out_is_unknown_and_what_was_refused_was_not_done()
     assert_eq!(store.get(&Key::new("head")).await.unwrap().unwrap().value, "2", "it was done");
 }
 
+/// What may be answered to a request that was done, by what stands before the service, or by itself.
+fn refusals_of_what_was_done() -> Vec<(&'static str, Fault)> {
+    vec![
+        ("a page", Fault::page(200).though_done()),
+        ("a page that refuses", Fault::page(403).though_done()),
+        ("a refusal without a reason", Fault::status(403).though_done()),
+        ("an error behind the status of a success", Fault::s3(200, "InternalError", "no").though_done()),
+        ("a timeout", Fault::s3(400, "RequestTimeout", "no").though_done()),
+    ]
+}
+
+/// Whoever believed it would take back the records that the one which decided names.
+#[tokio::test]
+async fn a_refusal_of_what_was_done_is_not_believed() {
+    let (proxy, _, store) = through_a_proxy(on_moto()).await;
+    let mut expect = Expect::Absent;
+    for (n, (name, fault)) in refusals_of_what_was_done().into_iter().enumerate() {
+        let before = proxy.injected();
+        proxy.inject(Rule::new(fault).operation("PutObject").path("/head").nth(1));
+        let (key, value) = (format!("version-{n}"), format!("{n}"));
+        let writes = vec![write(&key, "it", Expect::Any), write("head", &value, expect)];
+        let revision = store.commit(writes).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(proxy.injected(), before + 1, "{name}");
+        proxy.heal();
+        assert_eq!(store.get(&Key::new("head")).await.unwrap().unwrap().value, value, "{name}");
+        assert!(store.get(&Key::new(key)).await.unwrap().is_some(), "{name}: what the head names was taken back");
+        expect = Expect::Revision(revision);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_without_a_reason_that_cannot_be_looked_into_is_unknown() {
+    let (proxy, _, store) = through_a_proxy(on_moto()).await;
+    let revision = store.commit(vec![write("head", "1", Expect::Absent)]).await.unwrap();
+    for (put, get, is_unknown) in [
+        (Fault::page(403).though_done(), Fault::page(403), true),
+        (Fault::s3(403, "AccessDenied", "no"), Fault::s3(403, "AccessDenied", "no"), false),
+    ] {
+        proxy.inject(Rule::new(put).operation("PutObject"));
+        proxy.inject(Rule::new(get).operation("GetObject"));
+        let told = store.commit(vec![write("head", "2", Expect::Revision(revision.clone()))]).await.unwrap_err();
+        assert_eq!(matches!(told, StoreError::OutcomeUnknown { .. }), is_unknown, "{told}");
+        assert_eq!(matches!(told, StoreError::Denied { .. }), !is_unknown, "{told}");
+        proxy.heal();
+    }
+}
+
+#[tokio::test]
+async fn no_lock_is_left_and_no_bytes_are_disowned_by_a_refusal_of_what_was_done() {
+    let (proxy, options, store) = through_a_proxy(shared_on_moto(true, true)).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    let large = Bytes::from(vec![b' '; 6 << 20]);
+    for (n, (name, fault)) in refusals_of_what_was_done().into_iter().enumerate() {
+        let (state, id) = (at(&format!("net{n}"), "default"), format!("lock-{n}"));
+        let (key, info) = (format!("{}/{}", options.prefix, state.name), lock_info(&id));
+        for operation in ["PutObject", "PutItem", "DeleteObject", "DeleteItem"] {
+            let before = proxy.injected();
+            proxy.inject(Rule::new(fault.clone()).operation(operation).nth(1));
+            let taken = place.lock(&state, &id, info.as_bytes()).await;
+            assert_eq!(taken.unwrap_or_else(|error| panic!("{name}: {operation}: {error}")), Taken::Yes, "{name}");
+            let given = place.unlock(&state, &id, info.as_bytes()).await;
+            given.unwrap_or_else(|error| panic!("{name}: {operation}: {error}"));
+            assert!(stranger.get(&format!("{key}.tflock")).await.is_none(), "{name}: {operation}");
+            assert_eq!(stranger.item(&format!("{}/{key}", options.bucket), "Info").await, None, "{name}: {operation}");
+            assert_eq!(proxy.injected(), before + 1, "{name}: {operation}");
+            proxy.heal();
+        }
+        let mut mark = None;
+        for (operation, content) in [("PutObject", &Bytes::from("{}")), ("CompleteMultipartUpload", &large)] {
+            let before = proxy.injected();
+            proxy.inject(Rule::new(fault.clone()).operation(operation).nth(1));
+            let written = place.write(&state, mark.as_ref(), outgoing(&format!("v1 {operation}"), content)).await;
+            mark = Some(written.unwrap_or_else(|error| panic!("{name}: {operation}: {error}")));
+            assert_eq!(stranger.get(&key).await.unwrap().0.len(), content.len(), "{name}");
+            assert_eq!(proxy.injected(), before + 1, "{name}: {operation}");
+            proxy.heal();
+        }
+    }
+}
+
+/// The lock of `net-md5` and the digest of `net` are one item to Terraform.
+#[tokio::test]
+async fn a_digest_is_never_taken_for_a_lock() {
+    let options = shared_on_moto(true, true);
+    let store = open(&options).await;
+    let place = TerraformPlace::of(&store).unwrap();
+    let stranger = Stranger::at(&options);
+    place.write(&at("net", "default"), None, outgoing("v1 abc", &Bytes::from("{}"))).await.unwrap();
+    let state = at("net-md5", "default");
+    let digest = || async { stranger.item(&format!("{}/{}/net-md5", options.bucket, options.prefix), "Digest").await };
+    let refused = place.lock(&state, "L", lock_info("L").as_bytes()).await;
+    let told = refused.unwrap_err();
+    assert!(matches!(&told, StoreError::Unsupported { .. }), "{told}");
+    assert!(told.to_string().contains("is the digest of `net` to Terraform"), "{told}");
+    assert!(stranger.get(&format!("{}/net-md5.tflock", options.prefix)).await.is_none(), "no half of a lock is left");
+    assert_eq!(place.holder(&state).await.unwrap(), None);
+    assert_eq!(place.break_lock(&state, None).await.unwrap(), None);
+    place.unlock(&state, "L", lock_info("L").as_bytes()).await.unwrap();
+    assert_eq!(digest().await, Some(md5_of(b"{}")), "the digest of the other state");
+}
+
 #[tokio::test]
 async fn a_pack_that_is_not_there_is_never_referred_to() {
     let (proxy, _, store) = through_a_proxy(on_moto()).await;

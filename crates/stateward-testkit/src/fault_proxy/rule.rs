@@ -26,6 +26,15 @@ pub enum Fault {
         /// The body.
         body: String,
     },
+    /// The server does it, and the client gets this answer: from what stands between the two.
+    AnswerInstead {
+        /// The status code.
+        status: u16,
+        /// Names and values, beside the content's length.
+        headers: Vec<(String, String)>,
+        /// The body.
+        body: String,
+    },
     /// It reaches the server this much later.
     Delay(Duration),
     /// The same, whether its client still waits or has left: as what is on its way when a client is killed.
@@ -75,6 +84,21 @@ impl Fault {
     pub fn throttling(retry_after: Duration) -> Self {
         Self::dynamodb(400, "ThrottlingException", "Rate exceeded")
             .header("Retry-After", &retry_after.as_secs().to_string())
+    }
+
+    /// What was asked is done, and this is answered; any fault that is no answer as it was.
+    #[must_use]
+    pub fn though_done(self) -> Self {
+        match self {
+            Self::Answer { status, headers, body } => Self::AnswerInstead { status, headers, body },
+            other => other,
+        }
+    }
+
+    /// A web page of what stands in between.
+    pub fn page(status: u16) -> Self {
+        let headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
+        Self::Answer { status, headers, body: "<html><body>This page was blocked.</body></html>".to_owned() }
     }
 
     /// An answer with one more header; any other fault as it was.
