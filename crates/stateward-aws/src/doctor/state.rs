@@ -180,7 +180,9 @@ impl Patient {
         let older = read.into_iter().flatten().collect();
         let (object, table) = (object.to_owned(), table.map(str::to_owned));
         let bucket = bucket.name.clone();
-        Ok((Facts { bucket, object, table, digest, current, older, older_unseen, mark: None }, unread))
+        let facts =
+            Facts { bucket, object, table, digest, current, older, older_unread: unread, older_unseen, mark: None };
+        Ok((facts, unread))
     }
 
     /// The versions of an object, latest first.

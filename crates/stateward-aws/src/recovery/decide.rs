@@ -149,7 +149,7 @@ fn contradiction(facts: &Facts, current: &StateCopy, (serial, lineage): (u64, &s
     let Some(named) = named else {
         let why =
             format!("{here}, and the digest {digest} is that of no version of it that could be read{}", unseen(facts));
-        let not = "no version with this digest is kept".to_owned();
+        let not = format!("no version with this digest {}", seen(facts));
         return Case { object: keep(facts, current, &why), digest: Err(not), why, decided: None };
     };
     let named_is = format!("the digest {digest} is that of its older version {}", shown(named));
@@ -199,7 +199,7 @@ fn unreadable(facts: &Facts, current: &StateCopy, digest: &str) -> Case {
                 }
                 None => format!("{here}, and there is no digest that would say which version was the right one"),
             };
-            Case { why, object, digest: Err("no state with this digest is kept".to_owned()), decided: None }
+            Case { why, object, digest: Err(format!("no state with this digest {}", seen(facts))), decided: None }
         }
     }
 }
@@ -214,7 +214,7 @@ fn absent(facts: &Facts, digest: &str) -> Case {
     let object = Ok(Plan { why: why.clone(), write: None, digest: DigestStep::Remove });
     let digest = match readable(facts, digest) {
         Some(named) => bring_back(facts, named, &why),
-        None => Err("no state with this digest is kept".to_owned()),
+        None => Err(format!("no state with this digest {}", seen(facts))),
     };
     Case { why, object, digest, decided: None }
 }
@@ -321,9 +321,15 @@ fn shown(copy: &StateCopy) -> String {
 fn unseen(facts: &Facts) -> String {
     match &facts.older_unseen {
         Some(why) => format!(" (older versions could not be looked at: {why})"),
+        None if facts.older_unread > 0 => format!(" (and {} older ones were not read)", facts.older_unread),
         None if facts.older.is_empty() => " (no older versions are kept)".to_owned(),
         None => String::new(),
     }
+}
+
+/// How far it is known that there is none.
+fn seen(facts: &Facts) -> &'static str {
+    if facts.older_unseen.is_none() && facts.older_unread == 0 { "is kept" } else { "was found" }
 }
 
 #[cfg(test)]

@@ -11,8 +11,10 @@ use stateward_store::Result;
 use stateward_store::outside::{Incoming, Mark, Seen, Spot};
 use stateward_store_s3::{ObjectVersion, TerraformPlace};
 
-/// So many versions of an object are read, the latest.
+/// So many versions of an object are read, the latest; beside what the digest names, and the one that is asked for.
 pub const VERSIONS_READ: usize = 50;
+/// So many are looked through for these.
+const VERSIONS_LISTED: usize = 10_000;
 
 /// What S3 calls the one version of an object that was written while the bucket kept none.
 const NO_ID: &str = "null";
@@ -30,8 +32,10 @@ pub struct Facts {
     pub digest: Option<String>,
     /// What stands there now.
     pub current: Option<StateCopy>,
-    /// What stood there before, latest first, at most [`VERSIONS_READ`].
+    /// What stood there before, latest first.
     pub older: Vec<StateCopy>,
+    /// So many older versions were not read.
+    pub older_unread: usize,
     /// Why older versions could not be looked at, where that was so.
     pub older_unseen: Option<String>,
     /// Which bytes stand there now.
@@ -102,19 +106,34 @@ impl StateCopy {
     }
 }
 
-/// Looks at a state, the versions of its object, and its digest. Each body is held whole, one after the other.
-pub async fn look(place: &TerraformPlace, at: &Spot) -> Result<Facts> {
-    look_knowing(place, at, &[]).await
+/// Looks at a state, the versions of its object, and its digest. `wanted`: a version that is read, however old it is. Each body is held
+/// whole, one after the other.
+pub async fn look(place: &TerraformPlace, at: &Spot, wanted: Option<&str>) -> Result<Facts> {
+    look_knowing(place, at, wanted, &[]).await
 }
 
 /// The same, of whose older versions some were read before: what has an ID of its own is never written again.
-pub(super) async fn look_knowing(place: &TerraformPlace, at: &Spot, known: &[StateCopy]) -> Result<Facts> {
+pub(super) async fn look_knowing(
+    place: &TerraformPlace,
+    at: &Spot,
+    wanted: Option<&str>,
+    known: &[StateCopy],
+) -> Result<Facts> {
     // The digest first: a writer writes it last.
     let digest = place.digest(at).await?;
-    let (versions, older_unseen) = match place.versions(at, VERSIONS_READ).await {
+    let (mut versions, older_unseen) = match place.versions(at, VERSIONS_LISTED).await {
         Ok(versions) => (versions, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
+    let listed = versions.len();
+    let mut n = 0;
+    versions.retain(|version| {
+        n += 1;
+        // An `ETag` is the MD5 of most objects.
+        let is_named = digest.as_deref() == Some(version.mark.as_str().trim_matches('"'));
+        n <= VERSIONS_READ || is_named || wanted == Some(&version.id)
+    });
+    let older_unread = listed - versions.len();
     let (mut current, mut mark) = (None, None);
     if let Seen::Bytes(incoming) = place.read_unchecked(at).await? {
         let latest = versions.iter().find(|version| version.current && version.mark == incoming.mark);
@@ -134,7 +153,7 @@ pub(super) async fn look_knowing(place: &TerraformPlace, at: &Spot, known: &[Sta
     }
     let (object, table) = (place.object(at), place.lock_table().map(str::to_owned));
     let bucket = place.bucket().to_owned();
-    Ok(Facts { bucket, object, table, digest, current, older, older_unseen, mark })
+    Ok(Facts { bucket, object, table, digest, current, older, older_unread, older_unseen, mark })
 }
 
 /// All bytes, in memory.

@@ -95,7 +95,7 @@ impl Repair<'_> {
     }
 
     async fn under_lock(&self, looked: &Facts, plan: &Plan) -> Result<Done, RepairError> {
-        let facts = look_knowing(self.place, self.at, &looked.older).await?;
+        let facts = look_knowing(self.place, self.at, self.wish.version, &looked.older).await?;
         let is_same = facts.mark == looked.mark && facts.digest == looked.digest;
         if !is_same || decide(&facts, self.wish) != Decision::Repair(plan.clone()) {
             return Err(RepairError::Changed);

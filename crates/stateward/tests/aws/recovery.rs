@@ -192,6 +192,32 @@ fn a_repair_reads_each_older_version_once() {
     assert_eq!(item(&place.repair(&moto.env(), &[]).expect_success())["decision"], "fits");
 }
 
+/// Behind all those that are read by themselves.
+#[test]
+fn a_version_that_is_very_old_is_found_where_it_is_named() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let repair = |arguments: &[&str]| {
+        let url = place.url();
+        cli(&dir, &moto.env()).run(&[&["state", "repair", &url, "--json"], arguments].concat())
+    };
+    place.set_digest(&"0".repeat(32));
+    moto.put_object(&place.bucket, KEY, state(1, "first"));
+    let first = item(&repair(&["--dry-run"]).expect_code(1))["found"]["current"].clone();
+    for n in 2..58 {
+        moto.put_object(&place.bucket, KEY, state(n, "x"));
+    }
+    let found = item(&repair(&["--dry-run"]).expect_code(1));
+    assert_eq!(found["found"]["older_unread"], 7, "{found}");
+    assert!(found["choices"][1]["not"].as_str().unwrap().ends_with("was found"), "{found}");
+    let wanted = ["--object-version", first["version"].as_str().unwrap(), "--dry-run"];
+    assert_eq!(item(&repair(&wanted).expect_success())["write"]["serial"], 58);
+    place.set_digest(first["md5"].as_str().unwrap());
+    let found = item(&repair(&["--yes"]).expect_success());
+    assert_eq!(found["decision"], "repair", "the object is newer: {found}");
+    let older = found["found"]["older"].as_array().unwrap();
+    assert_eq!((older.len(), &older[49]["md5"], &found["done"]["serial"]), (50, &first["md5"], &json!(57)), "{found}");
+}
+
 #[test]
 fn a_state_that_is_locked_is_left_alone() {
     let (moto, place) = (Moto::shared(), Place::new());

@@ -26,6 +26,7 @@ fn facts(current: Option<&str>, older: &[&str], digest: Option<&str>) -> Facts {
         digest: digest.map(|body| md5_of(body.as_bytes())),
         current: current.map(|body| copy("now", body)),
         older: older.iter().enumerate().map(|(n, body)| copy(&format!("old{n}"), body)).collect(),
+        older_unread: 0,
         older_unseen: None,
         mark: None,
     }
@@ -68,6 +69,22 @@ fn what_fits_is_left_alone() {
     check(&facts(Some(&s), &[], None), "fits", "fits", "fits");
     check(&facts(None, &[], None), "fits", "fits", "fits");
     check(&Facts { table: None, ..facts(Some(&s), &[], None) }, "fits", "fits", "fits");
+}
+
+/// What was not looked at may be what is looked for.
+#[test]
+fn nothing_is_said_of_versions_that_were_not_read() {
+    let (s, other) = (state(3, "l", "a"), state(4, "l", "b"));
+    let told = |older_unread, current: Option<&str>| {
+        let facts = Facts { older_unread, ..facts(current, &[&s], Some("no such")) };
+        let Decision::Choose { why, choices } = decide(&facts, Wish::default()) else { panic!("it is not decided") };
+        format!("{why}; {}", choices.into_iter().find_map(|choice| choice.not).unwrap())
+    };
+    for current in [Some(other.as_str()), None] {
+        let (all, some) = (told(0, current), told(7, current));
+        assert!(all.ends_with("with this digest is kept"), "{all}");
+        assert!(some.contains("7 older ones were not read") && some.ends_with("was found"), "{some}");
+    }
 }
 
 #[test]

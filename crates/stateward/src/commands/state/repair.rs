@@ -38,7 +38,7 @@ struct Item<'a> {
 pub(super) async fn run(context: &Context, args: &RepairArgs) -> Result<Exit> {
     let state = TerraformState::open(context, &args.state, NOT_REPAIRED).await?;
     let wish = Wish { keep: args.keep.map(Into::into), version: args.object_version.as_deref() };
-    let facts = look(&state.place, &state.at).await.map_err(|error| refused(NOT_REPAIRED, error))?;
+    let facts = look(&state.place, &state.at, wish.version).await.map_err(|error| refused(NOT_REPAIRED, error))?;
     let decision = decide(&facts, wish);
     let who = context.who();
     let repair = Repair { place: &state.place, at: &state.at, wish, who: &who, tool: TOOL, now: SystemClock.now() };
@@ -116,6 +116,10 @@ fn told(context: &Context, state: &TerraformState, facts: &Facts, decision: &Dec
         let columns = [text(""), text("VERSION"), number("SERIAL"), text("LINEAGE"), text("WRITTEN"), text("MD5")];
         words.push('\n');
         words.push_str(&table::draw(&columns, rows));
+        if facts.older_unread > 0 {
+            let unread = human::counted(facts.older_unread as u64, "older version");
+            words.extend(["     and ", &unread, " that were not read\n"]);
+        }
     }
     words.push('\n');
     match decision {
