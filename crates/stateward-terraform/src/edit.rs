@@ -21,6 +21,8 @@ use crate::tool::Tool;
 const NEW_FILE: &str = "backend.tf";
 /// Where OpenTofu has a `backend.tofu` in place of that one.
 const OTHER_FILE: &str = "state_backend.tf";
+/// What a file is called until it is whole, with something behind it.
+const UNFINISHED: &str = ".stateward_backend.";
 const INDENT: &str = "  ";
 
 /// A value of an argument.
@@ -280,7 +282,8 @@ impl Edit {
             return Err(EditError::Overtaken { path: self.path.clone() });
         }
         let directory = directory_of(&target);
-        let mut made = tempfile::Builder::new().prefix(".stateward_backend.").tempfile_in(directory).map_err(failed)?;
+        self.clean(directory);
+        let mut made = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory).map_err(failed)?;
         made.write_all(self.after.as_bytes()).map_err(failed)?;
         let permissions = match fs::metadata(&target) {
             Ok(found) => found.permissions(),
@@ -289,6 +292,20 @@ impl Edit {
         made.as_file().set_permissions(permissions).map_err(failed)?;
         made.as_file().sync_all().map_err(failed)?;
         made.persist(&target).map(drop).map_err(|error| failed(error.error))
+    }
+
+    /// Removes what runs that were killed have left of what is now to be written. What stays is in nobody's way.
+    fn clean(&self, directory: &Path) {
+        let Ok(entries) = fs::read_dir(directory) else { return };
+        for entry in entries.flatten() {
+            let is_ours = entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
+            if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                let text = fs::read(entry.path()).unwrap_or_default();
+                if self.after.as_bytes().starts_with(&text) {
+                    let _stays = fs::remove_file(entry.path());
+                }
+            }
+        }
     }
 }
 

@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use serde::Deserialize;
 use serde_json::Value;
 
 mod aside;
 
-pub use aside::{Aside, AsideError};
+pub use aside::{Aside, AsideError, is_rest};
 
 use self::aside::rename;
 use crate::mounts::Mounts;
-use crate::rights::{can_rename, directory_of, is_link};
+use crate::rights::{can_rename, directory_of, is_link, is_there};
 
 /// Where Terraform keeps what `init` found out, unless `TF_DATA_DIR` says otherwise.
 const DATA_DIR: &str = ".terraform";
@@ -115,8 +114,12 @@ impl HeldState {
             return rename(path, to);
         }
         if !self.is_nothing()? {
+            let part = part_of(to);
+            if self.is_part(&part)? {
+                fs::remove_file(&part)?;
+            }
             if !to.exists() {
-                self.copy_to(to)?;
+                self.copy_to(to, &part)?;
             }
             if !self.is_same_as(to)? {
                 return Err(io::Error::other("it was written to past the lock"));
@@ -139,13 +142,22 @@ impl HeldState {
         Ok(self.file.metadata()?.len() == 0 || self.is_retired())
     }
 
+    /// Whether a file was begun as a copy by a run that was killed: it has the first of the bytes, or all.
+    fn is_part(&self, path: &Path) -> io::Result<bool> {
+        let size = match fs::symlink_metadata(path) {
+            Ok(found) if found.is_file() && found.len() <= self.file.metadata()?.len() => found.len(),
+            _ => return Ok(false),
+        };
+        self.begins_as(path, size)
+    }
+
     /// Copies it to a name that is free: whole, or not at all.
-    fn copy_to(&self, path: &Path) -> io::Result<()> {
+    fn copy_to(&self, path: &Path, part: &Path) -> io::Result<()> {
         let directory = directory_of(path);
-        // A name that is ignored where states are (`*.tfstate.*`): it may stay behind.
-        let mut prefix = path.file_name().unwrap_or_default().to_owned();
-        prefix.push(".");
-        let mut copy = tempfile::Builder::new().prefix(&prefix).tempfile_in(directory)?;
+        // The next run knows what this one leaves by its name, unless that is taken by something else.
+        let random = if is_there(part) { 6 } else { 0 };
+        let name = part.file_name().unwrap_or_default();
+        let mut copy = tempfile::Builder::new().prefix(name).rand_bytes(random).tempfile_in(directory)?;
         self.each_part(|part| copy.write_all(part).map(|()| true))?;
         let found = self.file.metadata()?;
         // Only the superuser can give it to another, and has to.
@@ -158,14 +170,18 @@ impl HeldState {
 
     /// Whether another file has the same bytes.
     fn is_same_as(&self, path: &Path) -> io::Result<bool> {
-        let (mut other, mut there) = (File::open(path)?, vec![0; BUFFER]);
-        let found = other.metadata()?;
-        if !found.is_file() || found.len() != self.file.metadata()?.len() {
-            return Ok(false);
-        }
+        let found = fs::metadata(path)?;
+        Ok(found.is_file() && found.len() == self.file.metadata()?.len() && self.begins_as(path, found.len())?)
+    }
+
+    /// Whether so many of its bytes are those of another file.
+    fn begins_as(&self, path: &Path, size: u64) -> io::Result<bool> {
+        let (mut other, mut there, mut left) = (File::open(path)?, vec![0; BUFFER], size);
         self.each_part(|part| {
-            let there = there.get_mut(..part.len()).unwrap_or_default();
-            other.read_exact(there).map(|()| part == there)
+            let count = usize::try_from(left).map_or(part.len(), |left| left.min(part.len()));
+            let there = there.get_mut(..count).unwrap_or_default();
+            left -= count as u64;
+            other.read_exact(there).map(|()| part.get(..count) == Some(there))
         })
     }
 
@@ -185,6 +201,13 @@ impl HeldState {
             at += read as u64;
         }
     }
+}
+
+/// What a copy is called until it is whole: ignored where states are (`*.tfstate.*`).
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
 }
 
 /// Whether a path leads to an open file.
@@ -218,27 +241,30 @@ pub enum WorkdirError {
 impl Backend {
     /// What the directory was initialised for; nothing where it was not, or needs no backend. `data_dir` is the value of `TF_DATA_DIR`.
     pub fn of(directory: &Path, data_dir: Option<&Path>) -> Result<Option<Self>, WorkdirError> {
-        #[derive(Deserialize)]
-        struct Initialised {
-            #[serde(default)]
-            backend: Option<Recorded>,
-        }
-        #[derive(Deserialize)]
-        struct Recorded {
-            #[serde(rename = "type")]
-            kind: String,
-            #[serde(default)]
-            config: Value,
-        }
         let path = directory.join(data_dir.unwrap_or(Path::new(DATA_DIR))).join(STATE_FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(WorkdirError::Io { path, error }),
         };
-        let initialised: Initialised = serde_json::from_slice(&text)
-            .map_err(|error| WorkdirError::Malformed { path, reason: error.to_string() })?;
-        Ok(initialised.backend.map(|Recorded { kind, config }| Self { kind, config }))
+        let malformed = |reason: &str| Err(WorkdirError::Malformed { path: path.clone(), reason: reason.to_owned() });
+        let noted = match serde_json::from_slice(&text) {
+            Ok(Value::Object(noted)) => noted,
+            Ok(_) => return malformed("it is no JSON object"),
+            Err(error) => return malformed(&error.to_string()),
+        };
+        let backend = match noted.get("backend") {
+            Some(Value::Object(backend)) => backend,
+            None | Some(Value::Null) => return Ok(None),
+            Some(_) => return malformed("its `backend` is no JSON object"),
+        };
+        let Some(kind) = backend.get("type").and_then(Value::as_str) else {
+            return malformed("its `backend` has no `type`");
+        };
+        match backend.get("config").cloned().unwrap_or_default() {
+            config @ (Value::Object(_) | Value::Null) => Ok(Some(Self { kind: kind.to_owned(), config })),
+            _ => malformed("the `config` of its `backend` is no JSON object"),
+        }
     }
 
     /// An argument that is a text, and not empty.
@@ -258,15 +284,14 @@ pub fn local_states(directory: &Path, backend: Option<&Backend>) -> Result<Vec<L
 pub fn local_files(directory: &Path, backend: Option<&Backend>) -> Result<Vec<LocalState>, WorkdirError> {
     let argument = |name, default| directory.join(backend.and_then(|backend| backend.text(name)).unwrap_or(default));
     let mut states = Vec::new();
-    let mut add = |workspace: &str, path: PathBuf| match fs::metadata(&path) {
-        Ok(found) => {
-            if found.is_file() {
-                states.push(LocalState { workspace: workspace.to_owned(), path, is_empty: found.len() == 0 });
-            }
-            Ok(())
+    let mut add = |workspace: &str, path: PathBuf| {
+        let failed = |error| WorkdirError::Io { path: path.clone(), error };
+        let Some(found) = found_at(&path).map_err(failed)? else { return Ok(()) };
+        if !found.is_file() {
+            return Err(failed(io::Error::other("it is where a state is looked for, and is no file")));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(WorkdirError::Io { path, error }),
+        states.push(LocalState { workspace: workspace.to_owned(), path, is_empty: found.len() == 0 });
+        Ok(())
     };
     add(DEFAULT, argument("path", STATE_FILE))?;
     let workspaces = argument("workspace_dir", WORKSPACES_DIR);
@@ -276,19 +301,31 @@ pub fn local_files(directory: &Path, backend: Option<&Backend>) -> Result<Vec<Lo
     Ok(states)
 }
 
+/// What is there, if anything. A link that leads nowhere is not nothing: what it led to may only be away.
+fn found_at(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_link(path) => {
+            Err(io::Error::new(error.kind(), "it is a link that leads nowhere"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The names of the directories in one, sorted; none where it is not there.
 fn directories(path: &Path) -> Result<Vec<String>, WorkdirError> {
-    let failed = |error| WorkdirError::Io { path: path.to_path_buf(), error };
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
+    let failed = |path: &Path, error| WorkdirError::Io { path: path.to_path_buf(), error };
+    if found_at(path).map_err(|error| failed(path, error))?.is_none_or(|found| !found.is_dir()) {
+        return Ok(Vec::new());
+    }
     let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        if entry.path().is_dir() {
-            names.extend(entry.file_name().into_string());
+    for entry in fs::read_dir(path).map_err(|error| failed(path, error))? {
+        let entry = entry.map_err(|error| failed(path, error))?;
+        let at = entry.path();
+        if found_at(&at).map_err(|error| failed(&at, error))?.is_some_and(|found| found.is_dir()) {
+            let name = entry.file_name().into_string();
+            names.push(name.map_err(|_| failed(&at, io::Error::other("its name is no text, so no workspace's")))?);
         }
     }
     names.sort();

@@ -148,6 +148,22 @@ fn what_cannot_be_written_is_told() {
 }
 
 #[test]
+fn what_killed_runs_have_begun_goes_and_what_is_somebody_s_stays() {
+    let dir = TestDir::new();
+    dir.write("main.tf", OLD);
+    let configuration = Configuration::read(dir.path(), Tool::Terraform).unwrap();
+    let edit = Edit::plan(dir.path(), &configuration, &Change::Replace(s3())).unwrap();
+    for (name, text) in [("a", ""), ("b", &edit.after[..10]), ("c", "mine")] {
+        dir.write(format!("{UNFINISHED}{name}"), text);
+    }
+    edit.write().unwrap();
+    let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut left: Vec<String> = left.filter(|name| name.starts_with(UNFINISHED)).collect();
+    left.sort();
+    assert_eq!(left, [format!("{UNFINISHED}c")]);
+}
+
+#[test]
 fn a_file_keeps_its_mode_and_a_link_leads_to_what_is_written() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TestDir::new();

@@ -101,7 +101,10 @@ impl<'a> Aside<'a> {
         for (held, from) in apart {
             self.add_beside(held, from)?;
         }
-        let to = free_name(&workspaces, &files, &links)?;
+        let to = match files.is_empty() && links.is_empty() {
+            true => name_of_rest(&workspaces)?,
+            false => free_name(&workspaces, &files, &links)?,
+        };
         let links = links.into_iter().map(|from| (None, from));
         for (held, from) in files.into_iter().map(|(held, from)| (Some(held), from)).chain(links) {
             let to = renamed(&from, &workspaces, &to);
@@ -200,9 +203,7 @@ fn remove_second_name(held: &HeldState, path: &Path) -> io::Result<()> {
 fn free_name(root: &Path, files: &[(&HeldState, PathBuf)], links: &[PathBuf]) -> Result<PathBuf, WorkdirError> {
     let mut n = 1;
     loop {
-        let mut name = root.as_os_str().to_owned();
-        name.push(if n == 1 { ".migrated".to_owned() } else { format!(".migrated-{n}") });
-        let name = PathBuf::from(name);
+        let name = numbered(root, n);
         let mut is_free = links.iter().all(|link| {
             let path = renamed(link, root, &name);
             !is_there(&path) && is_open(&path, &name)
@@ -223,6 +224,45 @@ fn free_name(root: &Path, files: &[(&HeldState, PathBuf)], links: &[PathBuf]) ->
         }
         n += 1;
     }
+}
+
+/// Whether the directory of the workspaces has no states, and some of it has been put aside.
+pub fn is_rest(directory: &Path) -> Result<bool, WorkdirError> {
+    let workspaces = directory.join(WORKSPACES_DIR);
+    let is_there = workspaces.is_dir() && !is_link(&workspaces) && numbered(&workspaces, 1).is_dir();
+    Ok(is_there && local_files(directory, None)?.iter().all(|file| !file.path.starts_with(&workspaces)))
+}
+
+/// The name for what lies beside states that are all put aside: the one that they have got, where all of it has room there.
+fn name_of_rest(root: &Path) -> Result<PathBuf, WorkdirError> {
+    let there = (1..u32::MAX).map(|n| numbered(root, n)).take_while(|name| is_there(name)).last();
+    let failed = |error| WorkdirError::Io { path: root.to_path_buf(), error };
+    match there {
+        Some(name) if root.is_dir() && has_room(root, &name).map_err(failed)? => Ok(name),
+        _ => free_name(root, &[], &[]),
+    }
+}
+
+/// Whether all of a directory could come into another one that is there, beside what that has.
+fn has_room(from: &Path, to: &Path) -> io::Result<bool> {
+    if is_link(to) || !to.is_dir() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let there = to.join(entry.file_name());
+        let is_free = !is_there(&there) || entry.file_type()?.is_dir() && has_room(&entry.path(), &there)?;
+        if !is_free {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn numbered(root: &Path, n: u32) -> PathBuf {
+    let mut name = root.as_os_str().to_owned();
+    name.push(if n == 1 { ".migrated".to_owned() } else { format!(".migrated-{n}") });
+    PathBuf::from(name)
 }
 
 /// Whether a path below a name leads through no links and no files: whatever comes there lies there.

@@ -38,6 +38,39 @@ fn workspaces_lie_where_the_local_backend_keeps_them() {
     );
 }
 
+/// It would be taken for nothing, and a block be written for no state at all.
+#[test]
+fn what_is_in_the_place_of_a_state_and_is_none_is_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+    let refused = |make: &dyn Fn(&Path)| {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), "terraform.tfstate.d/prod/terraform.tfstate", "{}");
+        make(directory.path());
+        local_files(directory.path(), None).map(|files| files.len()).map_err(|error| error.to_string())
+    };
+    let link = |to: &'static str, name: &'static str| {
+        move |directory: &Path| std::os::unix::fs::symlink(to, directory.join(name)).unwrap()
+    };
+    for name in ["terraform.tfstate", "terraform.tfstate.d/dev", "terraform.tfstate.d/prod/terraform.tfstate.d"] {
+        let is_looked_for = name.split('/').count() < 3;
+        let told = refused(&link("away/state", name));
+        let expected = told.as_ref().is_err_and(|told| told.contains(name) && told.contains("leads nowhere"));
+        assert_eq!(expected, is_looked_for, "{name}: {told:?}");
+    }
+    let told = refused(&|directory| fs::create_dir(directory.join("terraform.tfstate")).unwrap()).unwrap_err();
+    assert!(told.contains("terraform.tfstate`") && told.contains("no file"), "{told}");
+    let named = |directory: &Path| {
+        let name = directory.join("terraform.tfstate.d").join(std::ffi::OsStr::from_bytes(b"\xff"));
+        // Not every file system has such names.
+        let _made = fs::create_dir(&name);
+        if !name.is_dir() {
+            fs::create_dir(directory.join("terraform.tfstate")).unwrap();
+        }
+    };
+    refused(&named).unwrap_err();
+    assert_eq!(refused(&|directory| write(directory, "terraform.tfstate.d/README", "")), Ok(1), "a file beside them");
+}
+
 #[test]
 fn a_file_that_is_empty_may_be_held_and_is_no_state() {
     let directory = tempfile::tempdir().unwrap();
@@ -121,6 +154,44 @@ fn putting_aside_that_was_cut_off_goes_on() {
     assert_eq!(read("terraform.tfstate.d.migrated/dev/terraform.tfstate").as_deref(), Some("{}"));
     assert!(local_files(directory.path(), None).unwrap().is_empty());
     assert!(!directory.path().join("terraform.tfstate.migrated-2").exists());
+}
+
+/// The states have their new names, and what lies beside them, or the default one, has not: it comes to them.
+#[test]
+fn what_lies_beside_states_that_were_put_aside_comes_to_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let read = |name: &str| fs::read_to_string(at(name)).ok();
+    write(directory.path(), "terraform.tfstate.d.migrated/dev/terraform.tfstate", "1");
+    write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate.backup", "0");
+    put_aside(directory.path());
+    assert_eq!(read("terraform.tfstate.d.migrated/dev/terraform.tfstate.backup").as_deref(), Some("0"));
+    assert!(!is_there(&at("terraform.tfstate.d")) && !is_there(&at("terraform.tfstate.d.migrated-2")));
+    // Where it would have to stay behind, all of it gets a name of its own; so where that leads through a link.
+    write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate.backup", "2");
+    put_aside(directory.path());
+    assert_eq!(read("terraform.tfstate.d.migrated-2/dev/terraform.tfstate.backup").as_deref(), Some("2"));
+    fs::create_dir(at("elsewhere")).unwrap();
+    fs::create_dir(at("terraform.tfstate.d.migrated-3")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", at("terraform.tfstate.d.migrated-3/dev")).unwrap();
+    write(directory.path(), "terraform.tfstate.d/dev/terraform.tfstate.backup", "3");
+    put_aside(directory.path());
+    assert_eq!(read("terraform.tfstate.d.migrated-4/dev/terraform.tfstate.backup").as_deref(), Some("3"));
+    assert_eq!(fs::read_dir(at("elsewhere")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_copy_that_was_only_begun_is_begun_anew() {
+    for (begun, is_left) in [("", false), ("1234", false), ("1234567", false), ("1235", true), ("12345678", true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        write(directory.path(), "terraform.tfstate", "1234567");
+        write(directory.path(), "terraform.tfstate.migrated.part", begun);
+        put_aside(directory.path());
+        assert_eq!(fs::read_to_string(at("terraform.tfstate.migrated")).unwrap(), "1234567");
+        assert_eq!(is_there(&at("terraform.tfstate.migrated.part")), is_left, "{begun}: somebody's own stays");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1 + usize::from(is_left), "{begun}");
+    }
 }
 
 /// Somebody came back by a link to what was put aside, or keeps it by another name: nothing is taken from under them.
@@ -304,6 +375,19 @@ fn the_backend_is_what_init_recorded() {
     assert_eq!((backend.text("lock_address"), backend.text("username")), (None, None));
     write(directory.path(), "elsewhere/terraform.tfstate", r#"{"version":3}"#);
     assert_eq!(Backend::of(directory.path(), Some(Path::new("elsewhere"))).unwrap(), None);
-    write(directory.path(), ".terraform/terraform.tfstate", "{");
-    assert!(matches!(Backend::of(directory.path(), None), Err(WorkdirError::Malformed { .. })));
+    for none in [
+        "{",
+        "",
+        "[]",
+        "null",
+        "[{\"type\":\"s3\",\"config\":{}}]",
+        r#"{"backend":[]}"#,
+        r#"{"backend":["s3",{}]}"#,
+        r#"{"backend":{"config":{}}}"#,
+        r#"{"backend":{"type":"s3","config":[]}}"#,
+    ] {
+        write(directory.path(), ".terraform/terraform.tfstate", none);
+        let found = Backend::of(directory.path(), None);
+        assert!(matches!(found, Err(WorkdirError::Malformed { .. })), "{none}: {found:?}");
+    }
 }

@@ -137,6 +137,11 @@ impl Claim {
         &self.path
     }
 
+    /// An earlier run was cut off, or could not give all locks back; or another is at work.
+    pub(super) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Locks that earlier runs may have left.
     pub(super) fn left(&self) -> &[Left] {
         &self.lines.left

@@ -18,6 +18,8 @@ use crate::input::Input;
 pub(super) struct Local {
     pub(super) files: Files,
     pub(super) workspaces: Vec<Workspace>,
+    /// Their files, in the same order.
+    paths: Vec<PathBuf>,
     /// Some lie where Terraform looks for them whatever the backend is.
     pub(super) is_usual: bool,
     /// The files of states that lie elsewhere.
@@ -33,7 +35,7 @@ impl Local {
         let backend = backend.map(as_noted);
         let usual = local_states(directory, None).map_err(|error| failed(&error))?;
         let mut files = Files::new(directory.display().to_string());
-        let (mut workspaces, mut elsewhere, mut all_held) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut workspaces, mut paths, mut elsewhere, mut all_held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for state in local_files(directory, backend.as_ref()).map_err(|error| failed(&error))? {
             let held = hold(&state)?;
             // What an interrupted run has put aside is no state any more.
@@ -49,6 +51,7 @@ impl Local {
                     .map_err(|error| Failure::file(NOT_MOVED, &state.path, &error, "check the file"))?;
                 files = files.with(workspace.clone(), None, Box::new(input));
                 workspaces.push(workspace);
+                paths.push(state.path.clone());
                 if usual.iter().all(|usual| !held.is_at(&usual.path)) {
                     elsewhere.push(state.path);
                 }
@@ -60,7 +63,22 @@ impl Local {
             return Err(is_in_the_way(&other.path));
         }
         let directory = directory.to_path_buf();
-        Ok(Self { files, workspaces, is_usual: !usual.is_empty(), elsewhere, directory, backend, held: all_held })
+        Ok(Self {
+            files,
+            workspaces,
+            paths,
+            is_usual: !usual.is_empty(),
+            elsewhere,
+            directory,
+            backend,
+            held: all_held,
+        })
+    }
+
+    /// The file of a workspace, in messages.
+    pub(super) fn title(&self, workspace: &Workspace) -> String {
+        let of_it = self.workspaces.iter().zip(&self.paths).find(|(of, _)| *of == workspace);
+        of_it.map_or_else(|| workspace.to_string(), |(_, path)| format!("`{}`", path.display()))
     }
 
     /// Refuses where the files that lie where Terraform looks for them could not get other names.
@@ -98,6 +116,17 @@ impl Local {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives what lies beside the states of workspaces a name, too, where a run was killed between the two.
+pub(super) fn put_rest_aside(directory: &Path) -> Result<()> {
+    match workdir::is_rest(directory).map_err(|error| failed(&error))? {
+        true => Aside::plan(directory, &[])
+            .map_err(|error| failed(&error))?
+            .run()
+            .map_err(|error| not_all_put_aside(&error)),
+        false => Ok(()),
     }
 }
 

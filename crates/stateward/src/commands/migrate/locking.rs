@@ -122,6 +122,11 @@ impl<'a> Locks<'a> {
         !self.claim.left().is_empty() || !self.claim.copied().is_empty()
     }
 
+    /// An earlier run was cut off, maybe with no lock any more.
+    pub(super) fn were_cut_off(&self) -> bool {
+        self.claim.is_there()
+    }
+
     /// Refuses where locks could not be written down.
     pub(super) fn can_be_noted(&self) -> Result<()> {
         self.claim.can_be_held()

@@ -6,7 +6,7 @@ use stateward_core::{Error, Kind, Original, Result as CoreResult, Workspace};
 use stateward_store_s3::Options;
 use stateward_terraform::Backend;
 
-use super::super::state::bucket::S3State;
+use super::super::state::bucket::{Current, S3State};
 use super::super::terraform_state::noted_target;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
@@ -60,6 +60,8 @@ pub(super) struct Coming<'a> {
     pub(super) origin: Box<dyn Origin + 'a>,
     /// Old versions that are no states.
     pub(super) left_out: u64,
+    /// Why there may be old versions that are not seen.
+    pub(super) unseen: Option<String>,
 }
 
 /// The backend that a source is opened from.
@@ -178,21 +180,55 @@ impl Source {
     pub(super) async fn origins(&self, all: bool) -> Result<Vec<Coming<'_>>> {
         let mut origins = Vec::new();
         for workspace in self.workspaces().await? {
-            let (of, mut quiet) = (workspace.clone(), |_| {});
-            let looked = match self {
-                Self::Local(local) => Snapshots::look(&local.files, of, all, &mut quiet).await?,
-                Self::Bucket(bucket) => Snapshots::look(&**bucket, of, all, &mut quiet).await?,
-                Self::Http(remote) => Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?,
-                Self::Stateward { connection, ours, .. } => {
-                    let origin = Box::new(Held::new(&**connection, &ours.id(&of)));
-                    origins.push(Coming { workspace, origin, left_out: 0 });
-                    continue;
-                }
-            };
-            let left_out = looked.left_out.len() as u64;
-            origins.push(Coming { workspace, origin: Box::new(looked), left_out });
+            let coming = self.origin(&workspace, all).await;
+            origins.push(coming.map_err(|error| self.no_state(&workspace, error))?);
         }
         Ok(origins)
+    }
+
+    async fn origin(&self, workspace: &Workspace, all: bool) -> Result<Coming<'_>> {
+        let (of, mut quiet, mut unseen) = (workspace.clone(), |_| {}, None);
+        let looked = match self {
+            Self::Local(local) => Snapshots::look(&local.files, of, all, &mut quiet).await?,
+            Self::Http(remote) => Snapshots::look(remote.fetch().await?, of, all, &mut quiet).await?,
+            Self::Stateward { connection, ours, .. } => {
+                let origin = Box::new(Held::new(&**connection, &ours.id(&of)));
+                return Ok(Coming { workspace: of, origin, left_out: 0, unseen });
+            }
+            Self::Bucket(bucket) => {
+                let with_old = match all {
+                    true => Some(Snapshots::look(&**bucket, of.clone(), true, &mut quiet).await),
+                    false => None,
+                };
+                match with_old {
+                    Some(Err(error)) if matches!(error.kind(), Kind::Denied | Kind::Unsupported) => {
+                        unseen = Some(error.why().to_owned());
+                        Snapshots::look(Current(bucket), of, false, &mut quiet).await?
+                    }
+                    Some(looked) => looked?,
+                    None => Snapshots::look(Current(bucket), of, false, &mut quiet).await?,
+                }
+            }
+        };
+        let left_out = looked.left_out.len() as u64;
+        Ok(Coming { workspace: workspace.clone(), origin: Box::new(looked), left_out, unseen })
+    }
+
+    /// Which one it is that is no state.
+    fn no_state(&self, workspace: &Workspace, failure: Failure) -> Failure {
+        let error = match failure {
+            Failure::Refused(error) if error.kind() == Kind::Invalid => error,
+            other => return other,
+        };
+        let of = match self {
+            Self::Local(local) => local.title(workspace),
+            Self::Bucket(bucket) => bucket.title(workspace),
+            Self::Stateward { .. } | Self::Http(_) => return error.into(),
+        };
+        // The advice is for who posts one.
+        let why = error.why().trim_end_matches("; send the state file itself");
+        let next = "bring the state back from a backup; or if there is none to bring back, take away what stands there";
+        Error::new(Kind::Invalid, NOT_MOVED, format!("{of} is no state: {why}"), next).into()
     }
 
     /// The SHA-256 of the current version of each state.

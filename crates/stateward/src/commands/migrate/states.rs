@@ -8,6 +8,7 @@ use super::super::Context;
 use super::super::terraform_state::noted_target;
 use super::block::Writing;
 use super::carry::{Carried, Carry, all_locks};
+use super::local;
 use super::locking::{Lock, Locks};
 use super::setting::{LOCKS, Setting};
 use super::source::{Coming, From, Source};
@@ -29,6 +30,7 @@ pub(super) struct Moving<'a> {
     pub(super) origin: Box<dyn Origin + 'a>,
     pub(super) versions: Vec<Original>,
     left_out: u64,
+    unseen: Option<String>,
     pub(super) look: Look,
 }
 
@@ -197,17 +199,28 @@ fn origin_of<'a>(setting: &'a Setting, target: &Target) -> Result<Option<(From<'
     })
 }
 
-/// The state is at the target. Locks that an earlier run left are given back.
+/// The state is at the target. What an earlier run left is cleared away: locks are given back, and what lies beside state files comes to them.
 async fn nothing_to_do(context: &Context, args: &MigrateArgs, setting: &Setting, target: &Target) -> Result<Exit> {
     let name = target.name();
     let mut locks = Locks::new(context, setting, &name);
     let mut checks = Vec::new();
-    if locks.were_left() && !args.dry_run {
+    if locks.were_cut_off() && !args.dry_run {
+        if !args.print {
+            local::put_rest_aside(&setting.directory)?;
+        }
+        let were_left = locks.were_left();
         let mut workspaces = target.workspaces().await?;
         workspaces.push(Workspace::default());
         let known: Vec<Lock<'_>> = workspaces.iter().filter_map(|workspace| target.held_as(workspace)).collect();
-        checks = locks.begin(context, &known).await?;
-        locks.give_back().await?;
+        match locks.begin(context, &known).await {
+            Ok(told) => {
+                checks = told;
+                locks.give_back().await?;
+            }
+            // A note without locks is in nobody's way.
+            Err(_) if !were_left => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     let mut after = target.next(setting, true);
     after.extend(checks.iter().map(|check| check.title.clone()));
@@ -220,13 +233,13 @@ async fn nothing_to_do(context: &Context, args: &MigrateArgs, setting: &Setting,
 /// Looks at each state, where it is and where it shall be.
 pub(super) async fn look<'a>(source: &'a Source, target: &Target) -> Result<Looked<'a>> {
     let mut moving = Vec::new();
-    for Coming { workspace, origin, left_out } in source.origins(target.is_stateward()).await? {
+    for Coming { workspace, origin, left_out, unseen } in source.origins(target.is_stateward()).await? {
         let versions: Vec<Original> = origin.versions().await?.into_iter().map(|found| found.original).collect();
         if let Some(current) = versions.last() {
             source.see_that_it_fits(&workspace, current).await?;
         }
         let look = target.look(&workspace, &versions).await?;
-        moving.push(Moving { workspace, origin, versions, left_out, look });
+        moving.push(Moving { workspace, origin, versions, left_out, unseen, look });
     }
     let mut others = target.workspaces().await?;
     others.retain(|other| moving.iter().all(|moving| moving.workspace != *other));
@@ -302,6 +315,12 @@ fn about_source(source: &Source, target: &Target, setting: &Setting, moving: &[M
         let title = format!(
             "the workspace {}: {count} in the bucket cannot be read as states, and stay there",
             moving.workspace
+        );
+        checks.push(Check::new("versions", Status::Warn, title));
+    }
+    for (workspace, why) in moving.iter().filter_map(|moving| Some((&moving.workspace, moving.unseen.as_ref()?))) {
+        let title = format!(
+            "the workspace {workspace}: its current version goes alone, and old ones stay in the bucket, which cannot be read ({why})"
         );
         checks.push(Check::new("versions", Status::Warn, title));
     }

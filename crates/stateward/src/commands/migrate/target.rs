@@ -354,6 +354,8 @@ async fn look_inside(connection: &dyn Connection, state: &StateId, versions: &[O
         Look::Current
     } else if head.lineage == current.lineage && head.serial > current.serial {
         Look::Later(head.serial)
+    } else if !head.head {
+        Look::Other(format!("`{state}` was deleted there, and is kept with serial {} and another history", head.serial))
     } else {
         Look::Other(format!("`{state}` is there with serial {} and another history", head.serial))
     })

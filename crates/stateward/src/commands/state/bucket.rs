@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use stateward_aws::doctor::Given;
 use stateward_client::transfer::{Place, Snapshot};
 use stateward_core::{BodyStream, Error, Kind, NameError, Result, Workspace};
-use stateward_store::outside::Spot;
+use stateward_store::outside::{Incoming, Seen, Spot};
 use stateward_store_s3::{Options, TerraformPlace};
 use stateward_terraform::Backend;
 use tokio::sync::OnceCell;
@@ -119,6 +119,10 @@ impl Place for S3State {
 
     async fn snapshots(&self, workspace: &Workspace) -> Result<Vec<Snapshot>> {
         let mut versions = self.place.versions(&self.spot(workspace), usize::MAX).await?;
+        // What was deleted is not the state, however late it was.
+        if versions.first().is_some_and(|latest| !latest.current) {
+            return Ok(Vec::new());
+        }
         versions.reverse();
         let written = |version: &stateward_store_s3::ObjectVersion| {
             Timestamp::UNIX_EPOCH.checked_add(SignedDuration::try_from(version.at).ok()?).ok()
@@ -132,6 +136,44 @@ impl Place for S3State {
     }
 
     /// Where the target shares the very place that this comes from, the current version stands there already.
+    fn may_be_shared(&self) -> bool {
+        true
+    }
+}
+
+/// What stands there now, read as Terraform reads it: without a look at what stood there before, which may be refused.
+pub(in crate::commands) struct Current<'a>(pub(in crate::commands) &'a S3State);
+
+#[async_trait]
+impl Place for Current<'_> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    async fn workspaces(&self) -> Result<Vec<Workspace>> {
+        self.0.workspaces().await
+    }
+
+    async fn snapshots(&self, workspace: &Workspace) -> Result<Vec<Snapshot>> {
+        Ok(match self.0.place.read_unchecked(&self.0.spot(workspace)).await? {
+            Seen::Bytes(Incoming { mark, .. }) => vec![Snapshot { id: mark.as_str().to_owned(), created: None }],
+            Seen::Absent | Seen::Same => Vec::new(),
+        })
+    }
+
+    async fn open(&self, workspace: &Workspace, snapshot: &Snapshot) -> Result<BodyStream> {
+        match self.0.place.read_unchecked(&self.0.spot(workspace)).await? {
+            Seen::Bytes(Incoming { mark, size, bytes, .. }) if mark.as_str() == snapshot.id => {
+                Ok(BodyStream { length: Some(size), bytes: bytes.map_err(Error::from).boxed() })
+            }
+            _ => {
+                let what = format!("{} was not read", self.0.title(workspace));
+                let next = "see who writes there, and run the same command again";
+                Err(Error::new(Kind::Conflict, what, "it was written to meanwhile", next))
+            }
+        }
+    }
+
     fn may_be_shared(&self) -> bool {
         true
     }

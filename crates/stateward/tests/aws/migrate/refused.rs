@@ -204,11 +204,38 @@ fn notes_of_init_that_are_none() {
     let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
     let work = workdir(&dir);
     work.write("terraform.tfstate", state(3, "x"));
-    for text in ["", "no notes", "\u{1}\u{2}"] {
+    for text in ["", "no notes", "\u{1}\u{2}", "[]", "null", "{\"backend\":[\"s3\",{}]}"] {
         work.write(".terraform/terraform.tfstate", text);
         refused(&dir, &work, &["--to", &place.url(moto.url())], 2, ".terraform/terraform.tfstate` is not what");
     }
     assert!(moto.objects(&place.bucket).is_empty());
+}
+
+/// Terraform does not take them for empty ones, either.
+#[test]
+fn files_that_are_no_states() {
+    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+    let work = workdir(&dir);
+    for text in [" \n", "{}", "null", "[]", "{\"version\": 4"] {
+        work.write("terraform.tfstate", text);
+        refused(&dir, &work, &["--to", &place.url(moto.url())], 1, "terraform.tfstate` is no state");
+    }
+    work.write("terraform.tfstate", state(3, "x"));
+    work.write("terraform.tfstate.d/dev/terraform.tfstate", " ");
+    refused(
+        &dir,
+        &work,
+        &["--to", &place.url(moto.url())],
+        1,
+        "terraform.tfstate.d/dev/terraform.tfstate` is no state",
+    );
+    assert!(moto.objects(&place.bucket).is_empty());
+    work.remove("terraform.tfstate.d/dev/terraform.tfstate");
+    work.write_s3_backend(&place.backend(moto.url()).lockfile());
+    work.remove("terraform.tfstate");
+    moto.put_object(&place.bucket, KEY, "{}");
+    let to = ["--to", &sqlite(&dir, "here.db"), "--state", "a"];
+    refused(&dir, &work, &to, 1, &format!("s3://{}/{KEY} is no state", place.bucket));
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn to_the_lock_file_with_the_rights_of_the_table_alone() {
 
 #[test]
 fn into_a_bucket_and_out_of_it_with_a_lock_file() {
-    let less = [("Names", "s3:ListBucket"), ("States", "s3:GetObjectVersion"), ("Lockfiles", "s3:PutObject")];
+    let less = [("Names", "s3:ListBucket"), ("States", "s3:GetObject"), ("Lockfiles", "s3:PutObject")];
     let rights = Rights::new(false, &less);
     rights.check(Way::Out);
     let less = [("States", "s3:PutObject"), ("Key", "kms:GenerateDataKey")];
@@ -138,9 +138,34 @@ fn into_a_bucket_and_out_of_it_with_a_lock_file() {
 
 #[test]
 fn into_a_bucket_and_out_of_it_with_a_lock_table() {
-    let less =
-        [("States", "s3:GetObjectVersion"), ("LockItems", "dynamodb:PutItem"), ("Names", "s3:ListBucketVersions")];
-    Rights::new(true, &less).check(Way::Out);
+    Rights::new(true, &[("States", "s3:GetObject"), ("LockItems", "dynamodb:PutItem")]).check(Way::Out);
     let less = [("States", "s3:PutObject"), ("LockItems", "dynamodb:PutItem"), ("DigestItems", "dynamodb:GetItem")];
     Rights::new(true, &less).check(Way::In);
+}
+
+/// What Terraform itself has no need of: the current version goes, and it is told that others may be left.
+#[test]
+fn out_of_a_bucket_whose_old_versions_cannot_be_read() {
+    let less = [("Names", "s3:ListBucketVersions"), ("States", "s3:GetObjectVersion")];
+    let rights = Rights::new(true, &less);
+    for right in less {
+        let name = who(right);
+        rights.prepare(&name, Way::Out);
+        let done = rights.migrate(&name, &name, Way::Out).expect_success();
+        assert!(done.stdout.contains("goes alone") && done.stdout.contains(right.1), "{}", done.report());
+        let history = || {
+            let store = format!("sqlite:{}", rights.bench.dir.join(format!("{name}.db")).display());
+            let listed = rights.bench.cli(&name).run(&["state", "history", "net/prod", "--json", "--store", &store]);
+            let listed: Value = serde_json::from_str(&listed.expect_success().stdout).unwrap();
+            listed["items"].as_array().unwrap().iter().map(|item| item["serial"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(history(), [3]);
+        // Once more, with all rights: what is there is the current version, and stays.
+        let block = rights.bench.block().replacen("    bucket", "    use_path_style = true\n    bucket", 1);
+        rights.bench.dir.write(format!("{name}/main.tf"), block);
+        std::fs::remove_file(rights.bench.dir.join(format!("{name}/backend.tf"))).ok();
+        let again = rights.migrate("whole", &name, Way::Out).expect_success();
+        assert!(again.stdout.contains("a history of its own"), "{}", again.report());
+        assert_eq!(history(), [3]);
+    }
 }

@@ -138,6 +138,35 @@ fn files_that_a_killed_run_has_not_put_aside() {
     expect_no_change(&work);
 }
 
+/// It was killed between the last state that got its new name and its end: what lies beside them comes along, and its note goes.
+#[test]
+fn what_a_killed_run_has_left_beside_the_states() {
+    let dir = TestDir::new();
+    let work = workdir(&dir);
+    let store = sqlite(&dir, "here.db");
+    let run = || {
+        let to = ["--to", &store, "--state", "a", "--yes"];
+        answer(&migrate(&dir, &AwsEnv::new(), work.path(), &to).expect_success())
+    };
+    work.write("terraform.tfstate", state(3, "x"));
+    work.write("terraform.tfstate.d/dev/terraform.tfstate", state(4, "y"));
+    run();
+    let note = ".terraform/stateward-migrate";
+    let backup = "dev/terraform.tfstate.backup";
+    for is_killed in [true, false] {
+        work.write(&format!("terraform.tfstate.d/{backup}"), "before");
+        if is_killed {
+            work.write(note, "");
+        }
+        assert_eq!(run()["outcome"], "unchanged");
+        assert!(!work.path().join(note).exists());
+        assert!(work.path().join(format!("terraform.tfstate.d.migrated/{backup}")).exists());
+        // Whatever comes there later is no business of ours.
+        assert_eq!(work.path().join("terraform.tfstate.d").exists(), !is_killed);
+        assert!(!work.path().join("terraform.tfstate.d.migrated-2").exists());
+    }
+}
+
 /// A run was killed that had just made the file.
 #[test]
 fn a_store_that_a_killed_run_has_only_begun() {
