@@ -143,7 +143,8 @@ fn unusable(error: Error, wanted: &WantedLock) -> Error {
 struct Trial {
     /// Towards the table digests are those of an earlier time; where the table goes nobody would keep them right.
     forgets_digests: bool,
-    /// Somebody may have applied without the table when others had it already.
+    /// Somebody may have applied without the table when others had it already. And a digest that contradicts its state is not removed:
+    /// Terraform would take whatever stands there.
     reads_states: bool,
     tries_file: bool,
 }
@@ -151,7 +152,7 @@ struct Trial {
 impl Trial {
     fn of(wanted: &WantedLock, finishes: bool) -> Self {
         let to_file = *wanted == WantedLock::File;
-        Self { forgets_digests: finishes == to_file, reads_states: finishes && !to_file, tries_file: to_file }
+        Self { forgets_digests: finishes == to_file, reads_states: finishes, tries_file: to_file }
     }
 }
 
@@ -163,11 +164,11 @@ fn steps(wanted: &WantedLock, step: &LockStep, writing: &Writing) -> Vec<String>
         steps = vec!["take the lock of each state, see that nobody else gets it, and give it back".to_owned()];
     }
     let trial = Trial::of(wanted, finishes);
-    if trial.forgets_digests {
-        steps.push("meanwhile remove digests that are left in the table, since they would no longer fit".to_owned());
-    }
     if trial.reads_states {
         steps.push("meanwhile read each state, and see that its digest in the table fits".to_owned());
+    }
+    if trial.forgets_digests {
+        steps.push("meanwhile remove digests that are left in the table, since they would no longer fit".to_owned());
     }
     steps.push(writing.step(match (step, finishes) {
         (LockStep::Both { is_first: true, .. }, _) => "the lock",
@@ -279,7 +280,9 @@ async fn prove_each<'a>(
         if trial.reads_states {
             see_that_it_fits(&places.both, workspace).await?;
         }
-        if trial.forgets_digests {
+    }
+    if trial.forgets_digests {
+        for workspace in workspaces {
             forgotten += u64::from(forget_digest(&places.both, workspace).await?);
         }
     }
@@ -305,8 +308,14 @@ async fn see_that_it_fits(state: &S3State, workspace: &Workspace) -> Result<()> 
     };
     read.map_err(|error| match error {
         StoreError::Corrupt { .. } => {
-            let why = format!("{}: its digest in the table does not fit", state.title(workspace));
-            let next = "somebody applied with the old block: `stateward state repair` puts it right; then run the same command again";
+            let why = format!(
+                "{}: its digest in the table does not fit, so Terraform refuses it: somebody applied without the table, or other bytes were put there",
+                state.title(workspace)
+            );
+            let next = format!(
+                "which of the two is right says: stateward state repair {}; then run the same command again",
+                state.argument(workspace)
+            );
             Error::new(Kind::Conflict, NOT_MOVED, why, next).into()
         }
         error => refused(NOT_MOVED, error),

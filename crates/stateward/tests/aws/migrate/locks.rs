@@ -58,6 +58,8 @@ struct Step {
     after: (bool, bool),
 }
 
+/// The MD5 of `state(3, "x")`.
+const DIGEST: &str = "d67c81434d29c45d86262c86357b2179";
 const BOTH: (bool, bool) = (true, true);
 const STEPS: [Step; 4] = [
     Step { to: &["--to", "lockfile"], before: (true, false), after: BOTH },
@@ -77,10 +79,8 @@ fn cut_off_everywhere(Step { to, before, after }: &Step, fault: &Fault) {
         let backend = if before.0 { backend.lock_table(proxy.url(), &place.table) } else { backend };
         work.write_s3_backend(&if before.1 { backend.lockfile() } else { backend });
         moto.put_object(&place.bucket, KEY, state(3, "x"));
-        // Of an earlier time: with the table alone it would have to fit.
-        if *after != (true, false) {
-            place.put_digest("b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0");
-        }
+        // Of an earlier time, where the table does not count yet.
+        place.put_digest(if before.0 { DIGEST } else { "b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0" });
         cut_off(&proxy, fault.clone(), n);
         let table = ["--lock-table", &place.table];
         let named = if before.0 { &[][..] } else { &table[..] };
@@ -139,16 +139,25 @@ fn a_lock_of_either_kind_stops_it() {
     stopped();
 }
 
+/// Without it Terraform would take whatever stands there, such as an old copy that was put back.
 #[test]
-fn back_at_the_table_a_digest_that_somebody_left_behind_is_seen() {
-    let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
-    let work = workdir(&dir);
-    work.write_s3_backend(&place.table_backend(moto.url()).lockfile());
-    moto.put_object(&place.bucket, KEY, state(3, "x"));
-    place.put_digest(&"0".repeat(32));
-    let to = ["--to", "dynamodb-lock", "--finish", "--yes"];
-    let refused = migrate(&dir, &moto.env(), work.path(), &to).expect_code(3);
-    assert!(refused.stderr.contains("state repair"), "{}", refused.report());
-    assert!(dir.read("work/backend.tf").contains("use_lockfile"));
-    place.expect_no_lock("after it was refused");
+fn a_digest_that_contradicts_its_state_is_seen_before_the_table_goes_or_counts_again() {
+    for (to, argument) in [("lockfile", "dynamodb_table"), ("dynamodb-lock", "use_lockfile")] {
+        let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
+        let work = workdir(&dir);
+        work.write_s3_backend(&place.table_backend(moto.url()).lockfile());
+        moto.put_object(&place.bucket, KEY, state(3, "x"));
+        moto.put_object(&place.bucket, &Place::key("dev"), state(3, "y"));
+        place.put_digest(&"0".repeat(32));
+        let before = dir.read("work/backend.tf");
+        let run = || migrate(&dir, &moto.env(), work.path(), &["--to", to, "--finish", "--yes"]);
+        let refused = run().expect_code(3);
+        assert!(refused.stderr.contains("stateward state repair 's3://"), "{}", refused.report());
+        assert_eq!((dir.read("work/backend.tf"), place.items().0.len()), (before, 1), "{to}: all is as it was");
+        place.expect_no_lock("after it was refused");
+        let repair = ["state", "repair", work.path().to_str().unwrap(), "--keep", "object", "--yes"];
+        cli(&dir, &moto.env()).run(&repair).expect_success();
+        run().expect_success();
+        assert!(!dir.read("work/backend.tf").contains(argument), "{to}");
+    }
 }
