@@ -296,7 +296,12 @@ pub fn local_files(directory: &Path, backend: Option<&Backend>) -> Result<Vec<Lo
     add(DEFAULT, argument("path", STATE_FILE))?;
     let workspaces = argument("workspace_dir", WORKSPACES_DIR);
     for name in directories(&workspaces)? {
-        add(&name, workspaces.join(&name).join(STATE_FILE))?;
+        let path = workspaces.join(&name).join(STATE_FILE);
+        if name == DEFAULT && path.exists() {
+            let what = "it is nobody's state: Terraform does not look here for that of the default workspace";
+            return Err(WorkdirError::Io { path, error: io::Error::other(what) });
+        }
+        add(&name, path)?;
     }
     Ok(states)
 }

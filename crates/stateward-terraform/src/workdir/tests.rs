@@ -59,6 +59,10 @@ fn what_is_in_the_place_of_a_state_and_is_none_is_not_passed_over() {
     }
     let told = refused(&|directory| fs::create_dir(directory.join("terraform.tfstate")).unwrap()).unwrap_err();
     assert!(told.contains("terraform.tfstate`") && told.contains("no file"), "{told}");
+    // Two files for one workspace, of which Terraform reads one.
+    let second = "terraform.tfstate.d/default/terraform.tfstate";
+    let told = refused(&|directory| write(directory, second, "{}")).unwrap_err();
+    assert!(told.contains(second) && told.contains("does not look here"), "{told}");
     let named = |directory: &Path| {
         let name = directory.join("terraform.tfstate.d").join(std::ffi::OsStr::from_bytes(b"\xff"));
         // Not every file system has such names.
