@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, IF_MATCH, IF_NONE_MATCH, TRANSFER_ENCODING};
 use hyper::http::request;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -233,9 +233,15 @@ impl Shared {
         (script.forgotten + script.seen.len() - 1, fault)
     }
 
-    async fn carry_out(&self, fault: Option<Fault>, head: request::Parts, body: Bytes) -> Result<Answer, NoAnswer> {
+    async fn carry_out(
+        &self,
+        fault: Option<Fault>,
+        mut head: request::Parts,
+        mut body: Bytes,
+    ) -> Result<Answer, NoAnswer> {
         match fault {
             None => {}
+            Some(Fault::IgnoreCondition) => body = unconditional(&mut head.headers, body),
             Some(Fault::Delay(time) | Fault::LandLate(time)) => tokio::time::sleep(time).await,
             Some(Fault::AnswerLate(time)) => {
                 let answer = self.forward(&head, &body).await;
@@ -291,6 +297,19 @@ impl Shared {
         *answer.extensions_mut() = head.extensions;
         Ok(answer)
     }
+}
+
+/// A request without its condition: S3 has it in headers, `DynamoDB` in the body.
+fn unconditional(headers: &mut HeaderMap, body: Bytes) -> Bytes {
+    headers.remove(IF_MATCH);
+    headers.remove(IF_NONE_MATCH);
+    let Ok(serde_json::Value::Object(mut item)) = serde_json::from_slice(&body) else { return body };
+    if item.remove("ConditionExpression").is_none() {
+        return body;
+    }
+    let body = Bytes::from(serde_json::Value::Object(item).to_string());
+    headers.insert(CONTENT_LENGTH, body.len().into());
+    body
 }
 
 /// Without what is between two neighbours only. The body's length stays, for the answer to a HEAD has no other.

@@ -3,7 +3,7 @@
 use futures::future;
 use stateward_store_aws::{Bucket, Fault};
 
-use super::finding::blame;
+use super::finding::{blame, in_words};
 use super::probes::{NEVER, Outcome, Probe, Row};
 use super::store_table::is_cancelled;
 use super::{Finding, Patient, Places, Reached};
@@ -115,14 +115,10 @@ impl Patient {
             false => ("the table", &|| self.new_lock_item(), "lock item"),
         };
         let row = new();
-        let tried = match self.put_item(table, &row).await {
-            Err(failed) => Tried::Failed(Box::new(failed)),
-            Ok(()) => match self.put_item(table, &row).await {
-                Ok(()) => Tried::Ignored("`attribute_not_exists` did not keep a second write out"),
-                Err(failed) if lost(&failed) => Tried::Holds,
-                Err(failed) => Tried::Failed(Box::new(failed)),
-            },
-        };
+        let tried = self.conditions_in_table(table, &row).await;
+        if !is_own {
+            self.note_unkept(&tried);
+        }
         match tried {
             Tried::Failed(failed) if failed.is_refused() => return not_held(place, Tried::Failed(failed)),
             tried => {
@@ -143,6 +139,38 @@ impl Patient {
         let results = future::join_all((0..RACERS).map(|_| self.put_item(table, &row))).await;
         drop(self.delete_item(table, &row).await);
         told(kind, results)
+    }
+
+    /// Writes what is there already, and deletes it under a condition that it does not meet.
+    async fn conditions_in_table(&self, table: &str, row: &Row) -> Tried {
+        if let Err(failed) = self.put_item(table, row).await {
+            return Tried::Failed(Box::new(failed));
+        }
+        match self.put_item(table, row).await {
+            Ok(()) => return Tried::Ignored("`attribute_not_exists` did not keep a second write out"),
+            Err(failed) if !lost(&failed) => return Tried::Failed(Box::new(failed)),
+            Err(_) => {}
+        }
+        match self.delete_item_never(table, row).await {
+            Ok(()) => Tried::Ignored("an item was deleted that does not meet the condition"),
+            // Whether it may be asked for is told of as a right.
+            Err(failed) if lost(&failed) || failed.is_refused() => Tried::Holds,
+            Err(failed) => Tried::Failed(Box::new(failed)),
+        }
+    }
+
+    /// Where nothing but a refusal was seen, it is one of policies about names, which only AWS's own service knows.
+    fn note_unkept(&self, tried: &Tried) {
+        let why = match tried {
+            Tried::Holds => return,
+            Tried::Failed(failed) if failed.is_refused() => return,
+            Tried::Failed(failed) => {
+                format!("it is not known whether the table keeps conditions: {}", in_words(failed))
+            }
+            Tried::Ignored(_) => format!("the table does not keep conditions, as `{CONDITION}` says"),
+        };
+        // It is noted once.
+        drop(self.unkept.set(why));
     }
 
     /// Writes an item together with a condition that does not hold on another one.

@@ -25,7 +25,7 @@ mod target;
 mod terraform;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -88,6 +88,8 @@ pub struct Patient {
     watch: Watch,
     gate: Gate,
     probes: Probes,
+    /// Why a condition cannot be relied on in the lock table, where that was seen: nothing is written to names of others there then.
+    unkept: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Patient {
@@ -118,7 +120,8 @@ impl Patient {
         };
         let probes = Probes::new(options.seed);
         let bucket_policy = OnceCell::new();
-        Ok(Self { target, options, configuration, services, bucket, bucket_policy, watch, gate, probes })
+        let unkept = OnceLock::new();
+        Ok(Self { target, options, configuration, services, bucket, bucket_policy, watch, gate, probes, unkept })
     }
 
     /// Runs all checks. Who does not wait for the end uses [`Self::examine_until`]: what is dropped half-way may still arrive.

@@ -373,6 +373,20 @@ impl Patient {
         }
     }
 
+    /// Writes an item under a condition that none meets: that takes the right, and changes nothing.
+    pub(crate) async fn put_item_never(&self, table: &str, row: &Row) -> Outcome<()> {
+        let request = self.services.dynamodb.put_item().table_name(table).set_item(Some(row.key()));
+        let answer = request.condition_expression(row.never()).send().await;
+        answer.map(drop).map_err(|error| Failed::new("DynamoDB: PutItem", &error))
+    }
+
+    /// Deletes an item under such a condition.
+    pub(crate) async fn delete_item_never(&self, table: &str, row: &Row) -> Outcome<()> {
+        let request = self.services.dynamodb.delete_item().table_name(table).set_key(Some(row.key()));
+        let answer = request.condition_expression(row.never()).send().await;
+        answer.map(drop).map_err(|error| Failed::new("DynamoDB: DeleteItem", &error))
+    }
+
     /// What was refused for lack of a right is not there.
     pub(crate) fn not_written(&self, probe: &Probe, failed: Failed) -> Failed {
         if failed.is_refused() {

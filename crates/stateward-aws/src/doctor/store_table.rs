@@ -25,11 +25,7 @@ impl Patient {
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: Query", &error)))
             }
             _ if self.options.read_only => read_only(),
-            "dynamodb:PutItem" => {
-                let request = client.put_item().table_name(table).set_item(Some(row.key()));
-                let answer = request.condition_expression(row.never()).send().await;
-                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: PutItem", &error)))
-            }
+            "dynamodb:PutItem" => Live::of(self.put_item_never(table, &row).await),
             "dynamodb:UpdateItem" => {
                 let request = client.update_item().table_name(table).set_key(Some(row.key()));
                 let request = request.update_expression("SET Info = :info").condition_expression(row.never());
@@ -37,11 +33,7 @@ impl Patient {
                     request.expression_attribute_values(":info", AttributeValue::S("{}".to_owned())).send().await;
                 Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: UpdateItem", &error)))
             }
-            "dynamodb:DeleteItem" => {
-                let request = client.delete_item().table_name(table).set_key(Some(row.key()));
-                let answer = request.condition_expression(row.never()).send().await;
-                Live::of(answer.map(drop).map_err(|error| Failed::new("DynamoDB: DeleteItem", &error)))
-            }
+            "dynamodb:DeleteItem" => Live::of(self.delete_item_never(table, &row).await),
             "dynamodb:ConditionCheckItem" => Live::of(self.transact(table, None).await),
             // It has no conditions: what it deletes is not there.
             "dynamodb:BatchWriteItem" => self.batch_delete(table, &row).await,

@@ -236,6 +236,13 @@ impl Place {
         Moto::shared().dynamodb("PutItem", &item.to_string());
     }
 
+    /// An item of the lock table; `null` where there is none.
+    pub(crate) fn item(&self, suffix: &str) -> serde_json::Value {
+        let id = format!("{}/{KEY}{suffix}", self.bucket());
+        let key = json!({"TableName": self.table(), "Key": {"LockID": {"S": id}}});
+        Moto::shared().dynamodb("GetItem", &key.to_string())["Item"].clone()
+    }
+
     /// Puts a state under the prefix of a workspace.
     pub(crate) fn put_state(&self, prefix: &str, body: &str) {
         Moto::shared().put_object(self.bucket(), &format!("{prefix}{KEY}"), body);

@@ -543,3 +543,31 @@ async fn a_refusal_without_a_reason() {
         assert_eq!(finding.denial.as_ref().map(|denial| denial.layer), Some(Layer::Unknown));
     }
 }
+
+/// Whatever a service makes of conditions: what stands under the names of the state, its digest and its locks stays.
+#[tokio::test]
+async fn where_no_condition_is_kept_nothing_of_others_goes() {
+    for operations in [&["PutItem", "DeleteItem", "PutObject", "DeleteObject"][..], &["DeleteItem", "DeleteObject"]] {
+        let place = Place::new();
+        place.put_object("", STATE);
+        place.put_item("-md5", "Digest", &md5(STATE));
+        let held = lock(0);
+        place.put_item("", "Info", &held);
+        place.put_object(".tflock", &held);
+        let there = || ["", "-md5"].map(|suffix| place.item(suffix));
+        let before = there();
+        assert!(before.iter().all(|item| item.is_object()), "{before:?}");
+        for operation in operations {
+            place.proxy.inject(Rule::new(Fault::IgnoreCondition).operation(operation));
+        }
+        let found = place.examine().await;
+        says("no conditions", &found, &[("conditional-write", Status::Fail)]);
+        assert_eq!(there(), before, "{operations:?}");
+        assert_eq!(place.state(""), STATE);
+        assert_eq!(Moto::shared().get_object(place.bucket(), &format!("{KEY}.tflock")), held.as_bytes());
+        for right in ["right:dynamodb:PutItem", "right:dynamodb:DeleteItem"] {
+            assert_eq!(status(&found, right), Status::Untested, "{found:#?}");
+        }
+        assert_eq!(place.left(), Vec::<String>::new());
+    }
+}

@@ -35,6 +35,8 @@ pub enum Fault {
         /// The body.
         body: String,
     },
+    /// The server does it whatever its condition says: as one that knows no conditions.
+    IgnoreCondition,
     /// It reaches the server this much later.
     Delay(Duration),
     /// The same, whether its client still waits or has left: as what is on its way when a client is killed.
