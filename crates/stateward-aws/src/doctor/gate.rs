@@ -1,5 +1,6 @@
 //! The end of a run that somebody breaks off: nothing more is sent, and what is on its way arrives before it is removed.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,6 +33,11 @@ impl Gate {
 #[derive(Debug, thiserror::Error)]
 #[error("it was interrupted")]
 struct Closed;
+
+/// Whether a request was kept here. What is sent more than once may have been done before.
+pub(crate) fn is_closed(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Closed>())
+}
 
 #[dyn_dispatch_hint]
 impl Intercept for Gate {

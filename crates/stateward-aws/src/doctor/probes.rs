@@ -5,10 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
+use futures::future;
 use stateward_store_aws::{Bucket, Fault, Ids, once};
 
 use super::Patient;
 use super::finding::in_words;
+use super::gate::is_closed;
 use crate::Failed;
 use crate::setup::TTL;
 
@@ -309,11 +311,11 @@ impl Patient {
         self.probes.note(begun.clone());
         // Once: what a first try began, whose answer was lost, a second one would not know.
         let answer = bucket.uploading(name).customize().config_override(once()).send().await;
-        let answer = answer.map_err(|error| Failed::new("S3: CreateMultipartUpload", &error));
         let upload = match answer {
             Ok(answer) => answer.upload_id.unwrap_or_default(),
-            Err(failed) => {
-                if !matches!(failed.fault, Fault::Lost(_)) {
+            Err(error) => {
+                let failed = Failed::new("S3: CreateMultipartUpload", &error);
+                if is_closed(&error) || !matches!(failed.fault, Fault::Lost(_)) {
                     self.probes.forget(&begun);
                 }
                 return Err(failed);
@@ -325,7 +327,7 @@ impl Patient {
         Ok(self.abort_upload(bucket, name, &upload).await.is_ok())
     }
 
-    async fn abort_upload(&self, bucket: &Bucket, name: &str, upload: &str) -> Outcome<()> {
+    pub(crate) async fn abort_upload(&self, bucket: &Bucket, name: &str, upload: &str) -> Outcome<()> {
         let request = bucket.client.abort_multipart_upload().bucket(&bucket.name).key(name).upload_id(upload);
         if let Err(error) = request.send().await {
             let failed = Failed::new("S3: AbortMultipartUpload", &error);
@@ -404,46 +406,53 @@ impl Patient {
         Ok(())
     }
 
-    /// Removes what may still be there of ours; gives what stays, and why.
+    /// Removes what may still be there of ours, all at once; gives what stays, and why.
     pub async fn clean(&self) -> Vec<(String, String)> {
         self.gate.open();
-        let mut left = Vec::new();
-        for probe in self.probes.all() {
-            if let (Probe::Upload(name, None), Some(bucket)) = (&probe, &self.bucket)
-                && !self.probes.is_ours(name)
-            {
-                // Others may have begun theirs under the state's own name.
-                let what = format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name);
-                left.push((what, "the answer to its beginning was lost, and with it its ID".to_owned()));
-                continue;
-            }
-            let table = match &probe {
-                Probe::Item(Row::Own(_)) => self.target.state_table(),
-                _ => self.target.lock_table.as_deref(),
-            };
-            let (name, removed) = match (&probe, &self.bucket, table) {
-                (Probe::Object(name), Some(bucket), _) => {
-                    (format!("s3://{}/{name}", bucket.name), self.wipe(bucket, name).await)
-                }
-                (Probe::Upload(name, Some(id)), Some(bucket), _) => (
-                    format!("the upload {id} of s3://{}/{name}, which holds no bytes", bucket.name),
-                    self.abort_upload(bucket, name, id).await,
-                ),
-                (Probe::Upload(name, None), Some(bucket), _) => (
-                    format!("an upload of s3://{}/{name}, which holds no bytes", bucket.name),
-                    self.abort_uploads(bucket, name).await,
-                ),
-                (Probe::Item(row), _, Some(table)) => {
-                    (format!("the item `{}` of {table}", row.name()), self.delete_item(table, row).await)
-                }
-                _ => continue,
-            };
-            if let Err(failed) = removed {
-                left.push((name, in_words(&failed)));
-            }
-        }
+        let removing = self.probes.all().into_iter().map(|probe| self.remove(probe));
+        let mut left: Vec<_> = future::join_all(removing).await.into_iter().flatten().collect();
         left.extend(self.probes.take_stay());
         left
+    }
+
+    /// What may be there of ours now.
+    pub fn may_be_there(&self) -> Vec<String> {
+        self.probes.all().iter().map(|probe| self.called(probe)).collect()
+    }
+
+    fn table_of(&self, row: &Row) -> Option<&str> {
+        match row {
+            Row::Own(_) => self.target.state_table(),
+            Row::Lock(_) => self.target.lock_table.as_deref(),
+        }
+    }
+
+    /// What it is called where it is told of.
+    pub(crate) fn called(&self, probe: &Probe) -> String {
+        let bucket = self.bucket.as_ref().map_or("", |bucket| bucket.name.as_str());
+        match probe {
+            Probe::Object(name) => format!("s3://{bucket}/{name}"),
+            Probe::Upload(name, Some(id)) => format!("the upload {id} of s3://{bucket}/{name}, which holds no bytes"),
+            Probe::Upload(name, None) => format!("an upload of s3://{bucket}/{name}, which holds no bytes"),
+            Probe::Item(row) => format!("the item `{}` of {}", row.name(), self.table_of(row).unwrap_or_default()),
+        }
+    }
+
+    /// Removes one; where it stays, what it is, and why.
+    async fn remove(&self, probe: Probe) -> Option<(String, String)> {
+        let removed = match (&probe, &self.bucket) {
+            // Others may have begun theirs under the state's own name.
+            (Probe::Upload(name, None), Some(_)) if !self.probes.is_ours(name) => {
+                let why = "the answer to its beginning was lost, and with it its ID".to_owned();
+                return Some((self.called(&probe), why));
+            }
+            (Probe::Object(name), Some(bucket)) => self.wipe(bucket, name).await,
+            (Probe::Upload(name, Some(id)), Some(bucket)) => self.abort_upload(bucket, name, id).await,
+            (Probe::Upload(name, None), Some(bucket)) => self.abort_uploads(bucket, name).await,
+            (Probe::Item(row), _) => self.delete_item(self.table_of(row)?, row).await,
+            _ => return None,
+        };
+        removed.err().map(|failed| (self.called(&probe), in_words(&failed)))
     }
 }
 

@@ -228,7 +228,7 @@ impl Interrupts {
     }
 }
 
-fn listen_for(kind: SignalKind) -> Result<Signal> {
+pub(super) fn listen_for(kind: SignalKind) -> Result<Signal> {
     let signal = signal(kind);
     Ok(signal.map_err(|error| {
         Error::new(

@@ -5,6 +5,7 @@ mod accounts;
 mod beside;
 mod chain;
 mod doctor;
+mod doctor_ended;
 mod elsewhere;
 mod emit;
 mod lab;

@@ -1,5 +1,6 @@
 //! `stateward doctor`: whether state can be kept at a place, and what is in the way.
 
+mod interruptions;
 mod target;
 mod told;
 
@@ -15,6 +16,7 @@ pub(super) use target::{
     configuration as configuration_of, extra_arguments, given, noted, of_directory as backend_of_directory,
 };
 
+use self::interruptions::Interruptions;
 use super::Context;
 use super::lock::this_machine;
 use super::policy::files;
@@ -46,16 +48,31 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
         seed: seed(),
     };
     let patient = Patient::new(target, &settings, options).map_err(|error| target::no_target(&error))?;
+    let interruptions = Interruptions::listen()?;
     let progress = Progress::work("looking");
-    // Whatever was written is removed, also when somebody has waited long enough.
-    let found = Box::pin(patient.examine_until(tokio::signal::ctrl_c())).await;
-    let left = patient.clean().await;
+    let looking = async {
+        let found = Box::pin(patient.examine_until(interruptions.first())).await;
+        // Whatever was written is removed, also when somebody has waited long enough.
+        (found, patient.clean().await)
+    };
+    let looked = tokio::select! {
+        looked = looking => Some(looked),
+        () = interruptions.second() => None,
+    };
     drop(progress);
+    let Some((found, left)) = looked else {
+        for what in patient.may_be_there() {
+            output::note(&format!("may be left behind: {what}\n"));
+        }
+        output::note("interrupted before all that was written to try things out was removed\n");
+        return Ok(Exit::Failed);
+    };
     for (what, why) in &left {
         output::note(&format!("left behind: {what}, which could not be removed: {why}\n"));
     }
     let Some(found) = found else {
-        output::note("interrupted; what was written to try things out is removed\n");
+        let what = if left.is_empty() { "what was" } else { "all else that was" };
+        output::note(&format!("interrupted; {what} written to try things out is removed\n"));
         return Ok(Exit::Failed);
     };
     let exit = exit(&found);
