@@ -21,14 +21,19 @@ const SESSION: &str = "stateward";
 const LASTS: Duration = Duration::from_mins(15);
 
 /// The STS service that the options name.
-pub(crate) fn sts(access: &Access, configuration: &SdkConfig) -> Client {
+pub fn sts(access: &Access, configuration: &SdkConfig) -> Builder {
     let at = access.sts_endpoint.as_deref().map(|url| at_endpoint(configuration, url));
-    // What signs a request to assume a role is kept by its own provider; the cache is for what signs those to the services.
-    let mut builder = Builder::from(at.as_ref().unwrap_or(configuration)).identity_cache(IdentityCache::no_cache());
-    if let Some(region) = &access.sts_region {
-        builder = builder.region(Region::new(region.clone()));
+    let builder = Builder::from(at.as_ref().unwrap_or(configuration));
+    match &access.sts_region {
+        Some(region) => builder.region(Region::new(region.clone())),
+        None => builder,
     }
-    Client::from_conf(builder.build())
+}
+
+/// The same for who assumes a role: what signs that request is kept by its own provider, and the cache is for what signs those to the
+/// services.
+pub(crate) fn assuming(access: &Access, configuration: &SdkConfig) -> Client {
+    Client::from_conf(sts(access, configuration).identity_cache(IdentityCache::no_cache()).build())
 }
 
 /// Sessions of a role.

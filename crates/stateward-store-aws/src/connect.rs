@@ -25,7 +25,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::access::{Access, Role, Token, WebIdentity};
-use crate::assume::{Assumed, WithToken, sts};
+use crate::assume::{Assumed, WithToken, assuming};
 use crate::bucket::Bucket;
 use crate::counter::Counter;
 use crate::explained::Explaining;
@@ -151,7 +151,7 @@ async fn credentials(access: &Access, who: Who<'_>, nobody: &SdkConfig) -> Share
         let inner = SharedCredentialsProvider::new(profile(Some(named), access, &settings));
         return SharedCredentialsProvider::new(Explaining { inner, why: no_profile(named, access) });
     }
-    let with_token = |identity| SharedCredentialsProvider::new(WithToken { sts: sts(access, nobody), identity });
+    let with_token = |identity| SharedCredentialsProvider::new(WithToken { sts: assuming(access, nobody), identity });
     match who.source {
         Source::Keys(keys) => SharedCredentialsProvider::new(keys.clone()),
         Source::WebIdentity(identity) => with_token(identity.clone()),
@@ -275,7 +275,7 @@ fn region_of_files(who: &Who<'_>) -> RegionProviderChain {
 }
 
 fn assume(role: &Role, access: &Access, configuration: SdkConfig) -> SdkConfig {
-    let provider = Assumed { sts: sts(access, &configuration), role: role.clone() };
+    let provider = Assumed { sts: assuming(access, &configuration), role: role.clone() };
     configuration.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
 

@@ -20,6 +20,7 @@ pub mod together;
 mod who;
 
 pub use access::{Access, Role, RoleQuery, Token, WebIdentity};
+pub use assume::sts;
 pub use bucket::{Bucket, Condition, Head, Headers, LISTED_MAX, Listed, Names, Object, Page, once};
 pub use connect::{Location, at_endpoint, bucket, configuration, dynamodb_endpoint, s3_endpoint, settled};
 pub use counter::{Counter, Units, Usage};

@@ -48,12 +48,8 @@ pub(super) fn services(target: &Target, configuration: &SdkConfig, watch: &Watch
         let retries = configuration.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         configuration.to_builder().retry_config(retries.with_max_attempts(2)).build()
     };
-    let mut sts = aws_sdk_sts::config::Builder::from(&at(&endpoints.sts));
-    if let Some(region) = &target.access.sts_region {
-        sts = sts.region(aws_sdk_sts::config::Region::new(region.clone()));
-    }
     Services {
-        sts: aws_sdk_sts::Client::from_conf(sts.build()),
+        sts: aws_sdk_sts::Client::from_conf(stateward_store_aws::sts(&target.access, configuration).build()),
         s3: aws_sdk_s3::Client::from_conf(s3.build()),
         dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
         kms: aws_sdk_kms::Client::new(&at(&endpoints.kms)),

@@ -36,7 +36,7 @@ struct Closed;
 
 /// Whether a request was kept here. What is sent more than once may have been done before.
 pub(crate) fn is_closed(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Closed>())
+    std::iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<Closed>)
 }
 
 #[dyn_dispatch_hint]

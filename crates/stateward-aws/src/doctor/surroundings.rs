@@ -124,7 +124,7 @@ impl Patient {
             let url = match service {
                 "s3" => &own.s3,
                 "dynamodb" => &own.dynamodb,
-                "sts" => &own.sts,
+                "sts" => &self.target.access.sts_endpoint,
                 "iam" => &own.iam,
                 _ => &own.kms,
             };

@@ -57,8 +57,6 @@ pub struct Endpoints {
     pub dynamodb: Option<String>,
     /// Of IAM.
     pub iam: Option<String>,
-    /// Of STS.
-    pub sts: Option<String>,
     /// Of KMS.
     pub kms: Option<String>,
 }

@@ -247,10 +247,9 @@ impl Given {
             s3: self.endpoint(&["endpoints.s3", "endpoint"], "S3")?,
             dynamodb: self.endpoint(&["endpoints.dynamodb", "dynamodb_endpoint"], "DYNAMODB")?,
             iam: self.endpoint(&["endpoints.iam", "iam_endpoint"], "IAM")?,
-            sts: self.endpoint(&["endpoints.sts", "sts_endpoint"], "STS")?,
             kms: None,
         };
-        target.access.sts_endpoint.clone_from(&target.endpoints.sts);
+        target.access.sts_endpoint = self.endpoint(&["endpoints.sts", "sts_endpoint"], "STS")?;
         Ok(target)
     }
 }
@@ -380,9 +379,8 @@ mod tests {
         all.read(|name| name.ends_with("_ENDPOINT").then(|| name.to_owned()));
         let target = all.target(None).unwrap();
         let expected = ["S3", "DYNAMODB", "IAM", "STS"].map(|service| Some(format!("AWS_{service}_ENDPOINT")));
-        let Endpoints { s3, dynamodb, iam, sts, kms: _ } = target.endpoints;
-        assert_eq!([s3, dynamodb, iam, sts], expected);
-        assert_eq!(target.access.sts_endpoint, expected[3]);
+        let Endpoints { s3, dynamodb, iam, kms: _ } = target.endpoints;
+        assert_eq!([s3, dynamodb, iam, target.access.sts_endpoint], expected);
     }
 
     #[test]

@@ -265,3 +265,30 @@ pub(crate) fn kms() -> aws_sdk_kms::Client {
         .build();
     aws_sdk_kms::Client::new(&configuration)
 }
+
+/// A session is limited by policies that are named by their ARNs, too.
+#[tokio::test]
+async fn the_session_policies_that_the_backend_block_names() {
+    let mut at = LabPlace::new();
+    let name = stateward_testkit::fresh_name("limit");
+    let arn = format!("arn:aws:iam::{ACCOUNT}:policy/{name}");
+    let made = json!({"service": "iam", "operation": "CreatePolicy", "parameters": {
+        "PolicyName": name, "PolicyDocument": all_but("dynamodb:PutItem").to_string(),
+    }});
+    Moto::shared().send_all(&stateward_testkit::TestDir::new(), &json!({"items": [made]}).to_string());
+    at.place.target.access.role = Some(Role { arn: at.role(1), policy_arns: vec![arn.clone()], ..Role::default() });
+    at.set(1, |_| {});
+    at.place.credentials = Some(at.keys(1, &at.user(1)));
+    let found = at.place.examine().await;
+    // The lab was not told of them, and so the two differ.
+    let told = finding(&found, "right:dynamodb:PutItem");
+    let offline = told.offline.as_ref().unwrap();
+    assert_eq!((offline.decision, offline.layer), (Outcome::ImplicitDeny, Some(Layer::Session)));
+    assert_eq!(offline.unread, Vec::<String>::new());
+    assert_eq!(finding(&found, "right:dynamodb:DeleteItem").offline.as_ref().unwrap().decision, Outcome::Allowed);
+
+    at.place.target.access.role.as_mut().unwrap().policy_arns = vec![format!("{arn}-gone")];
+    let found = at.place.examine().await;
+    let unread = &finding(&found, "right:dynamodb:PutItem").offline.as_ref().unwrap().unread;
+    assert!(unread.iter().any(|unread| unread.starts_with("the session policy (")), "{unread:?}");
+}

@@ -7,7 +7,7 @@ use serde_json::json;
 use stateward_aws::doctor::Status;
 use stateward_iam::{Layout, Purpose};
 use stateward_store_aws::{CustomerKey, Encryption};
-use stateward_testkit::{Fault, Moto, Rule, fresh_name};
+use stateward_testkit::{Fault, FaultProxy, Moto, Rule, fresh_name};
 
 use crate::denials;
 use crate::place::{Place, status};
@@ -362,4 +362,15 @@ async fn checks_run_side_by_side() {
     let deepest = depths.iter().max().copied().unwrap_or_default();
     assert!(came.len() > 60, "{}", came.len());
     assert!(deepest <= 24, "{deepest} of {} requests came one after the other: {depths:?}", came.len());
+}
+
+/// Who one is is asked of the STS that the store's URL names, as whoever assumes its role does.
+#[tokio::test]
+async fn the_sts_that_a_store_names() {
+    let mut place = Place::new();
+    let other = FaultProxy::to(Moto::shared().url());
+    place.target.access.sts_endpoint = Some(other.url().to_owned());
+    let found = place.examine().await;
+    says("another STS", &found, &[]);
+    assert_eq!((other.count("GetCallerIdentity"), place.proxy.count("GetCallerIdentity")), (1, 0));
 }

@@ -87,7 +87,7 @@ impl Patient {
             known.resources.extend(take(&mut unread, &what, read).flatten());
             known.unread_resources.extend(unread.into_iter().map(|what| (service, what)));
         }
-        let session = self.of_session(caller);
+        let session = self.of_session(caller).await;
         known.set.session = take(&mut known.unread, "the session policy", session).flatten();
         known.set.vpc_endpoint.clone_from(&self.options.vpc_endpoint);
         let given = known.set.vpc_endpoint.as_deref();
@@ -103,12 +103,15 @@ impl Patient {
     }
 
     /// What a role was assumed with: only whoever assumed it knows.
-    fn of_session(&self, caller: &str) -> Read<Option<Vec<Named>>> {
+    async fn of_session(&self, caller: &str) -> Read<Option<Vec<Named>>> {
         match &self.target.access.role {
             Some(role) => {
-                let policy = role.policy.as_deref();
-                let named = |text| named("the session policy".to_owned(), text, PolicyKind::Session);
-                Ok(policy.map(named).transpose()?.map(|policy| vec![policy]))
+                let own = |text: &String| named("the session policy".to_owned(), text, PolicyKind::Session);
+                let mut all: Vec<Named> = role.policy.iter().map(own).collect::<Result<_, _>>()?;
+                for arn in &role.policy_arns {
+                    all.push(self.managed(arn, PolicyKind::Session).await?);
+                }
+                Ok((!all.is_empty()).then_some(all))
             }
             None if caller.contains(":assumed-role/") => {
                 Err(Unread("only whoever assumed the role knows it".to_owned()))

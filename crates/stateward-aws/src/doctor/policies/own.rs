@@ -135,7 +135,7 @@ impl Patient {
     }
 
     /// The version of a managed policy that is in force.
-    async fn managed(&self, arn: &str, kind: PolicyKind) -> Read<Named> {
+    pub(super) async fn managed(&self, arn: &str, kind: PolicyKind) -> Read<Named> {
         let iam = &self.services.iam;
         let policy = iam.get_policy().policy_arn(arn).send().await.map_err(unread("IAM: GetPolicy"))?.policy;
         let version = policy.and_then(|policy| policy.default_version_id).ok_or_else(|| Unread::lacking("version"))?;
