@@ -4,6 +4,7 @@
 use hcl_edit::Span;
 use hcl_edit::expr::{Expression, ObjectKey, Traversal, TraversalOperator};
 use hcl_edit::structure::{Block, Body};
+use hcl_edit::template::Element;
 use hcl_edit::visit::{self, Visit};
 
 use crate::backend::{Arguments, Backend, Ephemeral};
@@ -75,7 +76,10 @@ fn entries(text: &str, body: &Body) -> Vec<Entry> {
 fn written(text: &str, value: &Expression) -> Written {
     match value {
         Expression::Null(_) => Written::Null,
-        Expression::String(text) => Written::Text(text.value().clone()),
+        Expression::String(_) | Expression::HeredocTemplate(_) if let Some(text) = literal(value) => {
+            Written::Text(text)
+        }
+        Expression::Parenthesis(inner) => written(text, inner.inner()),
         Expression::Bool(_) => Written::Flag,
         Expression::Number(_) => Written::Number,
         Expression::Array(items) => Written::List(items.iter().map(|item| written(text, item)).collect()),
@@ -205,6 +209,15 @@ fn values(name: &str, value: &Expression) -> Vec<(String, Option<String>)> {
 fn literal(value: &Expression) -> Option<String> {
     match value {
         Expression::String(text) => Some(text.value().clone()),
+        Expression::Parenthesis(inner) => literal(inner.inner()),
+        Expression::HeredocTemplate(heredoc) => {
+            let literals = heredoc.template.iter().map(|element| match element {
+                Element::Literal(text) => Some(text.as_str()),
+                // Computed.
+                _ => None,
+            });
+            literals.collect()
+        }
         Expression::Bool(flag) => Some(flag.value().to_string()),
         Expression::Number(number) => Some(number.value().to_string()),
         _ => None,

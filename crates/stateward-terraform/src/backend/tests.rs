@@ -36,6 +36,26 @@ fn a_string_that_is_not_closed() {
     assert!(other.starts_with("line 2: ") && !other.contains("string"), "{other}");
 }
 
+/// Terraform takes them, where nothing in them is to be computed.
+#[test]
+fn texts_in_other_ways_of_writing() {
+    let of = |value: &str| {
+        let text = format!("terraform {{\n  backend \"s3\" {{\n    key = {value}\n  }}\n}}\n");
+        let found = read(&[("main.tf", &text)]);
+        assert_eq!(found.unreadable, []);
+        let declared = found.declared.unwrap();
+        assert_eq!(declared.complaints, [], "{value}");
+        declared.backend.arguments()["key"].clone()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(of("<<EOT\n  {\"a\": 1}\n    b\nEOT"), text("  {\"a\": 1}\n    b\n"));
+    assert_eq!(of("<<-EOT\n      {\"a\": 1}\n        b\n    EOT"), text("{\"a\": 1}\n  b\n"));
+    assert_eq!(of("<<EOT\n$${a}\nEOT"), text("${a}\n"));
+    assert_eq!(of("(\"k\")"), text("k"));
+    assert_eq!(of("<<EOT\n${a}\nEOT"), None);
+    assert_eq!(of("(a)"), None);
+}
+
 #[test]
 fn a_second_backend() {
     let two = format!("{S3}{S3}");
