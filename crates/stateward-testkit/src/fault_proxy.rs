@@ -241,6 +241,10 @@ impl Shared {
     ) -> Result<Answer, NoAnswer> {
         match fault {
             None => {}
+            Some(Fault::IgnoreParts) => {
+                let uri = Uri::builder().path_and_query(head.uri.path()).build();
+                head.uri = uri.expect("a path is one without its query, too");
+            }
             Some(Fault::IgnoreCondition) => body = unconditional(&mut head.headers, body),
             Some(Fault::Delay(time) | Fault::LandLate(time)) => tokio::time::sleep(time).await,
             Some(Fault::AnswerLate(time)) => {

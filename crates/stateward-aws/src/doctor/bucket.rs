@@ -241,11 +241,19 @@ impl Patient {
             ..PolicySet::default()
         };
         let object = self.target.object().unwrap_or_else(|| "state".to_owned());
-        let mut context = Context::default();
-        context.value("aws:SecureTransport", "false");
-        let someone = "arn:aws:iam::111122223333:role/someone";
-        let asked = Request::new(someone, "s3:GetObject", &format!("arn:aws:s3:::{bucket}/{object}"), None, context);
-        Ok(set.evaluate(&asked.map_err(|error| error.to_string())?).outcome == Outcome::ExplicitDeny)
+        let partition = names::partition_of(self.configuration.region().map_or("*", |region| region.as_ref()));
+        let someone = format!("arn:{partition}:iam::111122223333:role/someone");
+        let resource = format!("arn:{partition}:s3:::{bucket}/{object}");
+        // Whoever writes sends the state over the line, too.
+        for action in ["s3:GetObject", "s3:PutObject"] {
+            let mut context = Context::default();
+            context.value("aws:SecureTransport", "false");
+            let asked = Request::new(&someone, action, &resource, None, context).map_err(|error| error.to_string())?;
+            if set.evaluate(&asked).outcome != Outcome::ExplicitDeny {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     pub(super) async fn bucket_encryption(&self, reached: Reached) -> Key {
@@ -266,7 +274,8 @@ impl Patient {
             }
         };
         let default = rule.and_then(|rule| rule.apply_server_side_encryption_by_default);
-        let is_kms = default.as_ref().is_some_and(|default| default.sse_algorithm == ServerSideEncryption::AwsKms);
+        let of_kms = [ServerSideEncryption::AwsKms, ServerSideEncryption::AwsKmsDsse];
+        let is_kms = default.as_ref().is_some_and(|default| of_kms.contains(&default.sse_algorithm));
         let by_default = default.and_then(|default| default.kms_master_key_id);
         let key = match &self.target.objects.encryption {
             Encryption::Kms { key } => Some(key.clone()),

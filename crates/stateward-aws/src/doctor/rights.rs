@@ -201,14 +201,14 @@ impl Patient {
         match self.try_upload(bucket, &probe).await {
             Ok(_) if is_store => Live::Allowed,
             // What is begun under the state's name would stay there.
-            Ok(false) => match self.try_part(bucket, key).await {
+            Ok(false) => match self.try_part(bucket, &probe, key).await {
                 Live::Allowed => Live::Allowed,
                 _ => Live::Near("an upload that is begun there could not be given up".to_owned()),
             },
             Ok(true) => Live::of(self.try_upload(bucket, key).await.map(drop)),
             Err(failed) if is_store || !failed.is_refused() => Live::of(Err(failed)),
             // Whatever refuses the one name may allow the other, and then refuse to give up what was begun there.
-            Err(failed) => match self.try_part(bucket, key).await {
+            Err(failed) => match self.try_part(bucket, &probe, key).await {
                 Live::Untested(_) if lacks_allow(&failed) => Live::Unsure(Box::new(failed)),
                 Live::Untested(_) => Live::of(Err(failed)),
                 live => live,
@@ -216,15 +216,25 @@ impl Patient {
         }
     }
 
-    /// A part of an upload that there is not: who may write is told so, and nothing is written.
-    async fn try_part(&self, bucket: &Bucket, key: &str) -> Live {
-        let part = bucket.client.upload_part().bucket(&bucket.name).key(key).upload_id(self.probes.id()).part_number(1);
-        let answer = part.customize().config_override(once()).send().await;
-        match answer.map_err(|error| Failed::new("S3: UploadPart", &error)) {
+    /// A part of an upload that there is not: who may write is told so, and nothing is written. A service that takes it for a write shows
+    /// that under a name of the doctor's own.
+    async fn try_part(&self, bucket: &Bucket, own: &str, key: &str) -> Live {
+        if self.put_part(bucket, own).await.is_ok() {
+            self.probes.note(Probe::Object(own.to_owned()));
+            return Live::Untested("a part of no upload was taken".to_owned());
+        }
+        match self.put_part(bucket, key).await {
             Err(failed) if failed.is("NoSuchUpload") => Live::Allowed,
             Err(failed) => Live::of(Err(failed)),
-            Ok(_) => Live::Untested("a part of no upload was taken".to_owned()),
+            Ok(()) => Live::Untested("a part of no upload was taken".to_owned()),
         }
+    }
+
+    async fn put_part(&self, bucket: &Bucket, name: &str) -> Result<(), Failed> {
+        let part =
+            bucket.client.upload_part().bucket(&bucket.name).key(name).upload_id(self.probes.id()).part_number(1);
+        let answer = part.customize().config_override(once()).send().await;
+        answer.map(drop).map_err(|error| Failed::new("S3: UploadPart", &error))
     }
 
     /// Tries to delete what is not there, under a name of the doctor's own, for which S3 asks for the right all the same; and where the

@@ -283,7 +283,9 @@ impl Target {
         // A table that is named by its ARN may be another account's.
         let tables = [self.lock_table.as_deref(), self.state_table()].into_iter().flatten();
         let owner = tables.filter(|table| table.starts_with("arn:")).find_map(account_of);
-        let key = given.or(kms_key).filter(|key| key.starts_with("arn:") && key.contains(":key/"));
+        // A key may be given by another name, and is then known by its own.
+        let is_own = |key: &&str| key.starts_with("arn:") && key.contains(":key/");
+        let key = [given, kms_key].into_iter().flatten().find(is_own);
         Keeping {
             workspaces: self.has_workspaces(),
             workspace: Some(self.workspace.clone()),

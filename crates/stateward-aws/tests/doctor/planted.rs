@@ -232,6 +232,14 @@ async fn the_bucket() {
     place.answer("publicAccessBlock", &blocks(false));
     says("half", &place.examine().await, &both);
     place = Place::open();
+    place.answer("policy", &tls_only(place.bucket()).replace("s3:*", "s3:GetObject"));
+    place.answer("publicAccessBlock", &blocks(true));
+    says("writes are taken", &place.examine().await, &[("bucket-tls-only", Status::Warn)]);
+    place = Place::open();
+    place.region = Some("cn-north-1");
+    place.answer("policy", &tls_only(place.bucket()).replace("arn:aws:", "arn:aws-cn:"));
+    assert_eq!(status(&place.examine().await, "bucket-tls-only"), Status::Ok, "another partition");
+    place = Place::open();
     place.answer("policy", &tls_only(place.bucket()));
     let public =
         "<PolicyStatus xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><IsPublic>true</IsPublic></PolicyStatus>";
@@ -570,4 +578,18 @@ async fn where_no_condition_is_kept_nothing_of_others_goes() {
         }
         assert_eq!(place.left(), Vec::<String>::new());
     }
+}
+
+/// One that knows no uploads in parts may write an empty object for each.
+#[tokio::test]
+async fn a_part_that_is_taken_for_a_write_never_has_the_name_of_a_state() {
+    let place = Place::new();
+    place.put_object("", STATE);
+    let refused = Fault::s3(403, "AccessDenied", "Access Denied");
+    place.proxy.inject(Rule::new(refused).operation("CreateMultipartUpload"));
+    place.proxy.inject(Rule::new(Fault::IgnoreParts).operation("UploadPart"));
+    let found = place.examine().await;
+    assert_eq!(place.state(""), STATE);
+    says("no parts", &found, &[("right:s3:PutObject", Status::Warn)]);
+    assert_eq!(place.left(), Vec::<String>::new());
 }

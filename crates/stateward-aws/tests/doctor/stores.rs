@@ -240,15 +240,17 @@ async fn settings_of_tables_keys_and_endpoints() {
         })
         .await;
     }
-    planted("`encrypt` over the bucket's key", &[("bucket-encryption", Status::Warn)], |place| {
-        place.target.objects.encryption = Encryption::S3;
-        let body = format!(
-            "<ServerSideEncryptionConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Rule><ApplyServerSideEncryptionByDefault>\
-             <SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>{KEY}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
-        );
-        place.answer("encryption", &body);
-    })
-    .await;
+    for algorithm in ["aws:kms", "aws:kms:dsse"] {
+        planted("`encrypt` over the bucket's key", &[("bucket-encryption", Status::Warn)], |place| {
+            place.target.objects.encryption = Encryption::S3;
+            let body = format!(
+                "<ServerSideEncryptionConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Rule><ApplyServerSideEncryptionByDefault>\
+                 <SSEAlgorithm>{algorithm}</SSEAlgorithm><KMSMasterKeyID>{KEY}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+            );
+            place.answer("encryption", &body);
+        })
+        .await;
+    }
     for name in ["kms_key_id", "sse_customer_key"] {
         planted(name, &[("bucket-encryption", Status::Warn)], |place| place.target.unused_key = Some(name)).await;
     }
@@ -265,6 +267,22 @@ async fn settings_of_tables_keys_and_endpoints() {
     let told = found.iter().find(|finding| finding.check == "bucket-encryption").unwrap();
     assert!(told.title.contains("`sse_customer_key`"), "{told:?}");
     assert!(!format!("{found:?}").contains(&key));
+}
+
+/// Whatever a key is called: the rights to use it are those of the key.
+#[tokio::test]
+async fn a_key_by_its_alias() {
+    for name in ["alias/state", "1a2b3c4d-0000-1111-2222-333344445555", KEY] {
+        let mut place = Place::new();
+        place.put_object("", "{}");
+        place.target.lock_table = None;
+        place.target.objects.encryption = Encryption::Kms { key: name.to_owned() };
+        place.proxy.inject(key("Enabled"));
+        let found = place.examine().await;
+        assert_eq!(status(&found, "right:kms:GenerateDataKey"), Status::Ok, "{name}");
+        // Where nothing needs it, there is no such check.
+        assert_eq!(status(&found, "right:kms:Decrypt"), Status::Untested, "{name}");
+    }
 }
 
 /// Terraform stops in an account that the backend does not allow; moto's is 123456789012.

@@ -37,6 +37,8 @@ pub enum Fault {
     },
     /// The server does it whatever its condition says: as one that knows no conditions.
     IgnoreCondition,
+    /// The server does it as if nothing were said behind the question mark: as one that knows no uploads in parts.
+    IgnoreParts,
     /// It reaches the server this much later.
     Delay(Duration),
     /// The same, whether its client still waits or has left: as what is on its way when a client is killed.
