@@ -4,11 +4,8 @@ use std::error::Error;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use stateward_denial::{Kind, Problem};
+use stateward_denial::{Kind, Problem, Reason};
 use stateward_store_aws::{Fault, fault_of, has_id, is_foreign, words};
-
-/// The code for an object that lies in an archive.
-pub(crate) const ARCHIVED: &str = "InvalidObjectState";
 
 /// A request that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -94,13 +91,18 @@ impl Failed {
 
     /// Whether it was for lack of a right.
     pub fn is_refused(&self) -> bool {
-        match self.problem().map(|problem| problem.kind) {
+        let Some(problem) = self.problem() else { return matches!(self.status, Some(401 | 403)) };
+        match problem.kind {
+            Kind::AccessDenied => true,
             // Answered with 403 to whoever may read it.
-            _ if self.is(ARCHIVED) => false,
-            Some(Kind::AccessDenied) => true,
-            Some(Kind::Other) | None => matches!(self.status, Some(401 | 403)),
-            Some(_) => false,
+            Kind::Other => !is_archived(&problem) && matches!(self.status, Some(401 | 403)),
+            _ => false,
         }
+    }
+
+    /// Whether the object lies in an archive.
+    pub(crate) fn is_archived(&self) -> bool {
+        self.problem().is_some_and(|problem| is_archived(&problem))
     }
 
     /// Whether a service that explains refusals to the accounts of one organization, as S3 does, has explained nothing.
@@ -117,6 +119,10 @@ impl Failed {
         }
         Some(problem)
     }
+}
+
+fn is_archived(problem: &Problem) -> bool {
+    problem.failure.as_ref().is_some_and(|failure| failure.reason == Some(Reason::Archived))
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use super::store_table::is_cancelled;
 use super::target::{table_name, typed};
 use super::{Finding, Offline, Patient, Places, Reached, Status};
 use crate::Failed;
-use crate::failed::ARCHIVED;
 
 /// What trying a right showed.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ impl Live {
             // It was let in, and then could not be done: that is an answer, too.
             Err(failed) if matches!(failed.status, Some(404 | 409 | 412 | 416)) => Self::Allowed,
             Err(failed)
-                if failed.is(ARCHIVED) || failed.is("ConditionalCheckFailedException") || is_cancelled(&failed) =>
+                if failed.is_archived() || failed.is("ConditionalCheckFailedException") || is_cancelled(&failed) =>
             {
                 Self::Allowed
             }
