@@ -190,7 +190,7 @@ impl Bucket {
         };
         let Some(tag) = answer.e_tag else {
             let reason = format!("S3: GetObject: the answer has no `ETag`, {NOT_THERE} S3");
-            return Err(Fault::Refused(Refused::Other(reason)));
+            return Err(Fault::Refused(Refused::Foreign(reason)));
         };
         let content = answer.body.collect().await;
         let object = content.map(|content| Some(Object { tag, content: content.into_bytes() }));

@@ -66,6 +66,8 @@ pub enum Refused {
     Unsupported(String),
     /// An object is shorter than the part that was asked for.
     OutOfRange,
+    /// Somebody else than the service answered: a web page, or what the service never says.
+    Foreign(String),
     /// Anything else.
     Other(String),
 }
@@ -88,6 +90,7 @@ impl Fault {
                 | Refused::Region(_, words)
                 | Refused::Other(words) => words.contains(API_ERROR) && !words.contains(&format!("{API_ERROR}:")),
                 Refused::NoPlace(_) | Refused::NoCredentials(_) | Refused::OutOfRange => true,
+                Refused::Foreign(_) => false,
             },
             _ => false,
         }
@@ -177,7 +180,7 @@ impl From<Refused> for StoreError {
                 let NoPlace { place, reason, next } = *none;
                 Self::NoPlace { place, reason, next }
             }
-            Refused::Other(reason) => Self::Unavailable { retry_after: None, reason },
+            Refused::Foreign(reason) | Refused::Other(reason) => Self::Unavailable { retry_after: None, reason },
         }
     }
 }
@@ -201,7 +204,7 @@ where
         }
         SdkError::ConstructionFailure(_) => Fault::Refused(Refused::Other(words())),
         SdkError::DispatchFailure(_) if was_not_sent(error) => Fault::NotSent(words()),
-        SdkError::DispatchFailure(_) if is_foreign(error) => Fault::Refused(Refused::Other(words())),
+        SdkError::DispatchFailure(_) if is_foreign(error) => Fault::Refused(Refused::Foreign(words())),
         _ => Fault::Lost(words()),
     }
 }

@@ -29,7 +29,7 @@ pub use fault::{Fault, NoPlace, Refused, fault_of, words};
 pub use ids::Ids;
 pub use objects::{CustomerHeaders, CustomerKey, Encryption, KeyQuery, Objects};
 pub use query::{BLOBS_MARK, Place, ROOT, S3_STORE_MARK, UrlError, endpoint, parse, query};
-pub use reach::{has_id, is_foreign, tells_of_foreign};
+pub use reach::{has_id, is_foreign};
 pub use reader::{Reader, Wanted};
 pub use refusal::BucketError;
 pub use who::{Source, Variable, Who};

@@ -60,11 +60,6 @@ pub fn has_id(answer: &HttpResponse) -> bool {
     ["x-amz-request-id", "x-amzn-requestid", "x-amz-id-2"].iter().any(|id| answer.headers().get(id).is_some())
 }
 
-/// Whether it is told so in an error that was put in words.
-pub fn tells_of_foreign(reason: &str) -> bool {
-    reason.contains(NOT_THERE)
-}
-
 /// What came, where it is no answer of a service: those have an id, and redirect nobody to a page. What stands before a service may
 /// answer by a page that it has none; that passes.
 fn page(answer: &HttpResponse) -> Option<String> {

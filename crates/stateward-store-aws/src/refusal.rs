@@ -3,7 +3,6 @@
 use stateward_store::StoreError;
 
 use crate::fault::{Fault, Refused};
-use crate::reach::tells_of_foreign;
 
 /// Why a bucket cannot be used. The text says what and why; [`BucketError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,6 +74,14 @@ pub enum BucketError {
         /// What went wrong.
         reason: String,
     },
+    /// Somebody else than S3 answered.
+    #[error("the bucket `{bucket}` cannot be used: {reason}")]
+    Foreign {
+        /// Its name.
+        bucket: String,
+        /// What came.
+        reason: String,
+    },
     /// Anything else that S3 said.
     #[error("the bucket `{bucket}` cannot be used: {reason}")]
     Failed {
@@ -96,6 +103,7 @@ impl BucketError {
                 Refused::Denied(denial) => Self::Denied { bucket, denial },
                 Refused::Expired(reason) => Self::Expired { reason },
                 Refused::NoCredentials(reason) => Self::NoCredentials { reason },
+                Refused::Foreign(reason) => Self::Foreign { bucket, reason },
                 Refused::OutOfRange => Self::Failed { bucket, reason: "an object is shorter than it was".into() },
                 Refused::Full(reason) | Refused::Unsupported(reason) | Refused::Other(reason) => {
                     Self::Failed { bucket, reason }
@@ -125,7 +133,7 @@ impl BucketError {
             }
             Self::Taken { .. } => "choose another prefix: what is there was left as it is".into(),
             Self::Unavailable { .. } => "check the endpoint and the network, then try again".into(),
-            Self::Failed { reason, .. } if tells_of_foreign(reason) => {
+            Self::Foreign { .. } => {
                 format!(
                     "check `{option}endpoint=…` in the store's URL, or `AWS_ENDPOINT_URL`; where the network asks for a sign-in, sign in first"
                 )
@@ -143,7 +151,10 @@ impl BucketError {
             }
             Self::Denied { .. } => StoreError::Denied { denial: told },
             Self::Expired { .. } | Self::NoCredentials { .. } => StoreError::Unauthenticated { reason: told },
-            Self::Region { bucket, .. } | Self::Failed { bucket, .. } | Self::NoRegion { bucket } => {
+            Self::Region { bucket, .. }
+            | Self::Foreign { bucket, .. }
+            | Self::Failed { bucket, .. }
+            | Self::NoRegion { bucket } => {
                 StoreError::Unsupported { what: format!("the bucket {bucket}"), reason: told }
             }
             Self::Taken { place, .. } => StoreError::Unsupported { what: place, reason: told },

@@ -1,7 +1,7 @@
 //! Why a table was not opened, and what to do about it.
 
 use stateward_store::StoreError;
-use stateward_store_aws::{BucketError, Fault, Refused, tells_of_foreign};
+use stateward_store_aws::{BucketError, Fault, Refused};
 
 /// Why a store was not opened. The text says what and why; [`OpenError::advice`] says what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -129,6 +129,14 @@ pub enum OpenError {
         /// What went wrong.
         reason: String,
     },
+    /// Somebody else than `DynamoDB` answered.
+    #[error("the table `{table}` cannot be used: {reason}")]
+    Foreign {
+        /// Its name.
+        table: String,
+        /// What came.
+        reason: String,
+    },
     /// Anything else that `DynamoDB` said.
     #[error("the table `{table}` cannot be used: {reason}")]
     Failed {
@@ -149,6 +157,7 @@ impl OpenError {
             Fault::Refused(Refused::Denied(denial)) => Self::Denied { table, denial },
             Fault::Refused(Refused::Expired(reason)) => Self::Expired { reason },
             Fault::Refused(Refused::NoCredentials(reason)) => Self::NoCredentials { reason },
+            Fault::Refused(Refused::Foreign(reason)) => Self::Foreign { table, reason },
             Fault::Refused(Refused::Full(reason) | Refused::Unsupported(reason) | Refused::Other(reason)) => {
                 Self::Failed { table, reason }
             }
@@ -205,7 +214,7 @@ impl OpenError {
             Self::Unavailable { .. } => {
                 "check the endpoint and the network, then try again; if a whole Region is out of reach, `stateward failover` moves the home".into()
             }
-            Self::Failed { reason, .. } if tells_of_foreign(reason) => {
+            Self::Foreign { .. } => {
                 "check `endpoint=…` in the store's URL, or `AWS_ENDPOINT_URL`; where the network asks for a sign-in, sign in first".into()
             }
             Self::Failed { .. } => "put right what the message names, then try again".into(),
@@ -236,6 +245,7 @@ impl From<OpenError> for StoreError {
             | OpenError::NoRegion { table }
             | OpenError::NoStore { table }
             | OpenError::Newer { table, .. }
+            | OpenError::Foreign { table, .. }
             | OpenError::Failed { table, .. } => Self::Unsupported { what: format!("the table {table}"), reason },
         }
     }
