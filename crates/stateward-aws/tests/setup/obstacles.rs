@@ -145,9 +145,19 @@ async fn two_layers_of_encryption_stay() {
 /// Who reads by it is kept out from then on, and told of before; what the policy says stays in it.
 #[tokio::test]
 async fn a_policy_that_lets_everybody_in() {
+    for is_restricted in [false, true] {
+        lets_everybody_in(is_restricted).await;
+    }
+}
+
+async fn lets_everybody_in(is_restricted: bool) {
     let account = Account::new("public");
     let (s3, bucket) = (&account.services.s3, account.bucket());
     s3.create_bucket().bucket(bucket).send().await.unwrap();
+    if is_restricted {
+        let blocks = PublicAccessBlockConfiguration::builder().restrict_public_buckets(true).build();
+        s3.put_public_access_block().bucket(bucket).public_access_block_configuration(blocks).send().await.unwrap();
+    }
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Sid": "Everybody", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{bucket}/*"),
     }]});
@@ -161,7 +171,7 @@ async fn a_policy_that_lets_everybody_in() {
     account.proxy.inject(Rule::new(public).when(asks));
     let planned = account.plan().await;
     let told = planned.iter().find(|item| item.property == "public-access").unwrap();
-    assert!(told.action == Action::Create && told.why.contains("lets everybody in"), "{told:?}");
+    assert!(told.acts() && told.why.contains("lets everybody in") != is_restricted, "{told:?}");
     account.proxy.forget_requests();
     account.apply().await.unwrap();
     let requests = account.proxy.requests();
@@ -316,6 +326,23 @@ async fn a_table_with_another_key_is_refused_and_nothing_is_made() {
     let error = account.apply().await.unwrap_err().to_string();
     assert!(error.contains("LockID"), "{error}");
     assert_eq!(account.writes(), Vec::<String>::new());
+}
+
+/// What is set of it would go with it.
+#[tokio::test]
+async fn a_table_that_is_being_deleted() {
+    let account = Account::new("deleted");
+    let body = json!({"Table": {"TableName": account.table(), "TableStatus": "DELETING",
+        "AttributeDefinitions": [{"AttributeName": "LockID", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "LockID", "KeyType": "HASH"}]}});
+    let deleting = Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() };
+    account.proxy.inject(Rule::new(deleting).operation("DescribeTable"));
+    let error = account.apply().await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Refused(item) if item.property == "existence"), "{error}");
+    assert!(error.to_string().contains("Wait until it is gone"), "{error}");
+    assert_eq!((account.writes(), account.proxy.count("DescribeContinuousBackups")), (Vec::<String>::new(), 0));
+    account.proxy.heal();
+    account.apply().await.unwrap();
 }
 
 /// What somebody put in force is taken back as one more version, and that they once looked at it is not forgotten.
