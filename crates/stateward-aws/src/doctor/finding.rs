@@ -174,6 +174,10 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
         let mut found = Finding::of_problem(culprit, status, problem);
         if culprit == "endpoint" && status == Status::Fail {
             found.add(failed.words());
+            if let Some((title, fix)) = of_tls(failed.words()) {
+                (found.title, found.fix) = (title.to_owned(), Some(fix.to_owned()));
+                found.steps.clear();
+            }
         }
         if let Some(region) = failed.elsewhere() {
             found.title = format!("the bucket is in {region}");
@@ -201,6 +205,34 @@ pub(crate) fn blame(check: &str, failed: &Failed) -> Vec<Finding> {
         ];
     }
     vec![Finding::untested(check, failed.words())]
+}
+
+/// What is wrong with the other end's TLS, and what to do about it, where that is no missing authority.
+fn of_tls(words: &str) -> Option<(&'static str, &'static str)> {
+    let is = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    Some(match () {
+        () if is(&["certificate: Expired", "certificate expired"]) => (
+            "the endpoint's certificate has expired",
+            "have whoever keeps the endpoint renew it; where it is still good, set this machine's clock",
+        ),
+        () if is(&["certificate: NotValidYet", "certificate not valid yet"]) => (
+            "the endpoint's certificate is not valid yet",
+            "set this machine's clock; where that is right, have whoever keeps the endpoint make the certificate anew",
+        ),
+        () if is(&["certificate not valid for name"]) => (
+            "the endpoint's certificate is for another name",
+            "name the endpoint in its URL as the certificate does, or have that name put into the certificate",
+        ),
+        () if is(&["CaUsedAsEndEntity"]) => (
+            "the endpoint's certificate is one of an authority",
+            "have it made anew as that of a server (`basicConstraints=CA:FALSE`); Terraform takes this one where it is trusted, and stateward does not",
+        ),
+        () if is(&["TLS handshake failed: received corrupt message of type InvalidContentType"]) => (
+            "the endpoint speaks no TLS",
+            "say `http://` in its URL where that is meant, or have whoever keeps it set TLS up",
+        ),
+        () => return None,
+    })
 }
 
 /// That it was for lack of a right, in words.

@@ -564,7 +564,7 @@ async fn where_no_condition_is_kept_nothing_of_others_goes() {
         place.put_object(".tflock", &held);
         let there = || ["", "-md5"].map(|suffix| place.item(suffix));
         let before = there();
-        assert!(before.iter().all(|item| item.is_object()), "{before:?}");
+        assert!(before.iter().all(serde_json::Value::is_object), "{before:?}");
         for operation in operations {
             place.proxy.inject(Rule::new(Fault::IgnoreCondition).operation(operation));
         }

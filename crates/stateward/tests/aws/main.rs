@@ -16,6 +16,7 @@ mod queue;
 mod recovery;
 mod setup;
 mod sharing;
+mod tls;
 mod trail;
 mod wrong;
 
