@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod failover;
 mod generate;
+mod interruption;
 mod kb;
 mod lab;
 mod lock;

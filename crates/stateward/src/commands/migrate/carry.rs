@@ -4,7 +4,7 @@ use stateward_core::{Error, Kind, Workspace};
 
 use super::NOT_MOVED;
 use super::block::Writing;
-use super::locking::{Lock, Locks};
+use super::locking::{Lock, Locks, until_interrupted};
 use super::source::Source;
 use super::states::{Looked, Moving, judge, look};
 use super::target::{Look, Target};
@@ -37,10 +37,8 @@ impl<'a> Carry<'a> {
     /// Locks, looks again, brings what is not there, compares, and writes the block. The locks are given back, however it ends.
     pub(super) async fn run(&self, mut locks: Locks<'a>) -> Result<Carried> {
         let progress = Progress::work("moving");
-        let carried = tokio::select! {
-            carried = self.under_locks(&mut locks, &progress) => carried,
-            _ = tokio::signal::ctrl_c() => Err(interrupted().into()),
-        };
+        let taking = locks.taking();
+        let carried = until_interrupted(&taking, self.under_locks(&mut locks, &progress), interrupted).await;
         let given = locks.give_back().await;
         let carried = carried?;
         given?;

@@ -1,5 +1,7 @@
 //! The locks that are held while states are looked at and moved.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +10,9 @@ use stateward_client::transfer::own_lock;
 use stateward_core::{Clock, Error, Kind, LockInfo, LockRequest, Result, StateId, Workspace};
 use stateward_store::outside::{LockPlace, Taken};
 use stateward_store_s3::Options;
+use tokio::sync::Mutex;
 
+use super::super::interruption::Interruption;
 use super::super::state::bucket::S3State;
 use super::super::{Context, TOOL};
 use super::NOT_MOVED;
@@ -103,6 +107,8 @@ pub(super) struct Locks<'a> {
     info: LockInfo,
     raw: Bytes,
     held: Vec<Lock<'a>>,
+    /// Held while a lock is asked for.
+    taking: Arc<Mutex<()>>,
 }
 
 impl<'a> Locks<'a> {
@@ -114,7 +120,7 @@ impl<'a> Locks<'a> {
         let unique = hex::encode(store::seed());
         let info = own_lock(OPERATION, &[&unique], format!("to {to}"), &context.who(), tool, SystemClock.now());
         let raw = Bytes::from(serde_json::to_vec(&info).unwrap_or_default());
-        Self { claim, info, raw, held: Vec::new() }
+        Self { claim, info, raw, held: Vec::new(), taking: Arc::default() }
     }
 
     /// There is something to say of locks of earlier runs.
@@ -251,6 +257,11 @@ impl<'a> Locks<'a> {
         Ok(lock.holder().await?.is_some_and(|holder| holder.id == self.info.id))
     }
 
+    /// What is held while a lock is asked for.
+    pub(super) fn taking(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.taking)
+    }
+
     /// Takes a lock, unless it could not be given back.
     pub(super) async fn take(&mut self, lock: Lock<'a>) -> Result<()> {
         if let Lock::Place(place, workspace) = &lock
@@ -258,6 +269,8 @@ impl<'a> Locks<'a> {
         {
             place.place().may_give_file(&place.spot(workspace)).await?;
         }
+        let taking = self.taking();
+        let _taking = taking.lock().await;
         // Noted first: where the answer is lost it has to be given back, too.
         let left = self.left(&lock).await;
         self.claim.takes(left)?;
@@ -299,6 +312,8 @@ impl<'a> Locks<'a> {
         place: &S3State,
         workspace: &Workspace,
     ) -> failure::Result<()> {
+        let taking = self.taking();
+        let _taking = taking.lock().await;
         let other =
             own_lock(OPERATION, &["another"], String::new(), &self.info.id, &self.info.version, SystemClock.now());
         let raw = serde_json::to_vec(&other).unwrap_or_default();
@@ -335,6 +350,24 @@ impl<'a> Locks<'a> {
         }
         self.claim.end();
         outcome
+    }
+}
+
+/// Does what is done under locks, or until it is interrupted. A lock that is asked for by then is waited for: it could be given after it was
+/// looked for to be given back, and nobody would give it back.
+pub(super) async fn until_interrupted<T>(
+    taking: &Mutex<()>,
+    work: impl Future<Output = failure::Result<T>>,
+    interrupted: impl FnOnce() -> Error,
+) -> failure::Result<T> {
+    let (mut work, mut interruption) = (pin!(work), Interruption::new()?);
+    tokio::select! {
+        done = &mut work => return done,
+        () = interruption.comes() => {}
+    }
+    tokio::select! {
+        done = &mut work => done,
+        _taken = taking.lock() => Err(interrupted().into()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::Context;
 use super::super::state::bucket::S3State;
 use super::super::terraform_state::refused;
 use super::block::Writing;
-use super::locking::{Lock, Locks};
+use super::locking::{Lock, Locks, until_interrupted};
 use super::setting::{LOCKS, Setting};
 use super::told::{Answer, Check, Outcome, Status};
 use super::{NOT_MOVED, end, is_wanted};
@@ -250,13 +250,13 @@ impl Places {
 /// Takes all locks, tries them, and gives them back; gives how many digests went.
 async fn prove(places: &Places, workspaces: &[Workspace], mut held: Locks<'_>, trial: Trial) -> Result<u64> {
     let progress = Progress::work("locking");
-    let outcome = tokio::select! {
-        outcome = prove_each(places, workspaces, &mut held, trial, &progress) => outcome,
-        _ = tokio::signal::ctrl_c() => {
-            let why = "it was interrupted; the block is as it was";
-            Err(Error::new(Kind::Unavailable, NOT_MOVED, why, "run the same command again to go on").into())
-        }
+    let taking = held.taking();
+    let interrupted = || {
+        let why = "it was interrupted; the block is as it was";
+        Error::new(Kind::Unavailable, NOT_MOVED, why, "run the same command again to go on")
     };
+    let work = prove_each(places, workspaces, &mut held, trial, &progress);
+    let outcome = until_interrupted(&taking, work, interrupted).await;
     let given = held.give_back().await;
     let forgotten = outcome?;
     given?;

@@ -40,7 +40,10 @@ pub(super) async fn run(context: &Context, args: &MigrateArgs) -> Result<Exit> {
         return Err(Failure::usage(NOT_MOVED, why, "see `stateward migrate --help`"));
     }
     let setting = Setting::read(context, args)?;
-    if changes_locks { locks::run(context, args, &setting).await } else { states::run(context, args, &setting).await }
+    match changes_locks {
+        true => Box::pin(locks::run(context, args, &setting)).await,
+        false => Box::pin(states::run(context, args, &setting)).await,
+    }
 }
 
 /// Shows the plan, and asks; false where that is all.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use stateward_client::transfer::{Copied, Held, Relocation, copy as copy_versions, relocate as relocate_versions};
 use stateward_client::{Connection, Secret};
 use stateward_core::{Clock, NameError, StateId, StateName, StatesQuery};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::id_of;
 use super::transfer::{Doing, Report, follow, nothing_there};
 use crate::cli::{CopyArgs, Ends, Selection};
+use crate::commands::interruption::Interruption;
 use crate::commands::{Context, TOOL};
 use crate::config::{Target, shown_store};
 use crate::exit::Exit;
-use crate::failure::{Failure, Result, plain};
+use crate::failure::{Failure, Result};
 use crate::output::progress::Progress;
 use crate::store::Missing;
 use crate::system::SystemClock;
@@ -67,42 +67,6 @@ pub(super) async fn relocate(context: &Context, args: &CopyArgs) -> Result<Exit>
         }
     }
     report.end()
-}
-
-/// The signals that end a move early, and give its lock back.
-struct Interruption {
-    interrupt: Signal,
-    terminate: Signal,
-    came: bool,
-}
-
-impl Interruption {
-    fn new() -> Result<Self> {
-        let receive = |kind| {
-            signal(kind).map_err(|error| {
-                let next = "free some of the machine's resources";
-                stateward_core::Error::new(
-                    stateward_core::Kind::Unavailable,
-                    "signals cannot be received",
-                    plain(&error),
-                    next,
-                )
-            })
-        };
-        Ok(Self {
-            interrupt: receive(SignalKind::interrupt())?,
-            terminate: receive(SignalKind::terminate())?,
-            came: false,
-        })
-    }
-
-    async fn comes(&mut self) {
-        tokio::select! {
-            _signal = self.interrupt.recv() => {}
-            _signal = self.terminate.recv() => {}
-        }
-        self.came = true;
-    }
 }
 
 /// From where to where, under which names.

@@ -51,6 +51,43 @@ fn the_block_is_written_while_the_locks_are_held() {
     assert!(block.contains("backend \"http\" {}"), "whoever gets the lock next finds the new block: {block}");
 }
 
+/// As by CI, which ends a job so, and whose next one has another directory. The lock that is asked for just then comes a while later.
+#[test]
+fn a_run_that_is_ended_gives_its_locks_back() {
+    for (is_terminated, is_it) in [(true, locks as fn(&SeenRequest) -> bool), (false, locks), (true, writes)] {
+        let (moto, dir, from, to) = (Moto::shared(), TestDir::new(), Place::new(), Place::new());
+        let (work, proxy) = (workdir(&dir), FaultProxy::to(moto.url()));
+        work.write_s3_backend(&from.backend(proxy.url()).lockfile());
+        moto.put_object(&from.bucket, KEY, state(3, "x"));
+        let is_reached = Arc::new(AtomicBool::new(false));
+        let reached = Arc::clone(&is_reached);
+        proxy.inject(Rule::new(Fault::Delay(Duration::from_secs(1))).when(move |seen| {
+            let is_it = is_it(seen);
+            reached.fetch_or(is_it, Ordering::SeqCst);
+            is_it
+        }));
+        let url = to.url(proxy.url());
+        let arguments = ["migrate", "--dir", work.path().to_str().unwrap(), "--to", &url, "--yes"];
+        let running = cli(&dir, &moto.env()).spawn(&arguments);
+        crate::queue::until("it is under way", || is_reached.load(Ordering::SeqCst));
+        if is_terminated {
+            running.terminate();
+        } else {
+            running.interrupt();
+        }
+        let ended = running.wait(LIMIT).expect_code(1);
+        assert!(ended.stderr.contains("interrupted"), "{}", ended.report());
+        // Whatever was under way has come by now.
+        std::thread::sleep(Duration::from_millis(1500));
+        for place in [&from, &to] {
+            place.expect_no_lock(&ended.stderr);
+        }
+        assert!(!work.path().join(".terraform/stateward-migrate").exists());
+        proxy.heal();
+        cli(&dir, &moto.env()).run(&arguments).expect_success();
+    }
+}
+
 #[test]
 fn a_first_apply_on_files() {
     let (moto, dir, place) = (Moto::shared(), TestDir::new(), Place::new());
