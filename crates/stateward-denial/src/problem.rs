@@ -21,6 +21,8 @@ pub struct Problem {
     pub also_possible: Vec<Layer>,
     /// Whether it kept Terraform from taking the state's lock.
     pub locking: bool,
+    /// Whether it kept Terraform from storing the state of what it had done, which it then left in `errored.tfstate`.
+    pub unsaved: bool,
     /// The failed request, or what else failed; only where the kind is none of those that have a field of their own.
     pub failure: Option<Failure>,
     /// Who holds the state's lock; only where the kind is [`Kind::LockHeld`].
@@ -306,6 +308,7 @@ impl Problem {
             certain: true,
             also_possible: Vec::new(),
             locking: false,
+            unsaved: false,
             failure: None,
             lock: None,
             digest: None,

@@ -188,6 +188,7 @@ impl Scanner<'_> {
                 }
             }
             Anchor::Digest => self.digest(range),
+            Anchor::Unsaved => self.unsaved(),
             Anchor::Phrase(phrase) => self.phrase(phrase, range),
         }
     }
@@ -236,6 +237,14 @@ impl Scanner<'_> {
         }
         self.consumed = self.consumed.max(frame.message_at);
         self.pending = Some(frame);
+    }
+
+    /// "The error shown above has prevented Terraform from writing the updated state to the configured backend."
+    fn unsaved(&mut self) {
+        self.flush();
+        if let Some(found) = self.found.last_mut() {
+            found.problem.unsaved = true;
+        }
     }
 
     /// The error in hand is complete.

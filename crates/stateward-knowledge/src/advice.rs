@@ -136,11 +136,27 @@ pub fn explain(
 
 /// What to do about a problem.
 pub fn advise(problem: &Problem) -> Advice {
-    match (problem.kind, &problem.denial) {
+    let advice = match (problem.kind, &problem.denial) {
         (Kind::AccessDenied, Some(denial)) => access::advise(problem, denial),
         (Kind::Authentication, _) => authentication::advise(problem),
         _ => other::advise(problem),
-    }
+    };
+    if problem.unsaved { unsaved(advice) } else { advice }
+}
+
+/// The run has changed infrastructure, and nobody but a file beside it knows what.
+fn unsaved(mut advice: Advice) -> Advice {
+    let keep = Step::new(
+        Who::You,
+        "Keep `errored.tfstate`, which stands where the run was; of a job, before its machine is gone. Once what is told here is put right, \
+         store it: `terraform state push errored.tfstate`.",
+        "The run has changed infrastructure, and this file alone tells what.",
+    );
+    advice.steps.insert(0, keep);
+    advice.but_not(
+        "`apply` before that file is stored",
+        "Terraform does not know then what the run before has made, and makes it once more.",
+    )
 }
 
 impl Step {

@@ -55,6 +55,8 @@ pub(super) enum Anchor {
     Empty,
     /// A state that is not what its digest says.
     Digest,
+    /// What was told before kept the state from being stored.
+    Unsaved,
     /// Words that say what happened.
     Phrase(&'static Phrase),
 }
@@ -277,6 +279,8 @@ const WORDS_OF: &[(&str, Anchor)] = &[
     ("pre-conditions you specified did not hold", Anchor::Held),
     ("unexpected end of JSON input", Anchor::Empty),
     ("does not have the expected content", Anchor::Digest),
+    ("Terraform from writing the updated state", Anchor::Unsaved),
+    ("OpenTofu from writing the updated state", Anchor::Unsaved),
 ];
 
 /// What to look for, and what each is.

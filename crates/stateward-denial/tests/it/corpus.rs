@@ -87,7 +87,8 @@ fn whole(label: &Value) -> Value {
         ("digest", nulls(&["bucket", "key", "calculated", "stored", "set_to"])),
         ("event", nulls(&["id", "time", "region", "source_ip", "vpc_endpoint"])),
     ];
-    let mut whole = over(json!({"count": 1, "certain": true, "also_possible": [], "locking": false}), label);
+    let mut whole =
+        over(json!({"count": 1, "certain": true, "also_possible": [], "locking": false, "unsaved": false}), label);
     for (name, defaults) in parts {
         whole[name] = label.get(name).map_or(Value::Null, |part| over(defaults, part));
     }

@@ -113,9 +113,14 @@ fn finish(case: &Case<'_>, mut advice: Advice) -> Advice {
         advice.steps.insert(0, whole);
     }
     if !matches!(case.denial.layer, Layer::Unknown | Layer::Kms) {
+        let again = if case.problem.unsaved {
+            "Then store that file, and read the new text if it is refused again."
+        } else {
+            "Try again, and read the new text if it is refused again."
+        };
         advice = advice.then(
             Who::You,
-            "Try again, and read the new text if it is refused again.",
+            again,
             "AWS names one layer even where several refuse: another one may be next. `stateward explain` with `--policy`, \
              `--boundary`, `--scp`, `--resource-policy` or `--vpc-endpoint` and the real policies tells before you try.",
         );

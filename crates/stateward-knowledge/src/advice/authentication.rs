@@ -47,7 +47,7 @@ fn expired() -> Advice {
     )
     .then(
         Who::You,
-        "Get new ones: sign in again, or start the job again, and repeat the run.",
+        "Get new ones: sign in again, or have the job get them.",
         "Nothing that was expired is renewed by waiting.",
     )
     .then(

@@ -615,3 +615,31 @@ fn an_explanation_has_the_shape_that_scripts_rely_on() {
     );
     assert_eq!(value["do"][0]["policy"], Value::Null);
 }
+
+/// What a run has made is in a file alone: whoever only tries again has it made twice.
+#[test]
+fn what_kept_a_state_from_being_stored() {
+    for (tool, refusal) in [
+        (
+            "Terraform",
+            "api error AccessDenied: User:\n│ arn:aws:iam::111122223333:user/ci is not authorized to perform: s3:PutObject\n│ on resource: \
+             \"arn:aws:s3:::states/net.tfstate\" because no\n│ identity-based policy allows the s3:PutObject action",
+        ),
+        ("OpenTofu", "api error ExpiredToken: The provided token has expired."),
+    ] {
+        let text = format!(
+            "╷\n│ Error: Failed to save state\n│ \n│ Error saving state: failed to upload state: operation error S3: PutObject, https\n│ response \
+             error StatusCode: 403, RequestID: D74E651CBB338F4E, HostID:, {refusal}\n╵\n╷\n│ Error: Failed to persist state to backend\n│ \n│ The \
+             error shown above has prevented {tool} from writing the updated state\n│ to the configured backend. To allow for recovery, the state \
+             has been written\n│ to the file \"errored.tfstate\" in the current working directory.\n╵\n"
+        );
+        let problem = read(&text);
+        assert!(problem.unsaved, "{text}");
+        let advice = advise(&problem);
+        assert!(advice.steps[0].step.contains("Keep `errored.tfstate`"), "{:?}", advice.steps);
+        assert!(!advice.steps.iter().any(|step| step.step.starts_with("Try again")), "{:?}", advice.steps);
+        assert!(advice.do_not.iter().any(|warning| warning.step.starts_with("`apply`")), "{:?}", advice.do_not);
+        let saved = text.split("╷\n│ Error: Failed to persist").next().expect("a part");
+        assert!(!read(saved).unsaved && !advise(&read(saved)).steps[0].step.contains("errored"), "{saved}");
+    }
+}
