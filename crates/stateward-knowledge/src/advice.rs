@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use stateward_denial::{Kind, Mask, Problem};
 
-pub use asked::{Asked, action, has_policies};
+pub use asked::{Asked, action, has_policies, literal};
 pub use predict::{Given, MalformedPolicy, Prediction};
 
 /// A problem with all that is to be said about it, in the shape of `stateward explain --json`.

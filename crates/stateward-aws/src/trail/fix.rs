@@ -1,5 +1,6 @@
 //! Policies that would have allowed what was refused, where that is safe to give, and why the rest is left out.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -8,9 +9,9 @@ use stateward_denial::{Effect, Layer};
 use stateward_iam::{
     Context, Named, Outcome, Policy, PolicyKind, PolicySet, Request, Risk, Severity, data, lint, risk,
 };
-use stateward_knowledge::advice::{Asked, has_policies};
+use stateward_knowledge::advice::{Asked, has_policies, literal};
 
-use super::tally::Refusal;
+use super::tally::{Listed, Refusal};
 
 /// The characters of a managed policy, white space not counted.
 const SIZE_MAX: usize = 6_144;
@@ -69,17 +70,32 @@ pub enum Reason {
     NotProven,
 }
 
-/// An action on a resource, as a policy writes it.
-type Grant = (String, String);
+/// An action on a resource, as a policy writes it, and what the names begin with that may be listed: with any, where there is nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    action: String,
+    resource: String,
+    prefixes: BTreeSet<String>,
+}
+
+/// Grants by their actions and resources.
+type Grants = BTreeMap<(String, String), BTreeSet<String>>;
 
 /// The policies for what was refused. Each has been run through the evaluator: with it, what it is for is allowed.
 pub fn fix(refusals: &[Refusal]) -> Fix {
-    let mut grants: BTreeMap<&str, BTreeSet<Grant>> = BTreeMap::new();
+    let mut grants: BTreeMap<&str, Grants> = BTreeMap::new();
     let mut left_out = Vec::new();
     for refusal in refusals {
         match grant(refusal) {
             Ok(grant) => {
-                grants.entry(&refusal.principal).or_default().insert(grant);
+                let Grant { action, resource, prefixes } = grant;
+                match grants.entry(&refusal.principal).or_default().entry((action, resource)) {
+                    Entry::Vacant(place) => drop(place.insert(prefixes)),
+                    Entry::Occupied(mut known) if prefixes.is_empty() || known.get().is_empty() => {
+                        known.get_mut().clear();
+                    }
+                    Entry::Occupied(mut known) => known.get_mut().extend(prefixes),
+                }
             }
             Err((reason, why)) => left_out.push(LeftOut {
                 principal: refusal.principal.clone(),
@@ -154,13 +170,17 @@ fn grant(refusal: &Refusal) -> Result<Grant, (Reason, String)> {
             "the resource is of another account, whose own policies must allow it as well",
         );
     }
-    let grant = (action, resource);
+    if asked.prefix.is_some() && refusal.listed == Listed::Many {
+        return no(Reason::Unknown, "the names of many prefixes were to be listed: decide by hand which of them");
+    }
+    let prefixes = if asked.prefix.is_some() { refusal.prefixes.clone() } else { BTreeSet::new() };
+    let grant = Grant { action, resource, prefixes };
     proven(refusal, &asked, &grant).map(|()| grant)
 }
 
 /// Whether the linter takes a policy of this grant alone, and the evaluator allows the refused call with it.
 fn proven(refusal: &Refusal, asked: &Asked, grant: &Grant) -> Result<(), (Reason, String)> {
-    let document = document(&[json!({"Effect": "Allow", "Action": [grant.0], "Resource": [grant.1]})]).to_string();
+    let document = document(&[statement(&[&grant.action], &[&grant.resource], &grant.prefixes)]).to_string();
     let findings = lint(&document, PolicyKind::Identity);
     if let Some(finding) = findings.into_iter().find(|finding| finding.severity == Severity::Error) {
         return Err((Reason::NotProven, finding.message));
@@ -173,8 +193,16 @@ fn proven(refusal: &Refusal, asked: &Asked, grant: &Grant) -> Result<(), (Reason
         if asked.resource.contains(":kms:") { named(&delegating.to_string(), PolicyKind::Resource).ok() } else { None };
     let allowed = named(&document, PolicyKind::Identity).is_ok_and(|policy| {
         let set = PolicySet { identity: vec![policy], resource, ..PolicySet::default() };
-        let request = Request::new(&refusal.principal, &refusal.action, &asked.resource, None, Context::default());
-        request.is_ok_and(|request| set.evaluate(&request).outcome == Outcome::Allowed)
+        let is_allowed = |context| {
+            let request = Request::new(&refusal.principal, &refusal.action, &asked.resource, None, context);
+            request.is_ok_and(|request| set.evaluate(&request).outcome == Outcome::Allowed)
+        };
+        let of_prefix = |prefix: &String| {
+            let mut context = Context::default();
+            context.value("s3:prefix", prefix.as_str());
+            is_allowed(context)
+        };
+        if grant.prefixes.is_empty() { is_allowed(Context::default()) } else { grant.prefixes.iter().all(of_prefix) }
     });
     if allowed { Ok(()) } else { Err((Reason::NotProven, "a policy for it would not be enough".to_owned())) }
 }
@@ -184,29 +212,29 @@ fn document(statements: &[Value]) -> Value {
 }
 
 /// Resources on which the same actions were refused stand in one statement, so that nothing else is granted.
-fn documents(grants: &BTreeSet<Grant>) -> Vec<Value> {
-    let mut actions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (action, resource) in grants {
-        actions.entry(resource).or_default().push(action);
+fn documents(grants: &Grants) -> Vec<Value> {
+    let mut actions: BTreeMap<(&str, &BTreeSet<String>), Vec<&str>> = BTreeMap::new();
+    for ((action, resource), prefixes) in grants {
+        actions.entry((resource, prefixes)).or_default().push(action);
     }
-    let mut statements: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
-    for (resource, actions) in actions {
-        statements.entry(actions).or_default().push(resource);
+    let mut statements: BTreeMap<(Vec<&str>, &BTreeSet<String>), Vec<&str>> = BTreeMap::new();
+    for ((resource, prefixes), actions) in actions {
+        statements.entry((actions, prefixes)).or_default().push(resource);
     }
     let mut documents = Vec::new();
     let mut current: Vec<Value> = Vec::new();
     let mut size = 0;
     let empty = document(&[]).to_string().len();
-    for (actions, resources) in statements {
+    for ((actions, prefixes), resources) in statements {
         let mut fitting: Vec<&str> = Vec::new();
-        let head = statement(&actions, &[]).to_string().len() + 1;
+        let head = statement(&actions, &[], prefixes).to_string().len() + 1;
         size += head;
         for resource in resources {
             // Quotes and a comma beside it.
             let length = Value::from(resource).to_string().len() + 1;
             if empty + size + length > SIZE_MAX && !(fitting.is_empty() && current.is_empty()) {
                 if !fitting.is_empty() {
-                    current.push(statement(&actions, &fitting));
+                    current.push(statement(&actions, &fitting, prefixes));
                 }
                 documents.push(document(&current));
                 current.clear();
@@ -216,7 +244,7 @@ fn documents(grants: &BTreeSet<Grant>) -> Vec<Value> {
             fitting.push(resource);
             size += length;
         }
-        current.push(statement(&actions, &fitting));
+        current.push(statement(&actions, &fitting, prefixes));
     }
     if !current.is_empty() {
         documents.push(document(&current));
@@ -224,8 +252,13 @@ fn documents(grants: &BTreeSet<Grant>) -> Vec<Value> {
     documents
 }
 
-fn statement(actions: &[&str], resources: &[&str]) -> Value {
-    json!({"Effect": "Allow", "Action": actions, "Resource": resources})
+fn statement(actions: &[&str], resources: &[&str], prefixes: &BTreeSet<String>) -> Value {
+    let mut statement = json!({"Effect": "Allow", "Action": actions, "Resource": resources});
+    if !prefixes.is_empty() {
+        statement["Condition"] =
+            json!({"StringEquals": {"s3:prefix": prefixes.iter().map(|prefix| literal(prefix)).collect::<Vec<_>>()}});
+    }
+    statement
 }
 
 #[cfg(test)]
@@ -275,6 +308,35 @@ mod tests {
         ]);
         assert_eq!(policy["Statement"], statements);
         assert_eq!(lint(&policy.to_string(), PolicyKind::Identity), []);
+    }
+
+    fn listing(parameters: Value) -> Value {
+        let mut record = refused(CI, "s3:ListBucket", "arn:aws:s3:::b", BECAUSE);
+        record["requestParameters"] = parameters;
+        record
+    }
+
+    #[test]
+    fn no_more_names_may_be_listed_than_were_asked_for() {
+        let statement = |records: &[Value]| {
+            let (refusals, fix) = fixed(records);
+            assert_eq!((refusals.len(), fix.left_out.len(), fix.policies.len()), (1, 0, 1), "{fix:?}");
+            let policy = &fix.policies[0].policy;
+            assert_eq!(lint(&policy.to_string(), PolicyKind::Identity), []);
+            policy["Statement"][0].clone()
+        };
+        let net = listing(json!({"bucketName": "b", "prefix": "net/", "list-type": "2"}));
+        let env = listing(json!({"bucketName": "b", "prefix": "env:/$x/"}));
+        let all = listing(json!({"bucketName": "b"}));
+        let prefix = |prefixes: &[&str]| json!({"StringEquals": {"s3:prefix": prefixes}});
+        assert_eq!(statement(std::slice::from_ref(&net))["Condition"], prefix(&["net/"]));
+        assert_eq!(statement(&[net.clone(), env.clone(), net.clone()])["Condition"], prefix(&["env:/${$}x/", "net/"]));
+        for records in [[net.clone(), all.clone()], [all, net]] {
+            assert_eq!(statement(&records)["Condition"], Value::Null, "all names were to be listed, too");
+        }
+        let many: Vec<Value> = (0..21).map(|number| listing(json!({"prefix": format!("{number}/")}))).collect();
+        let (_, fix) = fixed(&many);
+        assert_eq!((fix.policies.len(), fix.left_out[0].reason), (0, Reason::Unknown));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const LISTS: &[&str] = &["Records", "Events", "logEvents"];
 const WRAPPERS: &[&str] = &["CloudTrailEvent", "message", "@message"];
 
 /// The members of a record that refusals and those who are refused are told by, beside what tells a record from other JSON. A
-/// record's parameters and answers, most of its length, are passed over.
+/// record's answers and most of its parameters, which are most of its length, are passed over.
 const KEPT: &[&str] = &[
     "eventVersion",
     "eventSource",
@@ -36,6 +36,10 @@ const KEPT: &[&str] = &[
     "digestS3Bucket",
     "digestStartTime",
 ];
+
+/// Of its parameters: what names were to be listed, and of which object.
+const PARAMETERS: &str = "requestParameters";
+const KEPT_PARAMETERS: &[&str] = &["prefix", "key"];
 
 fn is_kept(name: &str) -> bool {
     KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) || WRAPPERS.contains(&name)
@@ -201,6 +205,76 @@ impl Sink<'_> {
     }
 }
 
+/// The next member, as far as it is kept.
+fn kept<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option<Value>, A::Error> {
+    if name.eq_ignore_ascii_case(PARAMETERS) {
+        return map.next_value::<Parameters>().map(|parameters| Some(Value::Object(parameters.0)));
+    }
+    if is_kept(name) {
+        return map.next_value().map(Some);
+    }
+    map.next_value::<IgnoredAny>().map(|_| None)
+}
+
+/// What is kept of a request's parameters, which some write as a string.
+#[derive(Default)]
+struct Parameters(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Parameters {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Parameters;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("parameters of a request")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parameters, A::Error> {
+                let mut members = Map::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if KEPT_PARAMETERS.iter().any(|kept| kept.eq_ignore_ascii_case(&name)) {
+                        members.insert(name, map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Parameters(members))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Parameters, E> {
+                Ok(serde_json::from_str(text).unwrap_or_default())
+            }
+
+            fn visit_unit<E>(self) -> Result<Parameters, E> {
+                Ok(Parameters::default())
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Parameters, E> {
+                Ok(Parameters::default())
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Parameters, E> {
+                Ok(Parameters::default())
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Parameters, E> {
+                Ok(Parameters::default())
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Parameters, E> {
+                Ok(Parameters::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Parameters, A::Error> {
+                while elements.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Parameters::default())
+            }
+        }
+        deserializer.deserialize_any(Members)
+    }
+}
+
 /// What is kept of a record.
 struct Record(Map<String, Value>);
 
@@ -217,10 +291,8 @@ impl<'de> Deserialize<'de> for Record {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
                 let mut members = Map::new();
                 while let Some(name) = map.next_key::<String>()? {
-                    if is_kept(&name) {
-                        members.insert(name, map.next_value()?);
-                    } else {
-                        map.next_value::<IgnoredAny>()?;
+                    if let Some(value) = kept(&name, &mut map)? {
+                        members.insert(name, value);
                     }
                 }
                 Ok(Record(members))
@@ -256,11 +328,11 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
             if is_list && !members.contains_key("eventVersion") {
                 map.next_value_seed(Document(&mut *self.0))?;
                 has_list = true;
-            } else if has_list || !is_kept(&name) {
+            } else if has_list {
                 // What stands beside a list says nothing about calls.
                 map.next_value::<IgnoredAny>()?;
-            } else {
-                members.insert(name, map.next_value()?);
+            } else if let Some(value) = kept(&name, &mut map)? {
+                members.insert(name, value);
             }
         }
         if !has_list {
@@ -382,14 +454,29 @@ mod tests {
 
     #[test]
     fn a_record_is_told_by_what_refusals_are_told_by() {
-        let whole = format!(r#"{{"requestParameters":{{"a":[1,{{}}]}},"responseElements":"x",{}"#, &EVENT[1..]);
-        let wrapped = serde_json::json!({"CloudTrailEvent": whole}).to_string();
-        for source in [whole, wrapped] {
-            let (_, outcome) = read(source.as_bytes(), &mut |record| {
-                let names: Vec<&String> = record.as_object().unwrap().keys().collect();
-                assert_eq!(names, ["eventSource", "eventName", "eventID"], "{source}");
-            });
-            outcome.unwrap();
+        let whole =
+            |parameters: &str| format!(r#"{{"requestParameters":{parameters},"responseElements":"x",{}"#, &EVENT[1..]);
+        let wrap = |record: String| serde_json::json!({"CloudTrailEvent": record}).to_string();
+        let listed = serde_json::json!({"prefix": "net/"});
+        let nothing = serde_json::json!({});
+        let as_text = serde_json::to_string(r#"{"prefix":"net/","bucketName":"b"}"#).unwrap();
+        for (parameters, kept) in [
+            (r#"{"a":[1,{}],"prefix":"net/","bucketName":"b"}"#, &listed),
+            (as_text.as_str(), &listed),
+            ("null", &nothing),
+            (r#""no JSON""#, &nothing),
+            ("[{}]", &nothing),
+            ("-1.5", &nothing),
+        ] {
+            for source in [whole(parameters), wrap(whole(parameters))] {
+                let (content, outcome) = read(source.as_bytes(), &mut |record| {
+                    let names: Vec<&String> = record.as_object().unwrap().keys().collect();
+                    assert_eq!(names, ["requestParameters", "eventSource", "eventName", "eventID"], "{source}");
+                    assert_eq!(&record["requestParameters"], kept, "{source}");
+                });
+                outcome.unwrap();
+                assert_eq!(content.records, 1, "{source}");
+            }
         }
     }
 

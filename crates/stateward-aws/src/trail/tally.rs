@@ -73,6 +73,9 @@ pub struct Refusal {
     pub sessions: usize,
     /// Their names.
     pub session_names: BTreeSet<String>,
+    /// What the names in a bucket begin with that were to be listed, each; none where they are not known, or all were to be listed. At
+    /// most 20 are told apart.
+    pub prefixes: BTreeSet<String>,
     /// Whether the text leaves no doubt about the layer.
     pub certain: bool,
     /// The other layers that AWS prints this text for.
@@ -80,6 +83,20 @@ pub struct Refusal {
     /// The first one in full.
     #[serde(skip)]
     pub problem: Problem,
+    /// Which names were to be listed.
+    #[serde(skip)]
+    pub(super) listed: Listed,
+}
+
+/// Which names in a bucket were to be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// Those that begin with one of the prefixes.
+    Some,
+    /// All of them, at least once, or the record does not say.
+    All,
+    /// Those of more prefixes than are told apart.
+    Many,
 }
 
 type Key = (String, String, Option<String>, Layer, Effect);
@@ -200,6 +217,8 @@ impl Tally {
                 certain: problem.certain,
                 also_possible: problem.also_possible.clone(),
                 problem,
+                prefixes: BTreeSet::new(),
+                listed: Listed::Some,
             }),
         };
         refusal.count += 1;
@@ -212,6 +231,7 @@ impl Tally {
         keep(&mut refusal.source_ips, event.source_ip);
         keep(&mut refusal.session_names, denial.principal.session);
         refusal.sessions = refusal.session_names.len();
+        refusal.list(denial.prefix);
         refusal.event_ids.extend(event.id);
         if refusal.event_ids.len() > KEPT {
             refusal.event_ids.pop_front();
@@ -224,6 +244,23 @@ impl Tally {
         let order = |refusal: &Refusal| (refusal.principal.clone(), refusal.action.clone(), refusal.resource.clone());
         refusals.sort_by(|one, other| other.time.cmp(&one.time).then_with(|| order(one).cmp(&order(other))));
         (refusals, self.left_out)
+    }
+}
+
+impl Refusal {
+    /// Counts the names that were to be listed; of one prefix or, without, all.
+    fn list(&mut self, prefix: Option<String>) {
+        match prefix {
+            _ if self.listed == Listed::All => {}
+            None => {
+                self.listed = Listed::All;
+                self.prefixes.clear();
+            }
+            Some(prefix) if self.prefixes.len() < KEPT || self.prefixes.contains(&prefix) => {
+                self.prefixes.insert(prefix);
+            }
+            Some(_) => self.listed = Listed::Many,
+        }
     }
 }
 

@@ -75,8 +75,7 @@ impl Asked {
     /// Limits a statement for the request to what was asked for.
     pub(super) fn limit(&self, statement: &mut Value) {
         if let Some(prefix) = &self.prefix {
-            // With a `$` a variable may begin.
-            statement["Condition"]["StringEquals"] = json!({"s3:prefix": prefix.replace('$', "${$}")});
+            statement["Condition"]["StringEquals"] = json!({"s3:prefix": literal(prefix)});
         }
     }
 
@@ -96,6 +95,11 @@ impl Asked {
             _ => self.resource.clone(),
         }
     }
+}
+
+/// A value as a condition that compares it as it is writes it: with a `$` a variable may begin.
+pub fn literal(value: &str) -> String {
+    value.replace('$', "${$}")
 }
 
 /// The refused action as IAM spells it; where only the operation is known, the action that it needs.
