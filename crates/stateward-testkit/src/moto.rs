@@ -90,6 +90,20 @@ impl Moto {
         self.object("PUT", bucket, key, body.as_ref()).expect_status(200);
     }
 
+    /// Puts an object that is encrypted with a key of KMS, whatever is there.
+    #[track_caller]
+    pub fn put_encrypted(&self, bucket: &str, key: &str, body: impl AsRef<[u8]>, kms_key: &str) {
+        let authorization = aws::unchecked_authorization("s3");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("x-amz-server-side-encryption", "aws:kms"),
+            ("x-amz-server-side-encryption-aws-kms-key-id", kms_key),
+        ];
+        let answer =
+            RawHttp::new(self.service.address()).request("PUT", &format!("/{bucket}/{key}"), &headers, body.as_ref());
+        answer.expect_status(200);
+    }
+
     /// The bytes of an object.
     #[track_caller]
     pub fn get_object(&self, bucket: &str, key: &str) -> Vec<u8> {

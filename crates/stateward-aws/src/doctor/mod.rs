@@ -90,6 +90,8 @@ pub struct Patient {
     probes: Probes,
     /// Why a condition cannot be relied on in the lock table, where that was seen: nothing is written to names of others there then.
     unkept: OnceLock<String>,
+    /// The key of KMS by which something was read that it encrypts.
+    decrypted_with: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Patient {
@@ -120,8 +122,19 @@ impl Patient {
         };
         let probes = Probes::new(options.seed);
         let bucket_policy = OnceCell::new();
-        let unkept = OnceLock::new();
-        Ok(Self { target, options, configuration, services, bucket, bucket_policy, watch, gate, probes, unkept })
+        Ok(Self {
+            target,
+            options,
+            configuration,
+            services,
+            bucket,
+            bucket_policy,
+            watch,
+            gate,
+            probes,
+            unkept: OnceLock::new(),
+            decrypted_with: OnceLock::new(),
+        })
     }
 
     /// Runs all checks. Who does not wait for the end uses [`Self::examine_until`]: what is dropped half-way may still arrive.

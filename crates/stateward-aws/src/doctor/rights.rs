@@ -96,7 +96,7 @@ impl Patient {
         for (item, live) in items.iter().zip(tried) {
             by_action.entry(item.action).or_default().push((item, live));
         }
-        through_the_bucket(&mut by_action);
+        through_the_bucket(&mut by_action, self.decrypted_with.get());
         let mut beside = within_others(&by_action);
         for finding in &mut beside {
             self.of_key(finding, &keeping, caller, &known).await;
@@ -161,7 +161,12 @@ impl Patient {
         match item.action {
             "s3:GetObject" => {
                 let answer = bucket.reading(key).range("bytes=0-0").send().await;
-                Live::of(answer.map(drop).map_err(|error| Failed::new("S3: GetObject", &error).about(key)))
+                let read = answer.map(|answer| {
+                    if let Some(key) = answer.ssekms_key_id {
+                        drop(self.decrypted_with.set(key));
+                    }
+                });
+                Live::of(read.map_err(|error| Failed::new("S3: GetObject", &error).about(key)))
             }
             "s3:ListBucket" => {
                 for prefix in [Some(self.target.listed()), self.target.listed_beside()].into_iter().flatten() {
@@ -314,14 +319,19 @@ impl Patient {
     }
 }
 
-/// S3 uses the key for whoever writes and reads: what it was refused there says whether they may.
-fn through_the_bucket(by_action: &mut BTreeMap<&str, Vec<(&CheckItem, Live)>>) {
+/// S3 uses the key for whoever writes and reads: what it was refused there says whether they may, and so does what was read that is
+/// encrypted with the key.
+fn through_the_bucket(by_action: &mut BTreeMap<&str, Vec<(&CheckItem, Live)>>, decrypted_with: Option<&String>) {
     for (action, through) in [("kms:GenerateDataKey", "s3:PutObject"), ("kms:Decrypt", "s3:GetObject")] {
         let live = match by_action.get(through).map(Vec::as_slice) {
             Some(tried) => match tried.iter().find(|(_, live)| live.refuses(action)) {
                 // A key is the same for all names.
                 Some((_, Live::Refused(failed) | Live::Unsure(failed))) => Live::Refused(failed.clone()),
                 _ if through == "s3:PutObject" && tried.iter().any(|(_, live)| live.is_let_in()) => Live::Allowed,
+                _ if action == "kms:Decrypt" && is_all_of_key(by_action, action, decrypted_with) => Live::Allowed,
+                _ if action == "kms:Decrypt" => {
+                    Live::Untested("nothing was read that is encrypted with the key".to_owned())
+                }
                 _ => Live::Untested(format!("it takes a `{through}` that goes through")),
             },
             None => Live::Untested("only a service uses the key, and nothing was asked of it".to_owned()),
@@ -333,6 +343,12 @@ fn through_the_bucket(by_action: &mut BTreeMap<&str, Vec<(&CheckItem, Live)>>) {
             tried.truncate(1);
         }
     }
+}
+
+/// Whether all that an action is needed for is this very key.
+fn is_all_of_key(by_action: &BTreeMap<&str, Vec<(&CheckItem, Live)>>, action: &str, key: Option<&String>) -> bool {
+    let items = by_action.get(action).map(Vec::as_slice).unwrap_or_default();
+    key.is_some_and(|key| items.iter().all(|(item, _)| item.resource == *key))
 }
 
 /// Actions that a service asked for on the caller's behalf and was refused, such as the use of a key.

@@ -77,7 +77,8 @@ impl Patient {
     }
 
     async fn by_reading(&self, table: &str) -> Found {
-        let id = self.target.lock_id(&self.target.object().unwrap_or_else(|| "state".to_owned()));
+        // Of a store any name does that its policies are about.
+        let id = self.target.lock_id(&self.target.object().unwrap_or_else(|| self.target.listed() + "state"));
         let request = self.services.dynamodb.get_item().table_name(table).set_key(Some(Row::Lock(id).key()));
         let failed = match request.send().await {
             Ok(_) => {

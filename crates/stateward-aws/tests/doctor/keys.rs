@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use stateward_aws::doctor::Status;
 use stateward_denial::{Effect, Layer};
 use stateward_store_aws::Encryption;
-use stateward_testkit::{Fault, Rule, SeenRequest};
+use stateward_testkit::{Fault, Moto, Rule, SeenRequest};
 
 use crate::denials;
 use crate::lab_place::{ACCOUNT, LabPlace, all_but, everything, policy};
-use crate::place::Place;
+use crate::place::{KEY, Place};
 use crate::planted::{planted, says};
 use crate::reading::{kms, made_key};
 
@@ -22,6 +22,20 @@ fn under(place: &mut Place, key: &str) {
 
 fn of_key(effect: &str, principal: &str, action: &str) -> Value {
     json!({ "Effect": effect, "Principal": { "AWS": principal }, "Action": action, "Resource": "*" })
+}
+
+/// What is read shows that its key may be used: that one, and no other.
+#[tokio::test]
+async fn a_state_that_is_read_shows_the_use_of_its_key() {
+    let [of_state, another] = [made_key().await, made_key().await];
+    for (named, expected) in [(&of_state, Status::Ok), (&another, Status::Untested)] {
+        let mut place = Place::new();
+        under(&mut place, named);
+        Moto::shared().put_encrypted(place.bucket(), KEY, "{}", &of_state);
+        let found = place.examine().await;
+        let told = found.iter().find(|finding| finding.check == "right:kms:Decrypt").unwrap();
+        assert_eq!(told.status, expected, "{told:?}");
+    }
 }
 
 /// Each layer that has a say about a key refuses its use in turn.

@@ -514,8 +514,10 @@ impl Bench {
         assert!(strays.iter().all(|object| !object.starts_with("env:")), "{strays:?}");
         let doctor = run(&["doctor", "--json"]).stdout;
         let found: Value = serde_json::from_str(&doctor).unwrap();
-        let listing = found["items"].as_array().unwrap().iter().find(|item| item["check"] == "right:s3:ListBucket");
-        assert_eq!(listing.map(|item| &item["status"]), Some(&json!("ok")), "{doctor}");
+        for check in ["right:s3:ListBucket", "lock-table-exists", "lock-table-schema"] {
+            let told = found["items"].as_array().unwrap().iter().find(|item| item["check"] == check);
+            assert_eq!(told.map(|item| &item["status"]), Some(&json!("ok")), "{check}: {doctor}");
+        }
     }
 }
 
