@@ -121,7 +121,17 @@ impl LockPlace for LockTable {
                 // Not every service says what it found. What is gone by now was somebody's a moment ago.
                 None => self.get(&lock_id).await?.unwrap_or_default(),
             },
-            _ => return Err(self.fault("DynamoDB: PutItem", &error).into()),
+            _ => match self.fault("DynamoDB: PutItem", &error) {
+                // It may have been done all the same: what refused it may stand before the service.
+                fault @ (Fault::Lost(_) | Fault::Refused(_)) => match self.get(&lock_id).await {
+                    Ok(Some(held)) if lock_id_in(held.as_bytes()).as_deref() == Some(id) => held,
+                    Err(error) if !fault.is_told_by_aws() => {
+                        return Err(StoreError::OutcomeUnknown { reason: error.to_string() });
+                    }
+                    _ => return Err(fault.into()),
+                },
+                fault => return Err(fault.into()),
+            },
         };
         Ok(if lock_id_in(held.as_bytes()).as_deref() == Some(id) { Taken::Yes } else { Taken::Held(held.into()) })
     }
@@ -130,7 +140,14 @@ impl LockPlace for LockTable {
         let lock_id = self.names.lock_id(at);
         match self.get(&lock_id).await? {
             Some(held) if lock_id_in(held.as_bytes()).as_deref() == Some(id) => {
-                self.delete(&lock_id, &held).await.map(drop)
+                match self.delete(&lock_id, &held).await {
+                    Ok(_) => Ok(()),
+                    // Refused, and perhaps not by who deletes.
+                    Err(error) => match self.get(&lock_id).await {
+                        Ok(there) if there.as_deref() != Some(&*held) => Ok(()),
+                        _ => Err(error),
+                    },
+                }
             }
             _ => Ok(()),
         }

@@ -415,12 +415,13 @@ impl Backend {
 
 /// The lock outside was not given back, and all else was done.
 pub(super) fn left_locked(done: &str, state: &StateId, id: &str, error: &Error) -> Error {
-    Error::new(
-        error.kind(),
-        format!("{done}, and Terraform's lock on it was not given back"),
-        error.why(),
-        format!("give it back with `stateward lock release {state} --id {id}`, or `terraform force-unlock {id}`"),
-    )
+    let release =
+        format!("`stateward lock release {state} --id {id}`, or `terraform force-unlock {id}`, gives it back");
+    let next = match error.kind() {
+        Kind::Denied | Kind::NoPlace => format!("{}; then {release}", error.next()),
+        _ => release,
+    };
+    Error::new(error.kind(), format!("{done}, and Terraform's lock on it was not given back"), error.why(), next)
 }
 
 fn may_be_left(state: &StateId, id: &str) -> String {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use stateward_store::outside::{LockPlace, Spot, Taken};
 use stateward_store::{Expect, Key, Store, StoreError, Write};
-use stateward_store_dynamodb::DynamoStore;
-use stateward_testkit::{DynamoDbLocal, Fault, FaultProxy, Rule};
+use stateward_store_dynamodb::{DynamoStore, LockTable};
+use stateward_testkit::{DynamoDbLocal, Fault, FaultProxy, Rule, fresh_name};
 
 use crate::place::{open, options};
 
@@ -53,6 +54,35 @@ async fn a_lost_answer_is_no_conflict_with_oneself() {
             other.commit(vec![write(&key, "2", Expect::Revision(revision))]).await.unwrap();
         }
     }
+}
+
+/// What stands before the service may refuse in its own name what it has let through: a lock that nobody knows of would keep all out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_lock_is_left_by_a_refusal_of_what_was_done() {
+    let proxy = FaultProxy::to(DynamoDbLocal::shared().url());
+    let mut options = options(DynamoDbLocal::shared().url());
+    options.lock_table = Some(fresh_name("locks"));
+    let direct = LockTable::of(&open(&options).await).unwrap();
+    options.access.endpoint = Some(proxy.url().to_owned());
+    let locks = LockTable::of(&open(&options).await).unwrap();
+    let at = Spot { name: "net".into(), workspace: "default".into() };
+    let info = br#"{"ID":"L"}"#;
+    for fault in [Fault::page(200), Fault::page(403), Fault::status(403)] {
+        for operation in ["PutItem", "DeleteItem"] {
+            let (name, before) = (format!("{fault:?} {operation}"), proxy.injected());
+            proxy.inject(Rule::new(fault.clone().though_done()).operation(operation).nth(1));
+            let taken = locks.lock(&at, "L", info).await;
+            assert_eq!(taken.unwrap_or_else(|error| panic!("{name}: {error}")), Taken::Yes, "{name}");
+            assert!(direct.holder(&at).await.unwrap().is_some(), "{name}");
+            locks.unlock(&at, "L", info).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(direct.holder(&at).await.unwrap(), None, "{name}");
+            assert_eq!(proxy.injected(), before + 1, "{name}");
+            proxy.heal();
+        }
+    }
+    let denied = Fault::dynamodb(400, "AccessDeniedException", "not authorized");
+    proxy.inject(Rule::new(denied).operation("PutItem"));
+    assert!(matches!(locks.lock(&at, "L", info).await, Err(StoreError::Denied { .. })));
 }
 
 /// If no answer ever comes, it is said that the outcome is not known, and only then.
