@@ -201,7 +201,7 @@ impl Backend {
             let (mut control, revision) = match recalled.take() {
                 Some(seen) => seen,
                 None if tried.is_empty() => self.control(state).await?,
-                None => self.control(state).await.map_err(Error::unconfirmed)?,
+                None => Box::pin(self.control(state)).await.map_err(Error::unconfirmed)?,
             };
             if let Some(mine) = tried.iter().position(|(id, _)| control.has_write(id)) {
                 return Ok(tried.swap_remove(mine).1);
@@ -236,7 +236,7 @@ impl Backend {
                 }
                 // What refused it may stand before the storage, and have let it through.
                 Err(error) => {
-                    let there = self.control(state).await;
+                    let there = Box::pin(self.control(state)).await;
                     let done = there.is_ok_and(|(control, _)| control.has_write(&moment.write_id));
                     return if done { Ok(answer) } else { Err(error.into()) };
                 }

@@ -118,12 +118,12 @@ impl Error {
 
     /// The same where it met whoever wanted to know whether a request was done, which therefore nobody knows.
     #[must_use]
-    pub(crate) fn unconfirmed(mut self) -> Self {
-        self.0.what = "the storage did not confirm".to_owned();
-        self.0.why =
+    pub(crate) fn unconfirmed(self) -> Self {
+        let why =
             format!("it is not known whether it was done, for it could not be looked at after that: {}", self.0.why);
-        self.0.next = "try again once the storage answers: repeating the request is safe".to_owned();
-        self
+        let next = "try again once the storage answers: repeating the request is safe";
+        let told = Self::new(self.0.kind, "the storage did not confirm", why, next);
+        Self(Box::new(Inner { retry_after: self.0.retry_after, ..*told.0 }))
     }
 
     /// Adds when to try again.

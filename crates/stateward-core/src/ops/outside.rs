@@ -216,7 +216,8 @@ impl Backend {
         match Box::pin(self.put_outside(&*place, state, head, before.as_ref())).await {
             Ok(()) => Ok(()),
             Err(StoreError::Conflict { .. } | StoreError::OutcomeUnknown { .. }) => {
-                let now = self.present(state).await.map_err(|error| not_followed(stored(), &error))?.control.head;
+                let now =
+                    Box::pin(self.present(state)).await.map_err(|error| not_followed(stored(), &error))?.control.head;
                 let is_there = now.is_some_and(|now| now.version == version);
                 if is_there { Ok(()) } else { Err(written_over(state, version)) }
             }
@@ -352,11 +353,11 @@ impl Backend {
         operation: &str,
         run: BoxFuture<'_, Result<T>>,
     ) -> Result<T> {
-        let run = async {
+        let run = Box::pin(async {
             let outcome = run.await?;
             self.note_mark(state).await;
             Ok(outcome)
-        };
+        });
         if self.shared.outside.locks.is_none() {
             return run.await;
         }
@@ -379,7 +380,7 @@ impl Backend {
             Ok(Some(holder)) => return Err(super::lock::held_by(state, &holder, None, 0)),
             // It may have been taken all the same, and then nobody would give it back.
             Err(error) if error.kind() == Kind::Unavailable => {
-                let given_back = self.unlock_outside(state, &info.id, &raw).await.is_ok();
+                let given_back = Box::pin(self.unlock_outside(state, &info.id, &raw)).await.is_ok();
                 return Err(if given_back { error } else { error.and_next(&may_be_left(state, &info.id)) });
             }
             Err(error) => return Err(error),
