@@ -377,14 +377,14 @@ fn long_trust(of: &Resource<'_>, trust: &str) -> Result<String, Box<Item>> {
     let count = trust.chars().filter(|char| !char.is_whitespace()).count();
     let told = format!("To say who may take it takes {count} characters, and IAM takes {TRUST}");
     let next = "Name fewer in `--trust`: an owner's subjects by a `*`, such as `repo:OWNER/*`, or an account and in its own policies who of it.";
-    match count {
-        ..=TRUST => Ok(String::new()),
-        ..=RAISED_TRUST => Ok(format!(" Warning: {told}, unless the quota of this account was raised. {next}")),
-        _ => {
-            let why = format!("{told}, and {RAISED_TRUST} where the quota was raised. {next}");
-            Err(Box::new(of.refuse("trust", (Value::Null, json!(count)), why)))
-        }
+    if count <= TRUST {
+        return Ok(String::new());
     }
+    if count <= RAISED_TRUST {
+        return Ok(format!(" Warning: {told}, unless the quota of this account was raised. {next}"));
+    }
+    let why = format!("{told}, and {RAISED_TRUST} where the quota was raised. {next}");
+    Err(Box::new(of.refuse("trust", (Value::Null, json!(count)), why)))
 }
 
 /// The tag that says what the policy was made to say.

@@ -338,7 +338,7 @@ fn names_that_are_taken_and_tables_of_others() {
 fn a_service_that_is_down_or_has_too_much_to_do() {
     let (proxy, dir, names) = (FaultProxy::to(Moto::shared().url()), TestDir::new(), names());
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let down = AwsEnv::new().others(&format!("http://{nobody}"));
+    let down = AwsEnv::new().others(format!("http://{nobody}"));
     let error = cli(&dir, &down).run(&arguments(&names, &["--yes"])).expect_code(1).stderr;
     assert!(error.contains("connection refused") && error.contains("`AWS_ENDPOINT_URL`"), "{error}");
     let busy = AwsEnv::new().others(proxy.url());
