@@ -21,6 +21,9 @@ const fn reason(name: &'static str, kind: Kind, reason: Reason) -> Code {
     Code { name, kind, reason: Some(reason) }
 }
 
+/// What `CloudTrail` calls it in events of network activity that a VPC endpoint's policy refused.
+pub(crate) const BY_ENDPOINT: &str = "VpceAccessDenied";
+
 /// Codes that hardly anybody but AWS has, so that they are found wherever they stand.
 pub(crate) const CODES: &[Code] = &[
     code("AccessDenied", Kind::AccessDenied),
@@ -34,6 +37,7 @@ pub(crate) const CODES: &[Code] = &[
     code("KmsAccessDenied", Kind::AccessDenied),
     code("KMSAccessDeniedFault", Kind::AccessDenied),
     code("AllAccessDisabled", Kind::AccessDenied),
+    code(BY_ENDPOINT, Kind::AccessDenied),
     reason("ExpiredToken", Kind::Authentication, Reason::ExpiredCredentials),
     reason("ExpiredTokenException", Kind::Authentication, Reason::ExpiredCredentials),
     reason("TokenRefreshRequired", Kind::Authentication, Reason::ExpiredCredentials),

@@ -13,7 +13,14 @@ pub(crate) fn doubt(denial: &Denial, direct: bool) -> (bool, Vec<Layer>) {
         Layer::Unknown if denial.setting.is_some() => (true, Vec::new()),
         Layer::Unknown => (false, possible(denial, direct)),
         // One text for a missing key, a key's policy that does not allow, and one that denies.
-        Layer::Kms if denial.effect == Effect::Unknown => (false, vec![Layer::Resource]),
+        Layer::Kms if denial.effect == Effect::Unknown && denial.action.is_some() => (false, vec![Layer::Resource]),
+        // And in the words that name no action for whatever else refuses, too.
+        Layer::Kms if denial.effect == Effect::Unknown => {
+            let of_key = Denial { service: Some("kms".to_owned()), operation: None, ..denial.clone() };
+            let mut layers = possible(&of_key, direct);
+            layers.retain(|layer| *layer != Layer::Kms);
+            (false, layers)
+        }
         // IgnorePublicAcls and RestrictPublicBuckets hide behind the bucket's policy.
         Layer::Resource if matches!(service, Some("s3" | "s3express")) => (false, vec![Layer::S3BlockPublicAccess]),
         _ => (true, Vec::new()),

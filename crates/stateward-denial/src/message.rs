@@ -119,6 +119,8 @@ fn subject(text: &Squeezed<'_>, verb: usize, floor: usize) -> Subject {
     }
     let is = verb - 2;
     let from = floor.max(is.saturating_sub(PRINCIPAL_MAX));
+    // It is not named in front of an empty line.
+    let from = (from + 1..=is).rev().find(|index| text.gap(*index) == Gap::Blank).unwrap_or(from);
     let mut until = is;
     while let Some(user) = text.find_last(from..until, "user") {
         let apart = text.gap(user.start) != Gap::None || !text.byte(user.start.wrapping_sub(1)).is_ascii_alphanumeric();
@@ -421,7 +423,8 @@ pub(crate) fn read_encoded(text: &Squeezed<'_>, at: usize) -> Option<(Option<Str
                 .find(|index| text.gap(*index) != Gap::None || !part(*index))
                 .unwrap_or(text.len());
             let goes_on = text.gap(end) == Gap::Break && width >= LINE_MIN && next - end <= width;
-            if !goes_on || text.gap(next) == Gap::Space {
+            // What a colon stands behind is a code.
+            if !goes_on || text.gap(next) == Gap::Space || text.byte(next) == b':' {
                 break;
             }
             line = end;

@@ -10,7 +10,7 @@ mod phrases;
 
 use std::ops::Range;
 
-use anchors::{ANCHORS, Anchor, How, Own};
+use anchors::{ANCHORS, Anchor, How, Own, TABLE_KEY};
 use lock::Block;
 
 pub(crate) use frame::{Firmness, Frame};
@@ -39,6 +39,8 @@ pub(crate) struct Scan {
 
 /// A message stands so near behind its envelope, or it is another's.
 const MESSAGE_NEAR: usize = 200;
+/// What stands so near behind an envelope is its message.
+const DIRECTLY: usize = 2;
 /// A suffix stands so near behind what it belongs to.
 const SUFFIX_NEAR: usize = 1500;
 /// In a dump of an error, its fields may stand so far behind its message: a stack trace is between them.
@@ -87,7 +89,7 @@ pub(crate) fn message(text: &str) -> Option<Message> {
         ("public ACLs are prevented by the BlockPublicAcls", Own::PublicAcl),
         ("public ACLs are blocked by the BlockPublicAcls", Own::PublicAcl),
         ("refers to a customer master key that does not exist", Own::Key),
-        ("KMS key access denied", Own::Key),
+        (TABLE_KEY, Own::TableKey),
         ("Access to KMS is not allowed", Own::Key),
         ("Access to the resource http", Own::Queue),
     ];
@@ -172,6 +174,7 @@ impl Scanner<'_> {
             }
             Anchor::User => self.user(range.start),
             Anchor::Tail => self.tail(range.start),
+            Anchor::Own(Own::TableKey) if introduces(self.text, range.end) => self.table_key(range),
             Anchor::Own(own) => {
                 if let Some(message) = own_words(self.text, own, range) {
                     self.message(message);
@@ -206,8 +209,9 @@ impl Scanner<'_> {
             let names = pending.code.is_some()
                 && pending.message.is_none()
                 && frame.start <= pending.message_at + 1
+                && !self.text.is_apart(pending.message_at, frame.start)
                 && self.text.gap(frame.start) < Gap::Break;
-            let near = near && self.is_open_to(&pending, frame.start);
+            let near = near && self.is_open_to(&pending, frame.start) && self.may_explain(&pending, &frame);
             let led_here = near
                 && pending.message.is_none()
                 && pending.code.is_none()
@@ -295,6 +299,15 @@ impl Scanner<'_> {
     fn is_open_to(&self, frame: &Frame, at: usize) -> bool {
         let told = frame.speaks() || frame.status.is_some() || frame.meaning.is_some() || frame.operation.is_some();
         !told || !self.text.is_apart(frame.message_at, at) || (frame.firmness == Firmness::Vague) && self.is_titled(at)
+    }
+
+    /// Whether the next error can be why the one in hand, an empty line before it, had no credentials.
+    fn may_explain(&self, pending: &Frame, frame: &Frame) -> bool {
+        const CREDENTIALS: &[&str] =
+            &["AssumeRole", "GetRoleCredentials", "GetCallerIdentity", "GetSessionToken", "GetMetadata"];
+        let told = frame.operation.as_deref();
+        let gives = told.is_none_or(|told| CREDENTIALS.iter().any(|operation| told.starts_with(operation)));
+        gives || pending.firmness != Firmness::Vague || !self.text.is_apart(pending.message_at, frame.start)
     }
 
     /// The error in hand, if what stands at a place so far behind it can belong to it.
@@ -387,6 +400,21 @@ impl Scanner<'_> {
             told.is_some_and(|told| (told.end..=at).any(is_line))
         };
         frame.code.is_some() && (title.is_some_and(is_line) || told())
+    }
+
+    /// `DynamoDB` tells what KMS has said: that is the message, and the answer its own.
+    fn table_key(&mut self, range: Range<usize>) {
+        let is_its_message = |frame: &mut Frame| frame.message.is_none() && frame.can_refuse();
+        if !self.open(range.start, DIRECTLY).is_some_and(is_its_message) {
+            self.flush();
+            self.pending = Some(Frame::at(range.clone()));
+        }
+        if let Some(frame) = &mut self.pending {
+            frame.of_table_key = true;
+            frame.service = Some("dynamodb".to_owned());
+            frame.message_at = frame.message_at.max(range.end);
+        }
+        self.consumed = self.consumed.max(range.end);
     }
 
     fn user(&mut self, at: usize) {
@@ -528,6 +556,14 @@ fn is_id(word: &str) -> bool {
     }
 }
 
+/// Whether what KMS has said follows: `error: CLASS: …`; or may, where the text ends within these words.
+fn introduces(text: &Squeezed<'_>, at: usize) -> bool {
+    const NEXT: &str = "error:";
+    let left = text.len().saturating_sub(at);
+    let may_come = || left < NEXT.len() && !text.ends_line() && text.behind(at, &NEXT[..left]).is_some();
+    text.gap(at) < Gap::Written && text.behind(at, NEXT).is_some() || may_come()
+}
+
 /// A refusal that does not follow the grammar.
 fn own_words(text: &Squeezed<'_>, own: Own, range: Range<usize>) -> Option<Message> {
     const ADDRESS_MAX: usize = 300;
@@ -544,6 +580,11 @@ fn own_words(text: &Squeezed<'_>, own: Own, range: Range<usize>) -> Option<Messa
         Own::Key => {
             denial.layer = Layer::Kms;
             denial.service = Some("kms".to_owned());
+        }
+        Own::TableKey if introduces(text, range.end) => return None,
+        Own::TableKey => {
+            denial.layer = Layer::Kms;
+            denial.service = Some("dynamodb".to_owned());
         }
         Own::Queue => {
             let from = range.end - "http".len();

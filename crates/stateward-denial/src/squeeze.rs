@@ -120,6 +120,11 @@ impl<'a> Squeezed<'a> {
         }
     }
 
+    /// Whether the text ends with a line.
+    pub(crate) fn ends_line(&self) -> bool {
+        self.clean.ends_with('\n')
+    }
+
     /// All of it.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

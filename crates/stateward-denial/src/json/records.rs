@@ -83,6 +83,9 @@ fn event(value: &Value) -> Option<Option<Problem>> {
         }
         denial.resource = denial.resource.take().or_else(|| resource(value));
         denial.prefix = if denial.is_listing() { listed(value) } else { None };
+        if code == codes::BY_ENDPOINT {
+            denial.layer = Layer::VpcEndpoint;
+        }
     }
     let frame = Frame {
         meaning: message.is_none().then(|| scan::words(text)).flatten(),

@@ -70,6 +70,8 @@ pub(super) enum Own {
     PublicAcl,
     /// A KMS key.
     Key,
+    /// The KMS key of a table. What KMS said may follow.
+    TableKey,
     /// A queue.
     Queue,
 }
@@ -232,6 +234,9 @@ const PHRASES: &[Phrase] = &[
     ),
 ];
 
+/// How `DynamoDB` begins to tell that it may not use a table's key.
+pub(super) const TABLE_KEY: &str = "KMS key access denied";
+
 /// The words that stand for something else than a code or a phrase. Where one begins with another, the longer one counts.
 const WORDS_OF: &[(&str, Anchor)] = &[
     ("error occurred (", Anchor::Client),
@@ -264,7 +269,7 @@ const WORDS_OF: &[(&str, Anchor)] = &[
     ("public ACLs are prevented by the BlockPublicAcls", Anchor::Own(Own::PublicAcl)),
     ("public ACLs are blocked by the BlockPublicAcls", Anchor::Own(Own::PublicAcl)),
     ("refers to a customer master key that does not exist", Anchor::Own(Own::Key)),
-    ("KMS key access denied", Anchor::Own(Own::Key)),
+    (TABLE_KEY, Anchor::Own(Own::TableKey)),
     ("Access to KMS is not allowed", Anchor::Own(Own::Key)),
     ("Access to the resource http", Anchor::Own(Own::Queue)),
     (ENCODED, Anchor::Encoded),

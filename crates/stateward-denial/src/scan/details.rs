@@ -11,7 +11,10 @@ const MESSAGE_MAX: usize = 600;
 /// Fills in what the message names. It ends before `next`.
 pub(super) fn fill(text: &Squeezed<'_>, frame: &mut Frame, next: usize) {
     let (kind, reason) = frame.meaning();
-    let window = frame.start..(frame.message_at + MESSAGE_MAX).min(next.max(frame.message_at + MESSAGE_MAX / 3));
+    let end = (frame.message_at + MESSAGE_MAX).min(next.max(frame.message_at + MESSAGE_MAX / 3));
+    // Behind an empty line another error may stand.
+    let end = (frame.message_at..end).find(|index| text.gap(*index) == Gap::Blank).unwrap_or(end);
+    let window = frame.start..end;
     match kind {
         Kind::Region => {
             frame.region = ["expecting '", "bucket is in '", "<Region>", "bucket-region:", "actual location \""]

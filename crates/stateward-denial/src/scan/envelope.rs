@@ -71,7 +71,7 @@ fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
         at = end + 1;
     }
     frame.message_at = at;
-    let named = text.behind(at, "api error");
+    let named = text.behind(at, "api error").filter(|_| text.gap(at) != Gap::Blank);
     let from = named.unwrap_or(at);
     if let Some((code, end)) = until(text, from, b':', 80)
         && is_code(&code)
@@ -205,7 +205,16 @@ impl Scanner<'_> {
         let status = field("Status Code:").and_then(|status| status.parse().ok());
         let code = field("Error Code:").filter(|code| is_code(code));
         let request_id = field("Request ID:");
-        let is_said = |said: &(Range<usize>, _)| (said.0.end..=said.0.end + MESSAGE_NEAR).contains(&range.start);
+        let is_said = |said: &(Range<usize>, _)| {
+            (said.0.end..=said.0.end + MESSAGE_NEAR).contains(&range.start)
+                && !self.text.is_apart(said.0.end, range.start)
+        };
+        // Those of what KMS told DynamoDB are not those of DynamoDB's answer.
+        let is_inner = |frame: &Frame| frame.of_table_key && service.as_deref() == Some("kms");
+        if self.open(range.start, SUFFIX_NEAR).is_some_and(|frame| is_inner(frame)) {
+            self.consumed = self.consumed.max(end);
+            return;
+        }
         if self.said.as_ref().is_some_and(is_said) || self.open(range.start, SUFFIX_NEAR).is_none() {
             self.flush();
             let mut frame = Frame::at(range.start..range.start);

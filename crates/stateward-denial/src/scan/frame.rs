@@ -44,6 +44,8 @@ pub(crate) struct Frame {
     pub(crate) weak: bool,
     /// Its code stood under a key: it is a dump of an error, which may say everything twice.
     pub(crate) keyed: bool,
+    /// A table's key was refused, and what KMS has said is to follow.
+    pub(crate) of_table_key: bool,
     pub(crate) subject: Option<String>,
     pub(crate) region: Option<String>,
     /// What the names begin with that were to be listed.
@@ -104,11 +106,15 @@ impl Frame {
         if kind == Kind::AccessDenied || self.encoded.is_some() && self.code.is_none() {
             problem.kind = Kind::AccessDenied;
             let through = self.message.as_ref().and_then(|message| message.through);
+            let is_key = self.of_table_key && self.message.is_none();
             let denial = self.into_denial();
             (problem.certain, problem.also_possible) = layers::doubt(&denial, direct);
             if let Some(through) = through.filter(|through| *through != denial.layer) {
                 problem.certain = false;
                 problem.also_possible.push(through);
+            }
+            if is_key {
+                problem.also_possible.push(Layer::Kms);
             }
             problem.denial = Some(denial);
             return problem;

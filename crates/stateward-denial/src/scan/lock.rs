@@ -73,6 +73,7 @@ pub(super) fn read_info(text: &Squeezed<'_>, from: usize) -> (LockInfo, usize) {
         let starts_next =
             |index: usize| text.gap(index) >= Gap::Break && next.clone().any(|next| text.behind(index, next).is_some());
         let limit = text.len().min(value + FIELD_MAX);
+        let limit = (value..limit).find(|index| text.gap(*index) == Gap::Blank).unwrap_or(limit);
         let last = number + 1 == FIELDS.len();
         let end =
             (value..limit).find(|index| starts_next(*index) || last && text.gap(*index) >= Gap::Break).unwrap_or(limit);

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::anchors::{How, Phrase};
 use super::{Firmness, Frame, MESSAGE_NEAR, NAME_NEAR, Scanner};
-use crate::problem::Kind;
-use crate::squeeze::Gap;
+use crate::problem::{Kind, Reason};
+use crate::squeeze::{Gap, Squeezed};
 
 impl Scanner<'_> {
     pub(super) fn phrase(&mut self, phrase: &'static Phrase, range: Range<usize>) {
@@ -18,9 +18,11 @@ impl Scanner<'_> {
             return;
         }
         let meaning = Some((phrase.kind, phrase.reason));
-        // The same words behind an empty line are another error's.
+        // The same words behind an empty line are another error's; and of clocks any, which no title tells of.
         let again = |said: &Range<usize>| {
-            self.text.behind(said.start, phrase.words).is_some() && self.text.is_apart(said.end, range.start)
+            let is_clock = phrase.reason == Some(Reason::ClockSkew);
+            (is_clock || self.text.behind(said.start, phrase.words).is_some())
+                && self.text.is_apart(said.end, range.start)
         };
         let said_same = |frame: &Frame| {
             phrase.how != How::Titled
@@ -36,7 +38,15 @@ impl Scanner<'_> {
         }
         let text = self.text;
         let is_next = |frame: &Frame| {
-            has_told(frame, phrase) && (frame.message_at..=range.start).any(|index| text.gap(index) >= Gap::Break)
+            let between = frame.message_at..range.start + 1;
+            has_told(frame, phrase) && between.clone().any(|index| text.gap(index) >= Gap::Break)
+                || phrase.how == How::Override
+                    && frame.code.is_some()
+                    && !frame.keyed
+                    && begins_object(text, between.clone())
+                || frame.firmness == Firmness::Vague
+                    && !matches!(phrase.kind, Kind::Authentication | Kind::Network)
+                    && text.is_apart(frame.message_at, range.start)
         };
         if let Some(frame) = self.open(range.start, NAME_NEAR * 2).filter(|frame| !is_next(frame)) {
             if says_more(frame, phrase) {
@@ -99,6 +109,11 @@ impl Scanner<'_> {
             range.start.saturating_sub(NAME_NEAR).max(self.consumed.saturating_sub(NAME_NEAR))..range.end + NAME_NEAR;
         NAMES.iter().any(|name| self.text.find(around.clone(), name).is_some())
     }
+}
+
+/// Whether an object begins a line there.
+fn begins_object(text: &Squeezed<'_>, mut range: Range<usize>) -> bool {
+    range.any(|index| text.byte(index) == b'{' && text.gap(index) >= Gap::Break)
 }
 
 fn firmness(how: How) -> Firmness {

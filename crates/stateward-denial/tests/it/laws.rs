@@ -31,10 +31,13 @@ const DUMPED: &[&str] = &[
     "others/key-schema-java",
     "others/unlocking-what-is-not-locked",
     "terraform/instance-denied-by-a-named-policy-with-encoded-message",
+    "terraform/table-key-denied-and-cut",
+    "tools/fluentd-class-and-error",
 ];
 
-/// What two texts tell together: the same thing told twice is told once, and counted.
-fn together(first: &Text, second: &Text) -> Vec<Value> {
+/// Problems told together: the same thing told twice is told once, and counted. That Terraform is taking the lock it tells until it says
+/// that it is not.
+fn together<'a>(problems: impl IntoIterator<Item = &'a Value>) -> Vec<Value> {
     let identity = |problem: &Value| {
         let mut problem = problem.clone();
         problem["count"] = Value::Null;
@@ -49,13 +52,15 @@ fn together(first: &Text, second: &Text) -> Vec<Value> {
         }
         problem
     };
-    let mut all = first.problems.clone();
-    for problem in &second.problems {
-        match all.iter_mut().find(|known| identity(known) == identity(problem)) {
+    let mut all: Vec<Value> = Vec::new();
+    for problem in problems {
+        let mut problem = problem.clone();
+        problem["locking"] = Value::Null;
+        match all.iter_mut().find(|known| identity(known) == identity(&problem)) {
             Some(known) => {
                 known["count"] = (known["count"].as_u64().unwrap_or(0) + problem["count"].as_u64().unwrap_or(0)).into();
             }
-            None => all.push(problem.clone()),
+            None => all.push(problem),
         }
     }
     all
@@ -162,28 +167,32 @@ fn the_end_of_a_text_names_no_layer_that_the_text_does_not() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// What pairs of texts do not tell, with something between them; every text meets some others, on either side.
+/// Texts that leave open why there were no credentials, and ones behind an empty line that tell of what can be why.
+const EXPLAINED: &[(&str, &str)] = &[
+    ("others/no-credentials-and-no-instance-to-ask", "others/sign-in-over-js"),
+    ("others/no-credentials-of-0-11", "others/clock-ahead-told-by-a-deployment"),
+    ("others/no-credentials-of-0-11", "others/clock-behind-without-a-code"),
+    ("others/no-credentials-of-0-11", "others/sign-in-over-js"),
+    ("others/no-credentials-of-0-11", "terraform/assuming-the-backend-s-role"),
+    ("others/no-credentials-of-0-11", "terraform/state-object-forbidden-sdk-v1"),
+    ("others/no-credentials-of-0-11", "tools/docker-log-with-colours"),
+    ("others/no-credentials-of-0-11", "tools/quoted-in-markdown"),
+];
+
+/// What pairs of texts do not tell, with something between them: every text meets every other, on either side.
 fn untold(between: &str, texts: &[Text]) -> String {
     let mut wrong = String::new();
-    let mut all = 0;
-    for (index, first) in texts.iter().enumerate() {
-        for step in [0, 1, 7, 31, 101, 163] {
-            let second = &texts[(index * 13 + step) % texts.len()];
-            let mut out = String::new();
-            let mut both = found(format!("{}{between}{}", first.body, second.body).as_bytes());
-            let mut expected = together(first, second);
-            // Terraform is taking the lock until the text says that it is not.
-            for problem in both.iter_mut().chain(&mut expected) {
-                problem["locking"] = Value::Null;
-            }
-            crate::corpus::differences("", &Value::from(uncut(expected)), &Value::from(uncut(both)), &mut out);
-            all += 1;
-            if !out.is_empty() {
-                let _ = writeln!(wrong, "{} and {}:\n{out}", first.id, second.id);
-            }
+    for (first, second) in texts.iter().flat_map(|first| texts.iter().map(move |second| (first, second))) {
+        let mut out = String::new();
+        let both = together(&found(format!("{}{between}{}", first.body, second.body).as_bytes()));
+        let expected = together(first.problems.iter().chain(&second.problems));
+        crate::corpus::differences("", &Value::from(uncut(expected)), &Value::from(uncut(both)), &mut out);
+        let is_explained = || EXPLAINED.contains(&(first.id.as_str(), second.id.as_str()));
+        if !out.is_empty() && !(between.len() > 1 && is_explained()) {
+            let _ = writeln!(wrong, "{} and {}:\n{out}", first.id, second.id);
         }
     }
-    if wrong.is_empty() { wrong } else { format!("of {all}\n{wrong}") }
+    wrong
 }
 
 #[test]

@@ -179,12 +179,19 @@ fn beyond(case: &Case<'_>) -> Option<String> {
 /// One text for a key that is not there and for one that refuses.
 pub(super) fn key(case: &Case<'_>) -> Advice {
     let target = case.target();
-    Advice::new(
-        format!("{target} refused: the KMS key is not there, or its policy refuses"),
-        "AWS has one text for a key that does not exist in this Region and for one whose policy does not allow, or denies. It does not \
-         say which, so as not to tell strangers which keys exist."
-            .to_owned(),
-    )
+    let (title, why) = match case.problem.also_possible.contains(&Layer::Identity) {
+        false => (
+            "is not there, or its policy refuses",
+            "AWS has one text for a key that does not exist in this Region and for one whose policy does not allow, or denies. It does not \
+             say which, so as not to tell strangers which keys exist.",
+        ),
+        true => (
+            "is not there, or may not be used",
+            "In these words AWS tells of a key that does not exist in this Region, of one whose policy refuses, and of one that other \
+             policies refuse: of the user or role, of its organization, of the VPC endpoint. They do not say which.",
+        ),
+    };
+    Advice::new(format!("{target} refused: the KMS key {title}"), why.to_owned())
     .then(
         Who::You,
         "Check the key's ARN: its Region, its account, an alias in place of an ID. In a backend block it is `kms_key_id`.",
