@@ -78,12 +78,18 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A text from elsewhere without what a terminal would act upon.
+/// A text from elsewhere without what a terminal would act upon, and what would show it in another order than it has.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(is_acted_upon) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
+    Cow::Owned(text.chars().map(|c| if is_acted_upon(c) { '\u{fffd}' } else { c }).collect())
+}
+
+fn is_acted_upon(c: char) -> bool {
+    const ORDERS: &[std::ops::RangeInclusive<char>] =
+        &['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    c.is_control() || ORDERS.iter().any(|range| range.contains(&c))
 }
 
 /// The columns that a terminal has at the least.
@@ -156,6 +162,7 @@ mod tests {
     #[test]
     fn terminals_are_not_steered() {
         assert_eq!(one_line("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(one_line("a\u{202e}b\u{2067}c\u{2028}"), "a\u{fffd}b\u{fffd}c\u{fffd}");
         assert_eq!(one_line("größe"), "größe");
         assert_eq!(cut("größe", 3), "grö…");
         assert_eq!(cut("größe", 5), "größe");
