@@ -111,8 +111,13 @@ impl<'a> Asked<'a, '_> {
         outcome
     }
 
-    /// Without a value it is false, with `IfExists` too: what AWS does then is not documented, and this never opens.
+    /// Without a value it is false; with `IfExists` AWS's pages have it both ways, so that it is not known: false would open in a `Deny`,
+    /// true in an `Allow`.
     fn any(&mut self, values: &'a [String]) -> Outcome {
+        if values.is_empty() && self.operator.if_exists {
+            self.trace.push(Cause::Unknown(&self.condition.key_name));
+            return Outcome::Unknown;
+        }
         let mut outcome = Outcome::False;
         for value in values {
             match self.value(value) {

@@ -79,6 +79,20 @@ fn without_the_key() {
     }
 }
 
+/// AWS's pages have it both ways, and either opens somewhere.
+#[test]
+fn any_value_if_there_is_one_is_not_known_without_the_key() {
+    let statement = |effect: &str| {
+        json!({"Effect": effect, "Action": "*", "Resource": "*",
+            "Condition": {"ForAnyValue:StringEqualsIfExists": {"aws:PrincipalTag/absent": "x"}}})
+    };
+    let allow = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    for statements in [vec![statement("Allow")], vec![allow, statement("Deny")]] {
+        let case = Case::new(USER).identity(policy(&statements));
+        assert_eq!(case.decision(), "depends:identity", "{statements:?}");
+    }
+}
+
 /// The exception that AWS's page on `IfExists` warns of.
 #[test]
 fn a_negated_if_exists_denies_without_the_key() {
