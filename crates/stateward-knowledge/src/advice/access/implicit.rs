@@ -46,7 +46,7 @@ fn identity(case: &Case<'_>) -> Advice {
     );
     let policy = case.policy(PolicyFor::Identity);
     let why = match &policy {
-        Some(_) if case.problem.locking => {
+        Some(_) if case.problem.locking && case.service() != "kms" => {
             "The smallest policy for the lock: whoever may take it must be able to look at it and to give it back."
         }
         Some(_) => "The smallest policy that allows what was refused.",

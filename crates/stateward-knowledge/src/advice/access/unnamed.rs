@@ -191,6 +191,11 @@ pub(super) fn key(case: &Case<'_>) -> Advice {
              policies refuse: of the user or role, of its organization, of the VPC endpoint. They do not say which.",
         ),
     };
+    let policy = case.policy(PolicyFor::Key);
+    let add = match policy {
+        Some(_) => "add this statement to its policy if nothing there allows it",
+        None => "whether its policy allows it",
+    };
     Advice::new(format!("{target} refused: the KMS key {title}"), why.to_owned())
     .then(
         Who::You,
@@ -199,9 +204,9 @@ pub(super) fn key(case: &Case<'_>) -> Advice {
     )
     .propose(
         Who::KeyOwner,
-        "See whether the key exists and is enabled, and add this statement to its policy if nothing there allows it.",
+        format!("See whether the key exists and is enabled, and {add}."),
         "A key of another account must allow it in its own policy.",
-        case.policy(PolicyFor::Key),
+        policy,
     )
     .propose(
         Who::AccountAdmin,
