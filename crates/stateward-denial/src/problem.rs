@@ -195,6 +195,8 @@ pub enum Reason {
     WebIdentity,
     /// The sign-in by IAM Identity Center is over.
     SsoSession,
+    /// IAM Identity Center gives whoever signed in no such role in that account.
+    SsoAssignment,
     /// No such bucket.
     Bucket,
     /// No such object.

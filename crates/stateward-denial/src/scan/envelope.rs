@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Frame, MESSAGE_NEAR, SUFFIX_NEAR, Scanner};
 use crate::codes;
-use crate::problem::Kind;
+use crate::problem::{Kind, Reason};
 use crate::services;
 use crate::squeeze::{Gap, Squeezed};
 
@@ -26,7 +26,15 @@ pub(super) fn client(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> 
         }
     }
     frame.message_at = text.behind(frame.message_at, ":").unwrap_or(frame.message_at);
+    frame.meaning = of_sign_in(&frame);
     Some(frame)
+}
+
+/// Who asks IAM Identity Center for a role's credentials is nobody to an account yet, so that no policy refuses.
+fn of_sign_in(frame: &Frame) -> Option<(Kind, Option<Reason>)> {
+    let refused = frame.code.as_deref().is_some_and(|code| codes::meaning(Some(code), None).0 == Kind::AccessDenied);
+    (refused && frame.operation.as_deref() == Some("GetRoleCredentials"))
+        .then_some((Kind::Authentication, Some(Reason::SsoAssignment)))
 }
 
 /// `operation error SERVICE: OP[, exceeded …], https response error StatusCode: N, RequestID: R[, HostID: H], [api error ]CODE:`
@@ -82,6 +90,7 @@ fn operation(text: &Squeezed<'_>, range: Range<usize>) -> Option<Frame> {
     {
         frame.code = Some(code);
         frame.message_at = end + 1;
+        frame.meaning = of_sign_in(&frame);
     }
     Some(frame)
 }

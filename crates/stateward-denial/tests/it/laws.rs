@@ -172,6 +172,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("others/no-credentials-and-no-instance-to-ask", "others/sign-in-over-js"),
     ("others/no-credentials-of-0-11", "others/clock-ahead-told-by-a-deployment"),
     ("others/no-credentials-of-0-11", "others/clock-behind-without-a-code"),
+    ("others/no-credentials-of-0-11", "others/no-such-assignment"),
     ("others/no-credentials-of-0-11", "others/sign-in-over-js"),
     ("others/no-credentials-of-0-11", "terraform/assuming-the-backend-s-role"),
     ("others/no-credentials-of-0-11", "terraform/state-object-forbidden-sdk-v1"),

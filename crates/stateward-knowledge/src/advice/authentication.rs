@@ -10,6 +10,7 @@ pub(super) fn advise(problem: &Problem) -> Advice {
         Some(Reason::ExpiredCredentials) => expired(),
         Some(Reason::NoCredentials) => missing(),
         Some(Reason::SsoSession) => signed_out(),
+        Some(Reason::SsoAssignment) => not_assigned(),
         Some(Reason::WebIdentity) => web_identity(),
         Some(Reason::InvalidCredentials) => invalid(),
         Some(Reason::BadSignature) => bad_signature(),
@@ -99,6 +100,28 @@ fn signed_out() -> Advice {
         Who::You,
         "For jobs without a person, use a role with a web identity in place of a profile that a person signs in to.",
         "Nobody is there to sign in.",
+    )
+}
+
+fn not_assigned() -> Advice {
+    Advice::new(
+        "IAM Identity Center gives you no such role in that account",
+        "The sign-in holds, but the account or the permission set that the profile names is not among those assigned to whoever signed in.",
+    )
+    .then(
+        Who::You,
+        "Compare `sso_account_id` and `sso_role_name` of the profile with what the access portal shows: `aws configure get sso_role_name --profile PROFILE`.",
+        "A name that is spelled wrong gets the same answer as one that is not assigned.",
+    )
+    .then(
+        Who::You,
+        "See that it is the right person who signed in: `aws sso logout`, then `aws sso login --profile PROFILE`.",
+        "The session in the cache may be that of another user.",
+    )
+    .then(
+        Who::OrganizationAdmin,
+        "Assign the permission set to the user or the group for that account, in IAM Identity Center.",
+        "Nobody else can: the account itself does not decide who gets the role.",
     )
 }
 
