@@ -252,12 +252,11 @@ impl Patient {
         let shared = self.configuration.endpoint_url();
         let endpoints = &self.target.endpoints;
         let own = [endpoints.s3.as_deref(), endpoints.dynamodb.as_deref(), shared];
-        let plain: Vec<&str> = own.into_iter().flatten().filter(|url| url.starts_with("http://")).collect();
-        let loopback = |url: &&str| ["127.", "localhost", "[::1]"].iter().any(|host| url[7..].starts_with(host));
-        match plain.iter().find(|url| !loopback(url)) {
-            Some(url) => Finding::warn(
+        let loopback = |host: &&str| ["127.", "localhost", "[::1]"].iter().any(|own| host.starts_with(own));
+        match own.into_iter().flatten().filter_map(plain_host).find(|host| !loopback(host)) {
+            Some(host) => Finding::warn(
                 "endpoint",
-                format!("{url} is not encrypted"),
+                format!("http://{host} is not encrypted"),
                 "states hold secrets, and everything on the way can read them",
                 "use an `https://` endpoint",
             ),
@@ -290,6 +289,11 @@ impl Patient {
             }
         }
     }
+}
+
+/// The host of a URL without TLS, and nothing of who asks there: a password may stand before it.
+fn plain_host(url: &str) -> Option<&str> {
+    url.strip_prefix("http://")?.split('/').next()?.rsplit('@').next()
 }
 
 /// What became of the request to STS, where a role was to be assumed and there were credentials to ask with.
@@ -375,5 +379,22 @@ fn source(from: &From) -> &'static str {
         From::CredentialsHttp => "from the container's metadata service",
         From::CredentialsImds => "from the machine's metadata service",
         _ => "configured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_endpoint_the_host_is_told_alone() {
+        for (url, host) in [
+            ("http://s3.example:9000/path", Some("s3.example:9000")),
+            ("http://who:pass@s3.example/p@th", Some("s3.example")),
+            ("http://[::1]:9000", Some("[::1]:9000")),
+            ("https://s3.example", None),
+        ] {
+            assert_eq!(plain_host(url), host, "{url}");
+        }
     }
 }
