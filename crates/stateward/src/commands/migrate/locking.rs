@@ -267,7 +267,12 @@ impl<'a> Locks<'a> {
         if let Lock::Place(place, workspace) = &lock
             && place.place().uses_lockfile()
         {
-            place.place().may_give_file(&place.spot(workspace)).await?;
+            let may = place.place().may_give_file(&place.spot(workspace)).await;
+            may.map_err(|error| {
+                let error = Error::from(error);
+                let what = format!("no lock is taken on `{}`, since it could not be given back", lock.name());
+                Error::new(error.kind(), what, error.why(), error.next())
+            })?;
         }
         let taking = self.taking();
         let _taking = taking.lock().await;

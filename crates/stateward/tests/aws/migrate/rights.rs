@@ -113,14 +113,23 @@ fn no_lock_file_is_taken_that_may_not_be_deleted() {
     }
 }
 
-/// Who has the rights of the lock table alone, as by a role that was set up with one, learns it before anybody is kept out.
+/// Who has the rights of the lock table alone, and may write whatever lies beside the state, as by the role of an environment, learns it
+/// before anybody is kept out.
 #[test]
 fn to_the_lock_file_with_the_rights_of_the_table_alone() {
-    let rights = Rights::new(true, &[]);
+    let mut bench = Bench::new(true, true);
+    let policy = bench.generated("--key ", "admin");
+    let [of_bucket, beside] =
+        ["", &format!("/{STATE_KEY}.*")].map(|name| format!("arn:aws:s3:::{}{name}", bench.bucket));
+    let lists = json!({ "Effect": "Allow", "Action": "s3:ListBucket", "Resource": of_bucket });
+    let writes = json!({ "Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": beside });
+    bench.let_in(&[user("whole", &[&policy, &json!({ "Statement": [lists, writes] })])], &json!({}));
+    let rights = Rights { bench, less: Vec::new() };
     let name = "to-the-file";
     rights.prepare(name, Way::Out);
     let step = || rights.bench.cli("whole").run(&["migrate", "--yes", "--dir", name, "--to", "lockfile"]);
     let refused = step().expect_code(4);
+    assert!(refused.stderr.contains("since it could not be given back"), "{}", refused.report());
     assert!(refused.stderr.contains(".tflock"), "{}", refused.report());
     assert_eq!(Moto::shared().objects(&rights.bench.bucket), [STATE_KEY]);
     let items = Moto::shared().dynamodb("Scan", &json!({ "TableName": rights.bench.table }).to_string());
