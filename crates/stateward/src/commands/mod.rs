@@ -34,6 +34,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::output::Output;
 use crate::output::human::Times;
+use crate::output::progress::Progress;
 use crate::store::{self, Missing};
 use crate::system::SystemClock;
 use crate::who;
@@ -69,6 +70,8 @@ impl Context {
 
     /// The store or server to work on.
     async fn connect(&self, missing: Missing) -> Result<Box<dyn Connection>> {
+        // A storage that does not answer is tried for a while.
+        let _progress = Progress::work("opening the store");
         self.connect_to(&self.config.target, self.settings().token.as_ref(), missing).await
     }
 

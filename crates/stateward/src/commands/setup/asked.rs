@@ -13,6 +13,7 @@ use stateward_store_aws::{Access, configuration};
 use super::{in_the_way, refused};
 use crate::cli::{Emit, Engine, SetupAwsArgs};
 use crate::failure::{Failure, Result};
+use crate::output::progress::Progress;
 
 /// What is asked for, of whose account, and who asks.
 pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted, String)> {
@@ -24,6 +25,7 @@ pub(super) async fn asked(args: &SetupAwsArgs) -> Result<(Services, Wanted, Stri
         Failure::usage("nothing was done", why, "say `--region REGION`, or set `AWS_REGION`")
     })?;
     let services = Services::new(&settings, Layout::of(&settings));
+    let _progress = Progress::work("asking AWS who this is");
     let Caller { account, partition, arn } =
         setup::caller(&services).await.map_err(|failed| refused("AWS was not asked for anything yet", &failed))?;
     Ok((services, Wanted { region, account, partition, ..named }, arn))
