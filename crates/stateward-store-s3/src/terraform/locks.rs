@@ -209,19 +209,18 @@ impl Inner {
 
     async fn give_item(&self, table: &Table, at: &Spot, id: &str, info: &str) -> Result<()> {
         let lock_id = self.spots.lock_id(at);
-        let refused = match table.delete_lock(&lock_id, info).await {
+        let is_ours = |held: &String| id_in(held.as_bytes()).as_deref() == Some(id);
+        match table.delete_lock(&lock_id, info).await {
             Ok(true) => return Ok(()),
-            Ok(false) => None,
-            Err(fault) => Some(fault),
-        };
-        if let Some(fault) = refused {
-            let is_ours = |held: &String| id_in(held.as_bytes()).as_deref() == Some(id);
-            let is_gone = table.lock(&lock_id).await.is_ok_and(|held| !held.as_ref().is_some_and(is_ours));
-            return if is_gone { Ok(()) } else { Err(fault.into()) };
+            Ok(false) => {}
+            // Refused, and perhaps not by who deletes.
+            Err(fault) => {
+                let is_gone = table.lock(&lock_id).await.is_ok_and(|held| !held.as_ref().is_some_and(is_ours));
+                return if is_gone { Ok(()) } else { Err(fault.into()) };
+            }
         }
         // It is gone, or another's, or this one in other words.
-        if let Some(held) = table.lock(&lock_id).await?
-            && id_in(held.as_bytes()).as_deref() == Some(id)
+        if let Some(held) = table.lock(&lock_id).await?.filter(is_ours)
             && !table.delete_lock(&lock_id, &held).await?
         {
             warn!(lock_id, id, "a lock changed while it was given back");

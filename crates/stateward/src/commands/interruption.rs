@@ -1,4 +1,4 @@
-//! Signals that end a command early which has locks to give back.
+//! Signals that end a command early which has something to finish first.
 
 use stateward_core::{Error, Kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,15 +15,9 @@ pub(super) struct Interruption {
 impl Interruption {
     /// From here on the signals no longer end the process.
     pub(super) fn new() -> Result<Self> {
-        let receive = |kind| {
-            signal(kind).map_err(|error| {
-                let next = "free some of the machine's resources";
-                Error::new(Kind::Unavailable, "signals cannot be received", plain(&error), next)
-            })
-        };
         Ok(Self {
-            interrupt: receive(SignalKind::interrupt())?,
-            terminate: receive(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+            terminate: listen_for(SignalKind::terminate())?,
             came: false,
         })
     }
@@ -35,4 +29,13 @@ impl Interruption {
         }
         self.came = true;
     }
+}
+
+/// From here on the signal no longer ends the process.
+pub(super) fn listen_for(kind: SignalKind) -> Result<Signal> {
+    let signal = signal(kind).map_err(|error| {
+        let next = "free some of the machine's resources";
+        Error::new(Kind::Unavailable, "signals cannot be received", plain(&error), next)
+    });
+    Ok(signal?)
 }

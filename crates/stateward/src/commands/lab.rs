@@ -8,8 +8,9 @@ use stateward_core::{Clock, Entropy, Error, Kind};
 use stateward_lab::{Config, Lab, Surroundings, Upstream, World};
 
 use super::Context;
+use super::interruption::Interruption;
 use super::policy::files;
-use super::serve::{Shutdown, bind, is_loopback, not_bound};
+use super::serve::{bind, is_loopback, not_bound};
 use crate::cli::LabArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, plain};
@@ -27,7 +28,7 @@ pub(super) async fn run(_context: &Context, args: &LabArgs) -> Result<Exit> {
         ));
     }
     let world = world(args)?;
-    let shutdown = Shutdown::listen()?;
+    let mut interruption = Interruption::new()?;
     let listener = bind("lab", args.listen).await?;
     let address = listener.local_addr().map_err(|error| not_bound("lab", args.listen, &error))?;
     let welcome = welcome(&world, &format!("http://{address}"));
@@ -42,7 +43,7 @@ pub(super) async fn run(_context: &Context, args: &LabArgs) -> Result<Exit> {
         },
     );
     output::note(&format!("listening on http://{address}\n{welcome}"));
-    let served = stateward_lab::serve(Arc::new(lab), listener, shutdown.asked()).await;
+    let served = stateward_lab::serve(Arc::new(lab), listener, async move { interruption.comes().await }).await;
     served.map_err(|error| Error::new(Kind::Unavailable, "the lab stopped", plain(&error), "start it again"))?;
     Ok(Exit::Done)
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use stateward_core::{Backend, Caller, Error, Kind};
 use stateward_server::{App, Auth, Options};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 
+use super::interruption::{Interruption, listen_for};
 use super::{Context, token};
 use crate::config::{Settings, StoreUrl};
 use crate::exit::Exit;
@@ -32,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     }
     refuse_open_door(settings)?;
     let mut interrupts = Interrupts::listen()?;
-    let shutdown = Shutdown::listen()?;
+    let mut interruption = Interruption::new()?;
     let (auth, stamp) = auth(settings)?;
     let backend = store::open_backend(settings, Missing::Make).await?;
     let listener = bind("serve", settings.listen).await?;
@@ -44,7 +45,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit> {
     let store = settings.store.clone().anchored(&context.environment.current_dir);
     output::note(&format!("listening on http://{address}\n{}", welcome(settings, &store, address)));
     let served = {
-        let served = pin!(stateward_server::serve(listener, app, shutdown.asked()));
+        let served = pin!(stateward_server::serve(listener, app, async move { interruption.comes().await }));
         tokio::select! {
             served = served => served,
             // Whoever presses Ctrl-C again does not want to wait.
@@ -193,26 +194,6 @@ async fn prune_now_and_then(backend: Backend, every: Duration) {
     }
 }
 
-/// SIGTERM or SIGINT.
-pub(super) struct Shutdown {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Shutdown {
-    /// From here on the signals no longer end the process.
-    pub(super) fn listen() -> Result<Self> {
-        Ok(Self { terminate: listen_for(SignalKind::terminate())?, interrupt: listen_for(SignalKind::interrupt())? })
-    }
-
-    pub(super) async fn asked(mut self) {
-        tokio::select! {
-            _signal = self.terminate.recv() => {}
-            _signal = self.interrupt.recv() => {}
-        }
-    }
-}
-
 /// SIGINT, counted.
 struct Interrupts(Signal);
 
@@ -226,16 +207,4 @@ impl Interrupts {
             self.0.recv().await;
         }
     }
-}
-
-pub(super) fn listen_for(kind: SignalKind) -> Result<Signal> {
-    let signal = signal(kind);
-    Ok(signal.map_err(|error| {
-        Error::new(
-            Kind::Unavailable,
-            "signals cannot be received",
-            plain(&error),
-            "free some of the machine's resources",
-        )
-    })?)
 }

@@ -3,7 +3,7 @@
 use tokio::signal::unix::SignalKind;
 use tokio::sync::watch;
 
-use super::super::serve::listen_for;
+use super::super::interruption::listen_for;
 use crate::failure::Result;
 use crate::output;
 
